@@ -1,0 +1,199 @@
+//! Keys: looked up borrowed, owned only by the execution that opens a flight or a group.
+//!
+//! A key is a list of parts, `(a, (b, ()))`, one for each argument. What a part is depends on the argument's type,
+//! which an attribute can't know (an alias, a type parameter, a pattern's binding). So an expansion writes
+//! `Part(&argument).key()`, and method resolution picks, from the most special to the most general:
+//!
+//! | argument | part | owned form |
+//! |---|---|---|
+//! | `Option<&B>` | [`OptRef`] | `Option<B::Owned>` |
+//! | `&[&B]` | [`SliceRef`] | `Vec<B::Owned>` |
+//! | `&B` | [`ByRef`] | `B::Owned` |
+//! | anything else | [`ByValue`] | itself |
+//!
+//! None of these steps has a bound, so the choice never depends on what a type lacks; the bounds are on [`Key`], whose
+//! message is then about the argument. `Part(&argument).own()` picks among the same four for what outlives its caller.
+
+use std::borrow::{Borrow, Cow};
+use std::hash::{Hash, Hasher};
+
+/// An argument, borrowed, before it is known what kind of key part it is.
+#[derive(Debug)]
+pub struct Part<'a, A: ?Sized>(pub &'a A);
+
+/// A key, or one part of it.
+#[diagnostic::on_unimplemented(
+    message = "this can't be part of a key",
+    label = "not a key: it needs `Hash`, `Eq` and an owned form that is `Send + Sync + 'static`"
+)]
+pub trait Key {
+    /// What an open flight or group keeps.
+    type Owned: Send + Sync + 'static;
+    /// Feeds the key to a hasher.
+    fn hash<H: Hasher>(&self, state: &mut H);
+    /// Compares by value.
+    fn is(&self, owned: &Self::Owned) -> bool;
+    /// Makes the owned form.
+    fn to_owned(&self) -> Self::Owned;
+}
+
+/// States that `key` is a key. An expansion calls it with the argument's span, so that errors point there.
+pub fn part<K: Key>(key: K) -> K {
+    key
+}
+
+impl Key for () {
+    type Owned = ();
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+    fn is(&self, (): &()) -> bool {
+        true
+    }
+    fn to_owned(&self) {}
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: Key, Rest: Key> Key for (P, Rest) {
+    type Owned = (P::Owned, Rest::Owned);
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+        self.1.hash(state);
+    }
+    fn is(&self, owned: &Self::Owned) -> bool {
+        self.0.is(&owned.0) && self.1.is(&owned.1)
+    }
+    fn to_owned(&self) -> Self::Owned {
+        (self.0.to_owned(), self.1.to_owned())
+    }
+}
+
+/// A value that is its own owned form.
+#[derive(Debug)]
+pub struct ByValue<'a, A>(&'a A);
+
+/// A reference.
+#[derive(Debug)]
+pub struct ByRef<'a, B: ?Sized>(&'a B);
+
+/// An optional reference.
+#[derive(Debug)]
+pub struct OptRef<'a, B: ?Sized>(Option<&'a B>);
+
+/// A slice of references.
+#[derive(Debug)]
+pub struct SliceRef<'a, 'b, B: ?Sized>(&'a [&'b B]);
+
+#[diagnostic::do_not_recommend]
+impl<A: Hash + Eq + Clone + Send + Sync + 'static> Key for ByValue<'_, A> {
+    type Owned = A;
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+    fn is(&self, owned: &A) -> bool {
+        self.0 == owned
+    }
+    fn to_owned(&self) -> A {
+        self.0.clone()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B> Key for ByRef<'_, B>
+where
+    B: ?Sized + Hash + Eq + ToOwned<Owned: Send + Sync + 'static>,
+{
+    type Owned = B::Owned;
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+    fn is(&self, owned: &B::Owned) -> bool {
+        self.0 == owned.borrow()
+    }
+    fn to_owned(&self) -> B::Owned {
+        self.0.to_owned()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B> Key for OptRef<'_, B>
+where
+    B: ?Sized + Hash + Eq + ToOwned<Owned: Send + Sync + 'static>,
+{
+    type Owned = Option<B::Owned>;
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+    fn is(&self, owned: &Option<B::Owned>) -> bool {
+        self.0 == owned.as_ref().map(Borrow::borrow)
+    }
+    fn to_owned(&self) -> Option<B::Owned> {
+        self.0.map(ToOwned::to_owned)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B> Key for SliceRef<'_, '_, B>
+where
+    B: ?Sized + Hash + Eq + ToOwned<Owned: Send + Sync + 'static>,
+{
+    type Owned = Vec<B::Owned>;
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+    fn is(&self, owned: &Vec<B::Owned>) -> bool {
+        self.0.len() == owned.len() && self.0.iter().zip(owned).all(|(a, b)| *a == b.borrow())
+    }
+    fn to_owned(&self) -> Vec<B::Owned> {
+        self.0.iter().map(|b| (*b).to_owned()).collect()
+    }
+}
+
+impl<'a, B: ?Sized> Part<'_, Option<&'a B>> {
+    /// As an optional reference.
+    pub fn key(self) -> OptRef<'a, B> {
+        OptRef(*self.0)
+    }
+}
+
+impl<'a, 'b, B: ?Sized> Part<'_, &'a [&'b B]> {
+    /// As a slice of references.
+    pub fn key(self) -> SliceRef<'a, 'b, B> {
+        SliceRef(self.0)
+    }
+}
+
+impl<'a, B: ?Sized + ToOwned> Part<'_, Cow<'a, B>> {
+    /// As what the `Cow` gives.
+    pub fn key(&self) -> ByRef<'_, B> {
+        ByRef(self.0)
+    }
+}
+
+/// Arguments that are references.
+pub trait RefPart {
+    /// The part.
+    type Key;
+    /// As a reference.
+    fn key(self) -> Self::Key;
+}
+
+impl<'a, B: ?Sized> RefPart for Part<'_, &'a B> {
+    type Key = ByRef<'a, B>;
+    fn key(self) -> ByRef<'a, B> {
+        ByRef(self.0)
+    }
+}
+
+/// All other arguments: found last, through one more reference.
+pub trait ValuePart {
+    /// The part.
+    type Key;
+    /// As a value.
+    fn key(self) -> Self::Key;
+}
+
+impl<'a, A> ValuePart for &Part<'a, A> {
+    type Key = ByValue<'a, A>;
+    fn key(self) -> ByValue<'a, A> {
+        ByValue(self.0)
+    }
+}

@@ -1,0 +1,4 @@
+//! Where flights and batches live.
+/// A scope.
+#[derive(Debug, Clone, Default)]
+pub struct Scope(());

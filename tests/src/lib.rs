@@ -1,0 +1,1 @@
+//! Integration tests of `piggyback`: see `tests/` and `ui/` beside this folder.
