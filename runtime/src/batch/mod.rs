@@ -1,5 +1,7 @@
 //! (signatures only, for now)
 #![allow(missing_debug_implementations, unused_variables)]
+pub(crate) mod results;
+
 use crate::{Scope, key::Key, path::Path};
 use std::{marker::PhantomData, task::Waker, hash::Hash};
 
