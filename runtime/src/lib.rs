@@ -1,13 +1,14 @@
 //! piggyback
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 mod batch;
 mod dedup;
 mod key;
 mod path;
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 mod scope;
 
+pub use piggyback_macros::{batch, dedup};
 pub use scope::Scope;
