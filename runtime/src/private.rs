@@ -1,7 +1,9 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
 pub use crate::batch::{Batches, Item, Limits, Results, Seat, WrongNumber};
-pub use crate::dedup::{Call, CloneWith, Cloned, Flights, Joining, ShareErr};
+pub use crate::dedup::{
+    Call, CloneWith, Cloned, Flights, Handle, IsResult, Joining, Run, Share, ShareErr, Table,
+};
 pub use crate::key::{Key, Part, RefPart, ValuePart, part};
 pub use crate::path::Path;
 
