@@ -2,7 +2,7 @@
 
 pub use crate::batch::{Batches, Item, Limits, Results, Seat, WrongNumber};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Flights, Handle, IsResult, Joining, Run, Share, ShareErr, Table,
+    Call, CloneWith, Cloned, Fixed, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
 };
 pub use crate::key::{Key, Part, RefPart, ValuePart, part};
 pub use crate::path::Path;

@@ -17,7 +17,7 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-pub use self::run::{Call, Handle, Run};
+pub use self::run::{Call, Fixed, Run};
 pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
 pub use self::table::Table;
 use crate::key::Key;
@@ -50,13 +50,13 @@ impl Flights {
         key: K,
         share: S,
         joining: Joining,
-    ) -> Call<&'static Table<K::Owned, S::Stored>, S>
+    ) -> Call<Fixed<K::Owned, S::Stored>, K::Owned, S::Stored, S>
     where
         M: Fn() + 'static,
         K: Key,
         S: Share,
     {
-        Call::enter(self.fixed::<M, K, S>(), &key, share, joining)
+        Call::enter(Fixed(self.fixed::<M, K, S>()), &key, share, joining)
     }
 
     /// Begins a call in a scope.
@@ -67,7 +67,7 @@ impl Flights {
         key: K,
         share: S,
         joining: Joining,
-    ) -> Call<Arc<Table<K::Owned, S::Stored>>, S>
+    ) -> Call<Arc<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S>
     where
         M: Fn() + 'static,
         K: Key,

@@ -1,6 +1,7 @@
 //! The future that a call is, from its first poll on.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,33 +22,35 @@ use crate::sync::Arc;
 use crate::wake::message;
 use crate::watch;
 
-/// How a call holds its table: by `&'static` in the global scope, by `Arc` in any other.
-pub trait Handle: Deref<Target = Table<Self::Key, Self::Value>> + Clone + Send + 'static {
-    /// Owned keys.
-    type Key: Send + Sync + 'static;
-    /// What is kept of a result.
-    type Value: Send + Sync + 'static;
+/// How a call in the global scope holds its table; in any other scope it is an `Arc`.
+///
+/// A type of its own because a bare `&'static` inside a future loses its `'static` where the compiler looks for `Send`.
+/// For the same reason the types here have no bounds but those that their `Drop` needs.
+pub struct Fixed<K: 'static, V: 'static>(pub(super) &'static Table<K, V>);
+
+impl<K, V> Clone for Fixed<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Handle for &'static Table<K, V> {
-    type Key = K;
-    type Value = V;
-}
-
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Handle for Arc<Table<K, V>> {
-    type Key = K;
-    type Value = V;
+impl<K, V> Deref for Fixed<K, V> {
+    type Target = Table<K, V>;
+    #[inline]
+    fn deref(&self) -> &Table<K, V> {
+        self.0
+    }
 }
 
 /// A call that has begun.
-pub struct Call<H, S>
+pub struct Call<T, K, V, S>
 where
-    H: Handle,
-    S: Share<Stored = H::Value>,
+    T: Deref<Target = Table<K, V>>,
 {
-    table: H,
+    table: T,
     share: S,
-    role: Role<H::Value>,
+    role: Role<V>,
+    key: PhantomData<fn() -> K>,
 }
 
 /// What a call is at the moment. A lone leader is on its way to have, a shared one has met, followers.
@@ -69,18 +72,15 @@ enum Role<V> {
     Free,
 }
 
-impl<H, S> Call<H, S>
+impl<T, K, V, S> Call<T, K, V, S>
 where
-    H: Handle,
-    S: Share<Stored = H::Value>,
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Share<Stored = V>,
 {
     #[inline]
-    pub(super) fn enter<K: Key<Owned = H::Key>>(
-        table: H,
-        key: &K,
-        share: S,
-        joining: Joining,
-    ) -> Self {
+    pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
         let (entered, first) = table.enter(key, joining);
         if first {
             watch::arm(&table);
@@ -94,12 +94,17 @@ where
             Entered::Follows(flight) => Role::Follows { flight, slot: None },
             Entered::Alone => Role::Free,
         };
-        Self { table, share, role }
+        Self {
+            table,
+            share,
+            role,
+            key: PhantomData,
+        }
     }
 
     /// Runs the body, or waits for another call that does.
     #[inline]
-    pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<H, S, F> {
+    pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
         Run { body, call: self }
     }
 
@@ -145,7 +150,7 @@ where
     }
 
     /// This caller's own result of a flight that has landed.
-    fn hand(&self, flight: &Flight<H::Value>) -> S::Output {
+    fn hand(&self, flight: &Flight<V>) -> S::Output {
         match flight.outcome() {
             Some(Outcome::Value(stored)) => self.share.hand(stored),
             Some(Outcome::Panic(said)) => panic!(
@@ -205,7 +210,12 @@ where
             }
         }
     }
+}
 
+impl<T, K, V, S> Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>>,
+{
     /// The call goes without a result.
     fn leave(&mut self) {
         match mem::replace(&mut self.role, Role::Free) {
@@ -217,10 +227,9 @@ where
     }
 }
 
-impl<H, S> Drop for Call<H, S>
+impl<T, K, V, S> Drop for Call<T, K, V, S>
 where
-    H: Handle,
-    S: Share<Stored = H::Value>,
+    T: Deref<Target = Table<K, V>>,
 {
     #[inline]
     fn drop(&mut self) {
@@ -234,21 +243,22 @@ pin_project! {
     /// A call that runs the body, or waits for another that does.
     ///
     /// The body is dropped before the call: no other execution begins while one that was given up still holds something.
-    pub struct Run<H, S, F>
+    pub struct Run<T, K, V, S, F>
     where
-        H: Handle,
-        S: Share<Stored = H::Value>,
+        T: Deref<Target = Table<K, V>>,
     {
         #[pin]
         body: F,
-        call: Call<H, S>,
+        call: Call<T, K, V, S>,
     }
 }
 
-impl<H, S, F> Future for Run<H, S, F>
+impl<T, K, V, S, F> Future for Run<T, K, V, S, F>
 where
-    H: Handle,
-    S: Share<Stored = H::Value>,
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Share<Stored = V>,
     F: Future<Output = S::Output>,
 {
     type Output = S::Output;
@@ -265,10 +275,15 @@ where
     }
 }
 
-impl<H, S> fmt::Debug for Call<H, S>
+impl<K, V> fmt::Debug for Fixed<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T, K, V, S> fmt::Debug for Call<T, K, V, S>
 where
-    H: Handle,
-    S: Share<Stored = H::Value>,
+    T: Deref<Target = Table<K, V>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
@@ -277,10 +292,9 @@ where
     }
 }
 
-impl<H, S, F> fmt::Debug for Run<H, S, F>
+impl<T, K, V, S, F> fmt::Debug for Run<T, K, V, S, F>
 where
-    H: Handle,
-    S: Share<Stored = H::Value>,
+    T: Deref<Target = Table<K, V>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)

@@ -107,11 +107,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
-    /// By bits that the shard's own table uses neither for its index nor for its tags.
-    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
-        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
-    }
-
     pub(super) fn execution(&self, id: u64) -> Execution {
         Execution {
             table: (&raw const *self).addr(),
@@ -286,6 +281,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             Some(output) => Landed::Alone(output),
             None => Landed::Shared(flight),
         }
+    }
+}
+
+impl<K, V> Table<K, V> {
+    /// By bits that the shard's own table uses neither for its index nor for its tags.
+    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
 
     /// The leader goes without a result.
