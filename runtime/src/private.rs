@@ -5,7 +5,9 @@ pub use crate::batch::results::{
     split, split_by, weight,
 };
 pub use crate::batch::{Batches, Item, Limits, Results, Seat, WrongNumber};
-pub use crate::dedup::{Call, CloneWith, Cloned, Flights, Joining, ShareErr};
+pub use crate::dedup::{
+    Call, CloneWith, Cloned, Fixed, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
+};
 pub use crate::key::owned::{Arg, RefArg, ValueArg, own};
 pub use crate::key::{Key, Part, RefPart, ValuePart, part};
 pub use crate::path::Path;
