@@ -6,12 +6,12 @@ use crate::items::Items;
 use crate::options::{Attribute, Common, Options};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Body, Function};
-use crate::tokens::{Place, Private};
+use crate::tokens::{Place, Private, local, mentions};
 use crate::{batch, dedup, fallback};
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::{Meta, Type, parse_quote};
+use syn::{Generics, Meta, Type, parse_quote};
 
 /// What both expansions need to know of the function.
 pub(crate) struct Call<'a> {
@@ -23,6 +23,9 @@ pub(crate) struct Call<'a> {
     pub(crate) output: TokenStream,
     pub(crate) output_place: Place,
     pub(crate) name: &'a Ident,
+    pub(crate) generics: &'a Generics,
+    /// Whether it is called as `Self::name`, as far as can be seen.
+    pub(crate) is_method: bool,
 }
 
 impl Call<'_> {
@@ -202,11 +205,13 @@ impl Plan {
             _ => body,
         };
         let body = match dedup {
-            Some(options) => dedup::expand(
-                &call(&function, &private, &options.common, |_| true),
-                &options,
-                body,
-            ),
+            Some(options) => {
+                let call = call(&function, &private, &options.common, |_| true);
+                if let Some(name) = &options.forget {
+                    siblings.extend(dedup::forget(&call, &name.value, &function));
+                }
+                dedup::expand(&call, &options, body)
+            }
             None => body,
         };
         let function = function.with_code(&form, &body, &private);
@@ -245,6 +250,9 @@ fn call<'a>(
             .map_or_else(|| Place::of(&function.sig.ident), Place::of),
         output: in_expression(output.as_ref()),
         name: &function.sig.ident,
+        generics: &function.sig.generics,
+        is_method: function.sig.receiver().is_some()
+            || mentions(&function.sig.to_token_stream(), &Ident::new("Self", Span::call_site())),
     }
 }
 
@@ -258,7 +266,7 @@ fn in_expression(output: Option<&Type>) -> TokenStream {
 }
 
 fn has_impl_trait(tokens: TokenStream) -> bool {
-    crate::tokens::mentions(&tokens, &Ident::new("impl", proc_macro2::Span::call_site()))
+    mentions(&tokens, &Ident::new("impl", Span::call_site()))
 }
 
 /// A body in an async block has no place to write its type, without which its errors would be other ones than in a
@@ -272,7 +280,7 @@ fn typed(function: &Function, body: TokenStream) -> TokenStream {
     if output.to_string() == "_" {
         return body;
     }
-    let never = crate::tokens::local("output");
+    let never = local("output");
     quote! {
         #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, clippy::let_unit_value, clippy::needless_return, clippy::no_effect_underscore_binding)]
         if false {
