@@ -15,8 +15,17 @@ use syn::ext::IdentExt;
 //         let call = { use …; flights.enter(||{}, key, private::Cloned::<R>::new(), private::Joining::new()) };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
-    let Call { private, common, arguments, .. } = call;
-    let all = Arguments { all: arguments, common, private };
+    let Call {
+        private,
+        common,
+        arguments,
+        ..
+    } = call;
+    let all = Arguments {
+        all: arguments,
+        common,
+        private,
+    };
     let (flights, marker, started) = (local("flights"), local("marker"), local("call"));
 
     let path = call.path();
@@ -32,7 +41,11 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
             quote!(let (#flights, #marker) = #both;)
         }
     };
-    let marker = if options.forget.is_some() { quote!(#marker) } else { quote!(|| {}) };
+    let marker = if options.forget.is_some() {
+        quote!(#marker)
+    } else {
+        quote!(|| {})
+    };
     let (key, sharing) = (all.key(), sharing(call));
     let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
     let max_followers = options.max_followers.iter().map(|given| &given.value);
@@ -73,15 +86,34 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
 
 /// How one result becomes everybody's. Errors about it point at the option, or at the return type.
 fn sharing(call: &Call<'_>) -> TokenStream {
-    let Call { private, common, output, .. } = call;
+    let Call {
+        private,
+        common,
+        output,
+        ..
+    } = call;
     match (&common.share_err, &common.clone_with) {
-        (Some(Given { value, .. }), _) => {
-            private.call_at(Place::of(value), "ShareErr", quote!(::<#output, _>), "new", quote!(#value))
-        }
-        (None, Some(Given { value, .. })) => {
-            private.call_at(Place::of(value), "CloneWith", quote!(::<#output, _>), "new", quote!(#value))
-        }
-        (None, None) => private.call_at(call.output_place, "Cloned", quote!(::<#output>), "new", quote!()),
+        (Some(Given { value, .. }), _) => private.call_at(
+            Place::of(value),
+            "ShareErr",
+            quote!(::<#output, _>),
+            "new",
+            quote!(#value),
+        ),
+        (None, Some(Given { value, .. })) => private.call_at(
+            Place::of(value),
+            "CloneWith",
+            quote!(::<#output, _>),
+            "new",
+            quote!(#value),
+        ),
+        (None, None) => private.call_at(
+            call.output_place,
+            "Cloned",
+            quote!(::<#output>),
+            "new",
+            quote!(),
+        ),
     }
 }
 
@@ -105,9 +137,24 @@ fn both_name(call: &Call<'_>) -> Ident {
 // Output: fn __piggyback_user() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
 //         fn forget_user(same arguments) { let (flights, marker) = __piggyback_user(); flights.forget(marker, key, sharing) }
 pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
-    let Call { private, common, arguments, .. } = call;
-    let all = Arguments { all: arguments, common, private };
-    let (path, key, sharing, both, both_name) = (call.path(), all.key(), sharing(call), both_of(call), both_name(call));
+    let Call {
+        private,
+        common,
+        arguments,
+        ..
+    } = call;
+    let all = Arguments {
+        all: arguments,
+        common,
+        private,
+    };
+    let (path, key, sharing, both, both_name) = (
+        call.path(),
+        all.key(),
+        sharing(call),
+        both_of(call),
+        both_name(call),
+    );
     let (flights, marker) = (local("flights"), local("marker"));
     let forgotten = match &common.scope {
         Some(scope) => {
@@ -116,11 +163,26 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
         }
         None => quote!(forget(#marker, #key, #sharing)),
     };
-    let cfgs: Vec<_> = function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let cfgs: Vec<_> = function
+        .attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg"))
+        .collect();
     let Function { vis, sig, .. } = function;
-    let (inputs, generics, where_clause) = (&sig.inputs, &sig.generics.params, &sig.generics.where_clause);
-    let doc = format!("Calls of [`{0}`]({0}) that begin after this one don't join a flight that began before it.", call.name);
-    let doc = if call.is_method { doc.replace("](", "](Self::") } else { doc };
+    let (inputs, generics, where_clause) = (
+        &sig.inputs,
+        &sig.generics.params,
+        &sig.generics.where_clause,
+    );
+    let doc = format!(
+        "Calls of [`{0}`]({0}) that begin after this one don't join a flight that began before it.",
+        call.name
+    );
+    let doc = if call.is_method {
+        doc.replace("](", "](Self::")
+    } else {
+        doc
+    };
     quote! {
         #(#cfgs)*
         #[doc(hidden)]

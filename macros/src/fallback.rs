@@ -1,12 +1,13 @@
 //! What is emitted beside errors: a function that callers can't tell from the right one, so that nothing else breaks.
 
 use crate::items::Items;
+use crate::options::{Common, Options};
 use crate::outcome::HandOut;
 use crate::signature::Function;
 use crate::tokens::Private;
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::parse_quote;
+use syn::{ReturnType, parse_quote};
 
 /// A function for `#[dedup]`: as written, and at least `async`.
 pub(crate) fn dedup(mut function: Function) -> TokenStream {
@@ -39,4 +40,29 @@ pub(crate) fn batch(
         Some(form) => function.with_code(&form, &quote!(::core::unreachable!()), private),
         None => function.as_written(),
     }
+}
+
+/// The functions that options add.
+pub(crate) fn siblings(
+    function: &Function,
+    common: &Common,
+    dedup: Option<&Options>,
+) -> TokenStream {
+    let mut siblings = TokenStream::new();
+    if let Some(direct) = &common.direct {
+        let mut function = function.clone();
+        function.sig.ident = direct.value.clone();
+        siblings.extend(self::dedup(function));
+    }
+    if let Some(forget) = dedup.and_then(|dedup| dedup.forget.as_ref()) {
+        let mut function = function.clone();
+        function.sig.ident = forget.value.clone();
+        function.sig.asyncness = None;
+        function.sig.output = ReturnType::Default;
+        function
+            .attrs
+            .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+        siblings.extend(function.with_block(TokenStream::new()));
+    }
+    siblings
 }

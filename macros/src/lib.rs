@@ -16,6 +16,7 @@ mod outcome;
 mod plan;
 mod signature;
 mod tokens;
+mod validate;
 
 use options::Attribute;
 

@@ -3,10 +3,11 @@
 use crate::batch::Bulk;
 use crate::errors::Errors;
 use crate::items::Items;
-use crate::options::{Attribute, Common, Options};
+use crate::options::{Attribute, Common, Given, Options};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Body, Function};
 use crate::tokens::{Place, Private, local, mentions};
+use crate::validate::{self, Seen};
 use crate::{batch, dedup, fallback};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -64,6 +65,20 @@ pub(crate) fn expand(attribute: Attribute, options: TokenStream, item: TokenStre
         }
     };
     let mut other = take_other(attribute, &mut function, &mut errors);
+    if let Some(again) = take(attribute, &mut function) {
+        validate::given_once(
+            attribute,
+            &Given {
+                name: again
+                    .path()
+                    .segments
+                    .last()
+                    .map_or_else(|| function.sig.ident.clone(), |last| last.ident.clone()),
+                value: (),
+            },
+            &mut errors,
+        );
+    }
     if let Some(other) = &mut other {
         options.common.fill_from(&other.common);
         other.common.fill_from(&options.common);
@@ -103,18 +118,23 @@ fn take_other(
     errors: &mut Errors,
 ) -> Option<Options> {
     let other = attribute.other();
-    let index = function.attrs.iter().position(|attr| {
-        attr.path()
-            .segments
-            .last()
-            .is_some_and(|last| last.ident == other.name())
-    })?;
-    let attr = function.attrs.remove(index);
+    let attr = take(other, function)?;
     let tokens = match attr.meta {
         Meta::List(list) => list.tokens,
         _ => TokenStream::new(),
     };
     Some(Options::read(other, tokens, errors))
+}
+
+fn take(attribute: Attribute, function: &mut Function) -> Option<syn::Attribute> {
+    let is_it = |attr: &syn::Attribute| {
+        attr.path()
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == attribute.name())
+    };
+    let index = function.attrs.iter().position(is_it)?;
+    Some(function.attrs.remove(index))
 }
 
 struct Plan {
@@ -161,16 +181,33 @@ impl Plan {
             )
         });
         let hand_out = batch.as_ref().map(|batch| hand_out(batch, &function));
+        for (attribute, options) in [(Attribute::Dedup, &dedup), (Attribute::Batch, &batch)] {
+            if let Some(options) = options {
+                validate::options(attribute, options, &function, &mut errors);
+            }
+        }
+        let found = items.as_ref().and_then(Option::as_ref);
+        if batch.is_none() || found.is_some() {
+            let seen = Seen {
+                function: &function,
+                common: &common,
+                items: found,
+                is_batch: batch.is_some(),
+                spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
+            };
+            validate::arguments(&seen, &mut errors);
+        }
         let has_batch = batch.is_some();
 
         let (Some(form), true) = (form, errors.is_empty()) else {
             let errors = errors.into_tokens();
+            let siblings = fallback::siblings(&function, &common, dedup.as_ref());
             let function = if has_batch {
                 fallback::batch(function, items.flatten().as_ref(), hand_out, &private)
             } else {
                 fallback::dedup(function)
             };
-            return quote!(#errors #function);
+            return quote!(#errors #function #siblings);
         };
 
         let mut siblings = TokenStream::new();
@@ -252,7 +289,10 @@ fn call<'a>(
         name: &function.sig.ident,
         generics: &function.sig.generics,
         is_method: function.sig.receiver().is_some()
-            || mentions(&function.sig.to_token_stream(), &Ident::new("Self", Span::call_site())),
+            || mentions(
+                &function.sig.to_token_stream(),
+                &Ident::new("Self", Span::call_site()),
+            ),
     }
 }
 

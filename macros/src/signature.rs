@@ -198,7 +198,7 @@ impl Function {
         self.with_block(self.braces.stream())
     }
 
-    fn with_block(&self, block: TokenStream) -> TokenStream {
+    pub(crate) fn with_block(&self, block: TokenStream) -> TokenStream {
         let Self {
             attrs,
             vis,
