@@ -2,7 +2,7 @@
 
 use crate::options::Common;
 use crate::signature::{Argument, Binding};
-use crate::tokens::{Place, Private, local, mentions};
+use crate::tokens::{Place, Private, local, mentions, method_at};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Type};
@@ -58,14 +58,11 @@ impl Arguments<'_> {
     }
 
     fn part(&self, place: Place, of: impl ToTokens) -> TokenStream {
-        let private = self.private;
-        self.private.call_at(
-            place,
-            "part",
-            quote!(),
-            "",
-            quote!(#private::Part(&#of).key()),
-        )
+        let part = self
+            .private
+            .call_at(place, "Part", quote!(), "", quote!(&#of));
+        let part = method_at(place, part, "key");
+        self.private.call_at(place, "part", quote!(), "", part)
     }
 
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
@@ -93,19 +90,20 @@ impl Arguments<'_> {
                     && self.key_expr(binding).is_none()
                     && !mentions(lent, ident)
             });
+            let place = argument.place();
             let form = if free {
-                quote!(#private::Arg::new(#ident).part())
+                let arg = private.call_at(place, "Arg", quote!(), "new", quote!(#ident));
+                method_at(place, arg, "part")
             } else {
-                quote!(#private::Part(&#ident).key())
+                let part = private.call_at(place, "Part", quote!(), "", quote!(&#ident));
+                method_at(place, part, "key")
             };
             let name = if argument.receiver {
                 local("self")
             } else {
                 ident.clone()
             };
-            let form = self
-                .private
-                .call_at(argument.place(), "own", quote!(), "", form);
+            let form = private.call_at(place, "own", quote!(), "", form);
             let cfgs = &argument.cfgs;
             let slice = argument
                 .ty

@@ -68,25 +68,43 @@ pub(crate) fn expand(
     let lists = bulk.items.lists(&items, private);
     let body = without_self(body, &local("self"));
     let kind = Ident::new(bulk.hand_out.name(), Span::call_site());
-    let by: Vec<_> = options
+    let place = call.output_place;
+    let by = options
         .one_by
-        .iter()
-        .chain(&options.many_by)
-        .map(|given| &given.value)
-        .collect();
-    let bulk_call = match (by.len(), &options.split_on_err) {
-        (0, None) => quote!(bulk::<#output, _, _, _, _, _>),
-        (0, Some(_)) => quote!(split::<#output, _, _, _, _, _>),
-        (_, None) => quote!(bulk_by::<#output, _, _, _, _, _, _>),
-        (_, Some(_)) => quote!(split_by::<#output, _, _, _, _, _, _>),
+        .as_ref()
+        .or(options.many_by.as_ref())
+        .map(|given| &given.value);
+    let shape = match by {
+        None => private.call_at(
+            place,
+            "shape",
+            quote!(::<#output, #item_type, _>),
+            "",
+            quote!(#private::#kind),
+        ),
+        Some(by) => {
+            let arguments = quote!(#private::#kind, #by);
+            private.call_at(
+                place,
+                "shape_by",
+                quote!(::<#output, #item_type, _, _>),
+                "",
+                arguments,
+            )
+        }
     };
+    let (share, bulk_call) = match &options.split_on_err {
+        None => ("share", quote!(bulk)),
+        Some(_) => ("share_split", quote!(split)),
+    };
+    let handing = private.call_at(place, share, quote!(), "", quote!(#shape, #sharing));
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
     let copies = options.split_on_err.iter().map(|_| all.copies());
     let open = quote! {
         || {
             #(#own)*
             move |#items: #private::Vec<#item_type>| {
-                #private::#bulk_call(#private::#kind, #(#by,)* #sharing, #items, move |#items: #private::Vec<#item_type>| {
+                #private::#bulk_call(#handing, #items, move |#items: #private::Vec<#item_type>| {
                     #(#copies)*
                     async move { #(#lend)* #lists #body }
                 })

@@ -12,7 +12,7 @@ use syn::ext::IdentExt;
 
 // Input:  body
 // Output: let flights: &'static private::Flights = { static … };
-//         let call = { use …; flights.enter(||{}, key, private::Cloned::<R>::new(), private::Joining::new()) };
+//         let call = { use …; flights.enter(||{}, key, private::cloned::<R, _>(), private::Joining::new()) };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
     let Call {
@@ -95,23 +95,23 @@ fn sharing(call: &Call<'_>) -> TokenStream {
     match (&common.share_err, &common.clone_with) {
         (Some(Given { value, .. }), _) => private.call_at(
             Place::of(value),
-            "ShareErr",
-            quote!(::<#output, _>),
-            "new",
+            "share_err",
+            quote!(::<#output, _, _, _>),
+            "",
             quote!(#value),
         ),
         (None, Some(Given { value, .. })) => private.call_at(
             Place::of(value),
-            "CloneWith",
-            quote!(::<#output, _>),
-            "new",
+            "clone_with",
+            quote!(::<#output, _, _>),
+            "",
             quote!(#value),
         ),
         (None, None) => private.call_at(
             call.output_place,
-            "Cloned",
-            quote!(::<#output>),
-            "new",
+            "cloned",
+            quote!(::<#output, _>),
+            "",
             quote!(),
         ),
     }

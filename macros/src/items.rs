@@ -155,7 +155,7 @@ impl Items {
             .iter()
             .map(|List { name, .. }| {
                 if self.by_ref {
-                    quote!(#private::cloned(#name))
+                    quote!(#private::lent(#name))
                 } else {
                     quote!(#name)
                 }

@@ -192,6 +192,7 @@ impl Plan {
                 function: &function,
                 common: &common,
                 items: found,
+                hand_out,
                 is_batch: batch.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
             };

@@ -40,6 +40,25 @@ impl Private {
     }
 }
 
+impl Private {
+    /// What the runtime's trait for it says that each caller of a batch gets, shown where `output` stands.
+    pub(crate) fn outcome_at(
+        &self,
+        place: Place,
+        output: impl ToTokens,
+        item: &TokenStream,
+        kind: &str,
+    ) -> TokenStream {
+        let Self(path) = self;
+        let kind = Ident::new(kind, Span::call_site());
+        let open = located(quote!(<), place.start);
+        let outcome = located(quote!(#path::Outcome), place.start);
+        let kind = located(quote!(#path::#kind), place.start);
+        let close = located(quote!(>::One), place.end);
+        quote!(#open #output as #outcome<#item, #kind> #close)
+    }
+}
+
 impl ToTokens for Private {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         self.0.to_tokens(tokens);
@@ -71,6 +90,15 @@ impl Place {
             end: last.1,
         }
     }
+}
+
+/// `receiver.name()`, shown where `place` is.
+pub(crate) fn method_at(place: Place, receiver: TokenStream, name: &str) -> TokenStream {
+    let name = Ident::new(name, Span::call_site());
+    let method = located(quote!(.#name), place.start);
+    let mut group = Group::new(Delimiter::Parenthesis, TokenStream::new());
+    group.set_span(Span::call_site().located_at(place.end));
+    quote!(#receiver #method #group)
 }
 
 /// The same tokens, resolved as they are, but shown at `span`.

@@ -6,10 +6,12 @@
 //! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
 
 use super::{Results, WrongNumber};
+use crate::bounds::{Always, Never, Nothing};
 use crate::dedup::IsResult;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -73,12 +75,6 @@ pub trait Outcome<T, K> {
 }
 
 /// Hands out a `Self`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be handed out to the callers of a batch",
-    label = "not one result for each item",
-    note = "return `()`, a `Vec` with one result for each item, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these",
-    note = "for rows in any order write `one_by = |row| …` or `many_by = |row| …`; for one answer to all, `shared`"
-)]
 pub trait HandOut<T, H, S, One> {
     /// What must be known of the items when they are gone.
     type Kept: Send;
@@ -89,10 +85,6 @@ pub trait HandOut<T, H, S, One> {
 }
 
 /// A `Result` whose error splits the batch instead of being shared.
-#[diagnostic::on_unimplemented(
-    message = "`split_on_err` needs a function that returns a `Result`, not a `{Self}`",
-    label = "there is no `Err` to split on"
-)]
 pub trait Split<T, H, S, One> {
     /// What must be known of the items when they are gone.
     type Kept: Send;
@@ -130,10 +122,6 @@ pub trait Copies<O> {
 }
 
 /// Makes one error several, as `Err`s.
-#[diagnostic::on_unimplemented(
-    message = "the error can't be given to every caller of a batch: `{E}` is not `Clone`",
-    label = "add `share_err = …` or `clone_with = …` to the attribute, or derive `Clone` for `{E}`"
-)]
 pub trait Errors<V, E> {
     /// As many as `n`, at least one; the last is the original where that can be.
     fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>>;
@@ -585,65 +573,128 @@ impl<T, X, S: Copies<X>> HandOut<T, Whole, S, X> for X {
     }
 }
 
-// ---- bulk calls
+// ---- what an expansion writes
+
+/// A strategy for an output `X` of which each caller gets an `O`.
+#[derive(Debug)]
+pub struct Shaped<X, T, H, O>(H, PhantomData<fn(T, X, O)>);
+
+/// Fits a strategy to the output `X` for items `T`.
+pub fn shape<X: Outcome<T, H::Kind>, T, H: How>(how: H) -> Shaped<X, T, H, One<X, T, H>> {
+    Shaped(how, PhantomData)
+}
+
+/// The same, by the closure that tells to which item a row belongs.
+pub fn shape_by<X, T, K, F>(kind: K, item_of: F) -> Shaped<X, T, By<K, F>, <X as Outcome<T, K>>::One>
+where
+    X: Rows + Outcome<T, K>,
+    F: Fn(&X::Row) -> T,
+{
+    Shaped(By(kind, item_of), PhantomData)
+}
+
+/// Says how what several callers get is shared by them. See [`bounds`](crate::bounds) for `M`.
+pub fn share<X: Handed<T, H, S, O, M>, T, H, O, S, M>(shape: Shaped<X, T, H, O>, sharing: S) -> X::Handing {
+    X::handing(shape.0, sharing)
+}
+
+/// The same for a batch that is split by its errors.
+pub fn share_split<X: HandedOrSplit<T, H, S, O, M>, T, H, O, S, M>(
+    shape: Shaped<X, T, H, O>,
+    sharing: S,
+) -> X::Handing {
+    X::handing(shape.0, sharing)
+}
+
+/// How a bulk call's output is handed out.
+#[derive(Debug)]
+pub struct Handing<X, T, H, S, O>(H, S, PhantomData<fn(T, X, O)>);
+
+/// States that `sharing` shares what several callers get.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be handed out to several callers",
+    label = "what more than one of them gets must be `Clone`",
+    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; `clone_with = …` takes a function that copies what a caller gets",
+    note = "where results are found by their items, these must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+)]
+pub trait Handed<T, H, S, O, M> {
+    /// Both.
+    type Handing;
+    /// Both.
+    fn handing(how: H, sharing: S) -> Self::Handing;
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: HandOut<T, H, S, O>, T, H, S, O> Handed<T, H, S, O, Always> for X {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(how: H, sharing: S) -> Self::Handing {
+        Handing(how, sharing, PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: Nothing, T, H, S, O> Handed<T, H, S, O, Never> for X {
+    type Handing = Never;
+    fn handing(_: H, _: S) -> Never {
+        unreachable!("nothing is `Nothing`")
+    }
+}
+
+/// States the same where errors split the batch.
+#[diagnostic::on_unimplemented(
+    message = "`split_on_err` needs a function that returns a `Result` with something for each item, not a `{Self}`",
+    label = "there is no `Err` to split on, or its `Ok` can't be handed out",
+    note = "where results are found by their items, these must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+)]
+pub trait HandedOrSplit<T, H, S, O, M> {
+    /// Both.
+    type Handing;
+    /// Both.
+    fn handing(how: H, sharing: S) -> Self::Handing;
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: Split<T, H, S, O>, T, H, S, O> HandedOrSplit<T, H, S, O, Always> for X {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(how: H, sharing: S) -> Self::Handing {
+        Handing(how, sharing, PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: Nothing, T, H, S, O> HandedOrSplit<T, H, S, O, Never> for X {
+    type Handing = Never;
+    fn handing(_: H, _: S) -> Never {
+        unreachable!("nothing is `Nothing`")
+    }
+}
 
 /// Runs the body on the items, and hands out what it returns.
-pub async fn bulk<X, T, H, S, B, F>(
-    how: H,
-    sharing: S,
-    items: Vec<T>,
-    body: B,
-) -> Results<One<X, T, H>>
+pub async fn bulk<X, T, H, S, O, B, F>(handing: Handing<X, T, H, S, O>, items: Vec<T>, body: B) -> Results<O>
 where
-    X: Outcome<T, H::Kind> + HandOut<T, H, S, One<X, T, H>>,
-    H: How,
+    X: HandOut<T, H, S, O>,
     B: FnOnce(Vec<T>) -> F,
     F: Future<Output = X>,
 {
+    let Handing(how, sharing, _) = handing;
     let kept = X::keep(&items);
     let output = body(items).await;
     output.hand_out(&how, kept, &sharing)
 }
 
-/// The same, by the closure that tells to which item a row belongs.
-pub async fn bulk_by<X, T, K, C, S, B, F>(
-    kind: K,
-    by: C,
-    sharing: S,
-    items: Vec<T>,
-    body: B,
-) -> Results<One<X, T, By<K, C>>>
-where
-    X: Outcome<T, K> + HandOut<T, By<K, C>, S, One<X, T, By<K, C>>> + Rows,
-    K: Send,
-    C: Fn(&X::Row) -> T + Send,
-    B: FnOnce(Vec<T>) -> F,
-    F: Future<Output = X>,
-{
-    bulk(By(kind, by), sharing, items, body).await
-}
-
 /// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
 /// n these are at most 1 + 2·log2(n) calls: when the first half is fine, the second is known to hold the bad one, and
 /// is not tried as a whole.
-pub async fn split<X, T, H, S, B, F>(
-    how: H,
-    sharing: S,
-    items: Vec<T>,
-    mut body: B,
-) -> Results<One<X, T, H>>
+pub async fn split<X, T, H, S, O, B, F>(handing: Handing<X, T, H, S, O>, items: Vec<T>, mut body: B) -> Results<O>
 where
-    X: Outcome<T, H::Kind> + Split<T, H, S, One<X, T, H>>,
+    X: Split<T, H, S, O>,
     T: Clone,
-    H: How,
     B: FnMut(Vec<T>) -> F,
     F: Future<Output = X>,
 {
-    let mut results: Vec<Option<One<X, T, H>>> = items.iter().map(|_| None).collect();
-    let mut todo = vec![Part {
-        range: 0..items.len(),
-        side: Side::All,
-    }];
+    let Handing(how, sharing, _) = handing;
+    let mut results: Vec<Option<O>> = items.iter().map(|_| None).collect();
+    let mut todo = vec![Part { range: 0..items.len(), side: Side::All }];
     while let Some(Part { range, side }) = todo.pop() {
         if side == Side::SecondOfBad && range.len() > 1 {
             todo.extend(halves(range));
@@ -666,25 +717,6 @@ where
         }
     }
     Ok(results.into_iter().flatten().collect())
-}
-
-/// The same, by the closure that tells to which item a row belongs.
-pub async fn split_by<X, T, K, C, S, B, F>(
-    kind: K,
-    by: C,
-    sharing: S,
-    items: Vec<T>,
-    body: B,
-) -> Results<One<X, T, By<K, C>>>
-where
-    X: Outcome<T, K> + Split<T, By<K, C>, S, One<X, T, By<K, C>>> + Rows,
-    T: Clone,
-    K: Send,
-    C: Fn(&X::Row) -> T + Send,
-    B: FnMut(Vec<T>) -> F,
-    F: Future<Output = X>,
-{
-    split(By(kind, by), sharing, items, body).await
 }
 
 /// Items yet to be tried.
@@ -748,6 +780,39 @@ mod tests {
     use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
+
+    /// In the order in which an expansion says it.
+    async fn bulk<X, T, H, S, F>(how: H, sharing: S, items: Vec<T>, body: impl FnOnce(Vec<T>) -> F) -> Results<One<X, T, H>>
+    where
+        X: Outcome<T, H::Kind> + HandOut<T, H, S, One<X, T, H>>,
+        H: How,
+        F: Future<Output = X>,
+    {
+        super::bulk(share(shape::<X, T, H>(how), sharing), items, body).await
+    }
+
+    async fn bulk_by<X, T, K: Send, C, S, F>(
+        kind: K,
+        by: C,
+        sharing: S,
+        items: Vec<T>,
+        body: impl FnOnce(Vec<T>) -> F,
+    ) -> Results<One<X, T, By<K, C>>>
+    where
+        X: Rows + Outcome<T, K> + HandOut<T, By<K, C>, S, One<X, T, By<K, C>>>,
+        C: Fn(&X::Row) -> T + Send,
+        F: Future<Output = X>,
+    {
+        super::bulk(share(shape_by::<X, T, K, C>(kind, by), sharing), items, body).await
+    }
+
+    async fn split<X, T: Clone, F>(items: Vec<T>, body: impl FnMut(Vec<T>) -> F) -> Results<One<X, T, Each>>
+    where
+        X: Outcome<T, Each> + Split<T, Each, ByClone, One<X, T, Each>>,
+        F: Future<Output = X>,
+    {
+        super::split(share_split(shape::<X, T, Each>(Each), ByClone), items, body).await
+    }
 
     /// Bodies here never wait.
     fn now<F: Future>(future: F) -> F::Output {
@@ -911,10 +976,7 @@ mod tests {
     fn split_calls(n: usize, bad: &[usize]) -> usize {
         let mut calls = 0;
         let mut saved = vec![0; n];
-        let results = now(split(
-            Each,
-            ByClone,
-            (0..n).collect(),
+        let results = now(split((0..n).collect(),
             |items: Vec<usize>| {
                 calls += 1;
                 assert!(!items.is_empty());
@@ -965,7 +1027,7 @@ mod tests {
 
     #[test]
     fn a_wrong_number_is_not_split() {
-        let wrong = now(split(Each, ByClone, vec![1, 2], |_| {
+        let wrong = now(split(vec![1, 2], |_| {
             ready(Ok::<_, NotClone>(vec![1]))
         }))
         .unwrap_err();

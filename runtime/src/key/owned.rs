@@ -10,16 +10,18 @@
 //!
 //! and, where the body is, `let pool = pool.lend();`.
 
-use super::{ByRef, ByValue, OptRef, SliceRef};
+use super::{About, ByRef, ByValue, OptRef, SliceRef};
+use crate::bounds::{Always, Never, Nothing};
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 
-/// A part that can outlive its caller.
+/// A part that can outlive its caller. See [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
-    message = "this argument can't outlive its caller",
-    label = "the execution may go on when the caller is gone: a reference needs an owned form (`Clone`), and all needs to be `Send + 'static`"
+    message = "`{A}` can't outlive its caller, as it must here",
+    label = "the execution may go on when the caller is gone: a value must be `Send + 'static`, what is borrowed also `Clone`",
+    note = "take something cheap to clone that it can own, such as a pool instead of a connection, or an `Arc`"
 )]
-pub trait Own {
+pub trait Own<A: ?Sized, M> {
     /// What is kept.
     type Held: Send + 'static;
     /// Makes it, or moves it there.
@@ -27,7 +29,7 @@ pub trait Own {
 }
 
 /// The owned form of a part. An expansion calls it with the argument's span, so that errors point there.
-pub fn own<P: Own>(part: P) -> P::Held {
+pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument, M>>::Held {
     part.own()
 }
 
@@ -113,7 +115,7 @@ pub struct HeldOpt<B: ?Sized + ToOwned>(Option<B::Owned>);
 pub struct HeldSlice<B: ?Sized + ToOwned>(Vec<B::Owned>);
 
 #[diagnostic::do_not_recommend]
-impl<A: Send + 'static> Own for Moved<A> {
+impl<A: Send + 'static> Own<A, Always> for Moved<A> {
     type Held = HeldValue<A>;
     fn own(self) -> HeldValue<A> {
         HeldValue(self.0)
@@ -121,7 +123,7 @@ impl<A: Send + 'static> Own for Moved<A> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<A: Clone + Send + 'static> Own for ByValue<'_, A> {
+impl<A: Clone + Send + 'static> Own<A, Always> for ByValue<'_, A> {
     type Held = HeldValue<A>;
     fn own(self) -> HeldValue<A> {
         HeldValue(self.0.clone())
@@ -129,7 +131,7 @@ impl<A: Clone + Send + 'static> Own for ByValue<'_, A> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for ByRef<'_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for ByRef<'_, B> {
     type Held = HeldRef<B>;
     fn own(self) -> HeldRef<B> {
         HeldRef(self.0.to_owned())
@@ -137,7 +139,7 @@ impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for ByRef<'_, B> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for OptRef<'_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for OptRef<'_, B> {
     type Held = HeldOpt<B>;
     fn own(self) -> HeldOpt<B> {
         HeldOpt(self.0.map(ToOwned::to_owned))
@@ -145,11 +147,43 @@ impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for OptRef<'_, B> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for SliceRef<'_, '_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for SliceRef<'_, '_, B> {
     type Held = HeldSlice<B>;
     fn own(self) -> HeldSlice<B> {
         HeldSlice(self.0.iter().map(|b| (*b).to_owned()).collect())
     }
+}
+
+impl<A> About for Moved<A> {
+    type Argument = A;
+}
+
+macro_rules! never_own {
+    ($($part:ty, $argument:ident;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$argument: ?Sized + Nothing> Own<$argument, Never> for $part {
+            type Held = ();
+            fn own(self) {}
+        }
+    )*};
+}
+
+never_own! {
+    ByRef<'_, B>, B;
+    OptRef<'_, B>, B;
+    SliceRef<'_, '_, B>, B;
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: Nothing> Own<A, Never> for Moved<A> {
+    type Held = ();
+    fn own(self) {}
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: Nothing> Own<A, Never> for ByValue<'_, A> {
+    type Held = ();
+    fn own(self) {}
 }
 
 impl<A> HeldValue<A> {
