@@ -58,11 +58,9 @@ impl Arguments<'_> {
     }
 
     fn part(&self, place: Place, of: impl ToTokens) -> TokenStream {
-        let part = self
-            .private
-            .call_at(place, "Part", quote!(), "", quote!(&#of));
-        let part = method_at(place, part, "key");
-        self.private.call_at(place, "part", quote!(), "", part)
+        let part = self.private.call_at(place, "Part", quote!(&#of));
+        let part = method_at(place, part, "key", quote!());
+        self.private.call_at(place, "part", part)
     }
 
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
@@ -77,7 +75,7 @@ impl Arguments<'_> {
     /// For executions that outlive their caller. What the key borrows, or an option's expression in `lent`, while the
     /// call is made can't be moved; without `lent`, all can.
     //
-    // Output: let pool = private::own(private::Arg::new(pool).part());   // skipped: moved, or the owned form of a reference
+    // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::Part(&id).key());            // in the key, which borrows it
     //         …
     //         let pool = pool.lend();
@@ -92,18 +90,18 @@ impl Arguments<'_> {
             });
             let place = argument.place();
             let form = if free {
-                let arg = private.call_at(place, "Arg", quote!(), "new", quote!(#ident));
-                method_at(place, arg, "part")
+                let arg = private.call_at(place, "arg", quote!(#ident));
+                method_at(place, arg, "part", quote!())
             } else {
-                let part = private.call_at(place, "Part", quote!(), "", quote!(&#ident));
-                method_at(place, part, "key")
+                let part = private.call_at(place, "Part", quote!(&#ident));
+                method_at(place, part, "key", quote!())
             };
             let name = if argument.receiver {
                 local("self")
             } else {
                 ident.clone()
             };
-            let form = private.call_at(place, "own", quote!(), "", form);
+            let form = private.call_at(place, "own", form);
             let cfgs = &argument.cfgs;
             let slice = argument
                 .ty

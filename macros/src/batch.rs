@@ -5,7 +5,7 @@ use crate::items::Items;
 use crate::options::{Given, Options};
 use crate::outcome::HandOut;
 use crate::plan::Call;
-use crate::tokens::{Place, Private, local, without_self};
+use crate::tokens::{Place, Private, local, method_at, without_self};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
@@ -74,30 +74,16 @@ pub(crate) fn expand(
         .as_ref()
         .or(options.many_by.as_ref())
         .map(|given| &given.value);
+    let of = private.output_at(place, quote!((#output, #item_type)));
     let shape = match by {
-        None => private.call_at(
-            place,
-            "shape",
-            quote!(::<#output, #item_type, _>),
-            "",
-            quote!(#private::#kind),
-        ),
-        Some(by) => {
-            let arguments = quote!(#private::#kind, #by);
-            private.call_at(
-                place,
-                "shape_by",
-                quote!(::<#output, #item_type, _, _>),
-                "",
-                arguments,
-            )
-        }
+        None => private.call_at(place, "shape", quote!(#private::#kind, #of)),
+        Some(by) => private.call_at(place, "shape_by", quote!(#of, #private::#kind, #by)),
     };
     let (share, bulk_call) = match &options.split_on_err {
         None => ("share", quote!(bulk)),
         Some(_) => ("share_split", quote!(split)),
     };
-    let handing = private.call_at(place, share, quote!(), "", quote!(#shape, #sharing));
+    let handing = method_at(place, shape, share, sharing);
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
     let copies = options.split_on_err.iter().map(|_| all.copies());
     let open = quote! {
@@ -149,7 +135,7 @@ fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
         methods.extend(quote!(.weight(#weight)));
     }
     if let Some(Given { value, .. }) = &options.unique {
-        lets.extend(quote!(let #unique = #private::own(#private::Arg::new(#private::of(&#item, #value)).part());));
+        lets.extend(quote!(let #unique = #private::own(#private::arg(#private::of(&#item, #value)).part());));
         methods.extend(quote!(.unique(#unique)));
     }
     quote!({ let #item: #item_type = #value; #lets #private::Item::new(#item) #methods })
@@ -172,22 +158,14 @@ fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
     let Call {
         private, common, ..
     } = call;
-    let one = &bulk.one;
+    let of = private.output_at(call.output_place, &bulk.one);
     match (&common.share_err, &common.clone_with) {
-        (Some(Given { value, .. }), _) => private.call_at(
-            Place::of(value),
-            "shared_err",
-            quote!(::<#one, _>),
-            "",
-            quote!(#value),
-        ),
-        (None, Some(Given { value, .. })) => private.call_at(
-            Place::of(value),
-            "cloned_with",
-            quote!(::<#one, _>),
-            "",
-            quote!(#value),
-        ),
+        (Some(Given { value, .. }), _) => {
+            private.call_at(Place::of(value), "shared_err", quote!(#of, #value))
+        }
+        (None, Some(Given { value, .. })) => {
+            private.call_at(Place::of(value), "cloned_with", quote!(#of, #value))
+        }
         (None, None) => quote!(#private::ByClone),
     }
 }

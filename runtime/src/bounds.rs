@@ -7,11 +7,16 @@
 //! bound nothing meets; the `M` that tells them apart is always inferred.
 
 use crate::dedup::{CloneWith, Cloned, Share, ShareErr};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The `M` of implementations that are never chosen.
 #[derive(Debug)]
 pub struct Never(());
+
+/// Another.
+#[derive(Debug)]
+pub struct Nowhere(());
 
 /// The `M` of implementations that are.
 #[derive(Debug)]
@@ -50,8 +55,18 @@ impl<R: Send + Nothing + 'static> Shareable<Never> for R {
     }
 }
 
+/// A type, where a value is wanted: a bound on an argument's type is reported once, one on a type that is written out is
+/// reported there and where the function is.
+#[derive(Debug)]
+pub struct Output<R>(PhantomData<fn() -> R>);
+
+/// Names a type.
+pub const fn output<R>() -> Output<R> {
+    Output(PhantomData)
+}
+
 /// By `Clone`.
-pub fn cloned<R: Shareable<M>, M>() -> R::By {
+pub fn cloned<R: Shareable<M>, M>(_: Output<R>) -> R::By {
     R::by()
 }
 
@@ -64,50 +79,67 @@ pub fn cloned<R: Shareable<M>, M>() -> R::By {
 pub trait Fallible<M> {
     /// Its error.
     type Err;
+    /// How.
+    type By<F>;
+    /// How.
+    fn by<F: Fn(Arc<Self::Err>) -> Self::Err>(share: F) -> Self::By<F>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static, E: Send + Sync + 'static> Fallible<Always> for Result<T, E> {
     type Err = E;
+    type By<F> = ShareErr<Self, F>;
+    fn by<F: Fn(Arc<E>) -> E>(share: F) -> Self::By<F> {
+        ShareErr::new(share)
+    }
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: Nothing> Fallible<Never> for R {
-    type Err = Never;
+/// A `Result`, of whatever.
+#[diagnostic::on_unimplemented(
+    message = "`share_err` is about the error of a `Result`, but each caller gets a `{Self}`",
+    label = "not a `Result`",
+    note = "what is `Clone` is shared as it is; `clone_with = …` takes a function that copies what a caller gets"
+)]
+pub trait Failing<M> {
+    /// Its error.
+    type Err;
 }
+
+impl<T, E> Failing<Always> for Result<T, E> {
+    type Err = E;
+}
+
+macro_rules! never {
+    // Two, since the real implementation does not apply to what is not a `Result`.
+    ($($m:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> Fallible<$m> for R {
+            type Err = Never;
+            type By<F> = Never;
+            fn by<F>(_: F) -> Never {
+                unreachable!("nothing is `Nothing`")
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> Failing<$m> for R {
+            type Err = Never;
+        }
+    )*};
+}
+never!(Never Nowhere);
 
 /// What makes an error of a shared one.
 #[diagnostic::on_unimplemented(
-    message = "`share_err` takes a function from `Arc<E>` to `E`, where `E` is the error that this function returns",
-    label = "not from `Arc<E>` to `E`",
-    note = "give it a variant of the error, `share_err = AppError::Shared` with `Shared(Arc<AppError>)`, or a closure: `share_err = |error| …`"
+    message = "`share_err` takes a function from `Arc<{E}>` to `{E}`",
+    label = "not from `Arc<{E}>` to `{E}`",
+    note = "give it a variant of the error, `share_err = AppError::Shared` with `Shared(Arc<AppError>)`, or a closure, `share_err = |error| …`"
 )]
-pub trait ErrOf<E, R, M>: Fn(Arc<E>) -> E + Sized {
-    /// How.
-    type By;
-    /// How.
-    fn by(self) -> Self::By;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E, F: Fn(Arc<E>) -> E> ErrOf<E, Result<T, E>, Always> for F {
-    type By = ShareErr<Result<T, E>, F>;
-    fn by(self) -> Self::By {
-        ShareErr::new(self)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E, F: Fn(Arc<E>) -> E + Nothing> ErrOf<E, Result<T, E>, Never> for F {
-    type By = Never;
-    fn by(self) -> Never {
-        unreachable!("nothing is `Nothing`")
-    }
-}
-
-/// By `share_err`.
-pub fn share_err<R: Fallible<N>, N, F: ErrOf<R::Err, R, M>, M>(share: F) -> F::By {
-    share.by()
+pub trait ErrOf<E, M>: Fn(Arc<E>) -> E + Sized {
+    /// The function.
+    type Itself: Fn(Arc<E>) -> E;
+    /// The function.
+    fn itself(self) -> Self::Itself;
 }
 
 /// What copies a result.
@@ -116,29 +148,39 @@ pub fn share_err<R: Fallible<N>, N, F: ErrOf<R::Err, R, M>, M>(share: F) -> F::B
     label = "not from `&{R}` to `{R}`"
 )]
 pub trait CopyOf<R, M>: Fn(&R) -> R + Sized {
-    /// How.
-    type By;
-    /// How.
-    fn by(self) -> Self::By;
+    /// The function.
+    type Itself: Fn(&R) -> R;
+    /// The function.
+    fn itself(self) -> Self::Itself;
 }
 
-#[diagnostic::do_not_recommend]
-impl<R, F: Fn(&R) -> R> CopyOf<R, Always> for F {
-    type By = CloneWith<R, F>;
-    fn by(self) -> Self::By {
-        CloneWith::new(self)
-    }
+macro_rules! functions {
+    ($($trait:ident<$t:ident> $arg:ty, $m:ident [$($nothing:tt)*];)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$t, F: Fn($arg) -> $t $($nothing)*> $trait<$t, $m> for F {
+            type Itself = Self;
+            fn itself(self) -> Self {
+                self
+            }
+        }
+    )*};
+}
+functions! {
+    ErrOf<E> Arc<E>, Always [];
+    ErrOf<E> Arc<E>, Never [+ Nothing];
+    CopyOf<R> &R, Always [];
+    CopyOf<R> &R, Never [+ Nothing];
 }
 
-#[diagnostic::do_not_recommend]
-impl<R, F: Fn(&R) -> R + Nothing> CopyOf<R, Never> for F {
-    type By = Never;
-    fn by(self) -> Never {
-        unreachable!("nothing is `Nothing`")
-    }
+/// By `share_err`.
+pub fn share_err<R: Fallible<N>, N, F: ErrOf<R::Err, M>, M>(
+    _: Output<R>,
+    share: F,
+) -> R::By<F::Itself> {
+    R::by(share.itself())
 }
 
 /// By `clone_with`.
-pub fn clone_with<R, F: CopyOf<R, M>, M>(copy: F) -> F::By {
-    copy.by()
+pub fn clone_with<R, F: CopyOf<R, M>, M>(_: Output<R>, copy: F) -> CloneWith<R, F::Itself> {
+    CloneWith::new(copy.itself())
 }

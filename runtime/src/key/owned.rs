@@ -4,7 +4,7 @@
 //! writes, where the caller is, one of
 //!
 //! ```text
-//! let pool = own(Arg::new(pool).part());   // the argument may be moved
+//! let pool = own(arg(pool).part());   // the argument may be moved
 //! let name = own(Part(&name).key());       // it is still borrowed by the key
 //! ```
 //!
@@ -37,12 +37,12 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
 #[derive(Debug)]
 pub struct Arg<A>(Option<A>);
 
-impl<A> Arg<A> {
-    /// An argument that may be moved.
-    pub fn new(argument: A) -> Self {
-        Self(Some(argument))
-    }
+/// An argument that may be moved.
+pub fn arg<A>(argument: A) -> Arg<A> {
+    Arg(Some(argument))
+}
 
+impl<A> Arg<A> {
     fn take(&mut self) -> A {
         self.0
             .take()
@@ -265,7 +265,7 @@ impl<B: ?Sized + ToOwned + Eq> Eq for HeldOpt<B> {}
 #[cfg(test)]
 mod tests {
     use super::super::{Part, RefPart as _, ValuePart as _};
-    use super::{Arg, RefArg as _, ValueArg as _, own};
+    use super::{RefArg as _, ValueArg as _, arg, own};
     use std::sync::Arc;
 
     #[test]
@@ -274,9 +274,9 @@ mod tests {
         let (text, maybe, words) = (&*name, Some(&*name), [&*name, "B"]);
         let slice: &[&str] = &words;
         let held = (
-            own(Arg::new(text).part()),
-            own(Arg::new(maybe).part()),
-            own(Arg::new(slice).part()),
+            own(arg(text).part()),
+            own(arg(maybe).part()),
+            own(arg(slice).part()),
         );
         let copies = (
             own(Part(&text).key()),
@@ -294,14 +294,14 @@ mod tests {
     #[test]
     fn values_that_are_not_clone_are_moved() {
         struct Connection(u8);
-        let held = own(Arg::new(Connection(7)).part());
+        let held = own(arg(Connection(7)).part());
         assert_eq!(held.lend().0, 7);
     }
 
     #[test]
     fn a_counted_pointer_is_counted_and_not_copied() {
         let service = Arc::new(5);
-        let (by_ref, by_value) = (own(Arg::new(&service).part()), own(Part(&service).key()));
+        let (by_ref, by_value) = (own(arg(&service).part()), own(Part(&service).key()));
         assert_eq!(Arc::strong_count(&service), 3);
         assert!(Arc::ptr_eq(by_ref.lend(), &service));
         assert!(Arc::ptr_eq(&by_value.lend(), &service));
