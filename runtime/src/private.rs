@@ -1,9 +1,10 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
-pub use crate::batch::{Batches, Item, Limits, Results, Seat, WrongNumber};
+pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Fixed, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
+    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
 };
+pub use crate::fixed::Fixed;
 pub use crate::key::{Key, Part, RefPart, ValuePart, part};
 pub use crate::path::Path;
 
