@@ -136,7 +136,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             .groups
             .find_mut(hash, |entry| entry.hash == hash && key.is(&entry.key));
         let coming = match found {
-            None => coming,
+            None => {
+                drop(shard);
+                coming
+            }
             Some(entry) => match entry.group.add(coming, Instant::now) {
                 Added::Placed { cell, ticket, wake } => {
                     drop(shard);
