@@ -18,6 +18,7 @@ mod sync;
 mod wake;
 mod watch;
 
+pub use piggyback_macros::{batch, dedup};
 pub use scope::Scope;
 pub use stats::{Closed, Kind, Row, Stats};
 

@@ -7,6 +7,7 @@
 
 mod cell;
 mod group;
+pub(crate) mod results;
 mod seat;
 mod table;
 mod task;
