@@ -74,10 +74,10 @@ pub(crate) fn expand(
         .as_ref()
         .or(options.many_by.as_ref())
         .map(|given| &given.value);
-    let of = private.output_at(place, quote!((#output, #item_type)));
+    let of = private.output_at(place, quote!((#output, #item_type, _)));
     let shape = match by {
         None => private.call_at(place, "shape", quote!(#private::#kind, #of)),
-        Some(by) => private.call_at(place, "shape_by", quote!(#of, #private::#kind, #by)),
+        Some(by) => private.call_at(place, "shape_by", quote!(#private::#kind, #of, #by)),
     };
     let (share, bulk_call) = match &options.split_on_err {
         None => ("share", quote!(bulk)),

@@ -7,6 +7,7 @@ pub mod __private;
 mod batch;
 mod bounds;
 mod dedup;
+mod fixed;
 mod frames;
 mod key;
 mod padded;
@@ -30,3 +31,6 @@ fn shards() -> usize {
         (threads * 8).next_power_of_two().clamp(16, 128)
     })
 }
+
+/// Shards of a table in a scope that is not the global one: there may be many such scopes.
+const SCOPED_SHARDS: usize = 4;

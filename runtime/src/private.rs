@@ -4,11 +4,12 @@ pub use crate::batch::results::{
     ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, bulk, cloned_with, shape, shape_by,
     shared_err, split, weight,
 };
-pub use crate::batch::{Batches, Item, Limits, Results, Seat, WrongNumber};
+pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
 pub use crate::bounds::{clone_with, cloned, output, share_err};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Fixed, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
+    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
 };
+pub use crate::fixed::Fixed;
 pub use crate::key::owned::{RefArg, ValueArg, arg, own};
 pub use crate::key::{Key, Part, RefPart, ValuePart, part};
 pub use crate::path::Path;

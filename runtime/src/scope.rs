@@ -3,7 +3,10 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::task::{Poll, Waker};
 
 use crate::stats::{Row, Stats};
 
@@ -30,6 +33,14 @@ struct Owned {
 /// A table, as a scope sees it.
 pub(crate) trait Listed: Send + Sync + 'static {
     fn row(&self) -> Row;
+    /// Sends every open batch off. Returns all that is under way.
+    fn flush(&self) -> Vec<Arc<dyn UnderWay>>;
+}
+
+/// A batch, as a flush sees it.
+pub(crate) trait UnderWay: Send + Sync {
+    /// Whether it has ended; if not, the waker is woken when it has.
+    fn has_ended(&self, waker: &Waker) -> bool;
 }
 
 impl Scope {
@@ -48,10 +59,7 @@ impl Scope {
     pub fn stats(&self) -> Stats {
         let mut rows: Vec<Row> = Vec::new();
         for table in self.listed() {
-            let row = match table {
-                Held::Fixed(table) => table.row(),
-                Held::Owned(table) => table.row(),
-            };
+            let row = table.row();
             match rows.iter_mut().find(|known| {
                 known.function == row.function
                     && std::mem::discriminant(&known.kind) == std::mem::discriminant(&row.kind)
@@ -62,6 +70,30 @@ impl Scope {
         }
         rows.sort_by(|a, b| a.function.cmp(&b.function));
         Stats { rows }
+    }
+
+    /// Sends every open batch of this scope off now, and returns once what was open or running at the call has ended.
+    ///
+    /// Flights are not touched: they wait for nothing but their body. For the end of a service: stop taking requests, flush,
+    /// then stop the runtime. Calls that come later open new batches, which this flush neither sends nor waits for.
+    ///
+    /// Cancel safe: a flush that is dropped has sent the batches off all the same.
+    pub async fn flush(&self) {
+        let under_way: Vec<_> = self
+            .listed()
+            .iter()
+            .flat_map(|table| table.flush())
+            .collect();
+        for batch in under_way {
+            poll_fn(|cx| {
+                if batch.has_ended(cx.waker()) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
     }
 
     fn listed(&self) -> Vec<Held> {
@@ -120,6 +152,16 @@ impl Scope {
 enum Held {
     Fixed(&'static dyn Listed),
     Owned(Arc<dyn Listed>),
+}
+
+impl Deref for Held {
+    type Target = dyn Listed;
+    fn deref(&self) -> &dyn Listed {
+        match self {
+            Self::Fixed(table) => *table,
+            Self::Owned(table) => &**table,
+        }
+    }
 }
 
 impl fmt::Debug for Scope {

@@ -559,18 +559,21 @@ impl<T, X, S: Copies<X>> HandOut<T, Whole, S, X> for X {
 pub struct Shaped<X, T, H, O>(H, PhantomData<fn(T, X, O)>);
 
 /// Fits a strategy to the output `X` for items `T`.
-pub fn shape<X: Outcome<T, H>, T, H>(how: H, _: Output<(X, T)>) -> Shaped<X, T, H, X::One> {
+pub fn shape<X: Outcome<T, H, One = O>, T, H, O>(
+    how: H,
+    _: Output<(X, T, O)>,
+) -> Shaped<X, T, H, O> {
     Shaped(how, PhantomData)
 }
 
 /// The same, by the closure that tells to which item a row belongs.
-pub fn shape_by<X, T, K, F>(
-    _: Output<(X, T)>,
+pub fn shape_by<X, T, O, K, F>(
     kind: K,
+    _: Output<(X, T, O)>,
     item_of: F,
-) -> Shaped<X, T, By<K, F>, <X as Outcome<T, K>>::One>
+) -> Shaped<X, T, By<K, F>, O>
 where
-    X: Rows + Outcome<T, K>,
+    X: Rows + Outcome<T, K, One = O>,
     F: Fn(&X::Row) -> T,
 {
     Shaped(By(kind, item_of), PhantomData)
@@ -788,7 +791,12 @@ mod tests {
         X: Outcome<T, H> + HandOut<T, H, S, <X as Outcome<T, H>>::One>,
         F: Future<Output = X>,
     {
-        super::bulk(shape(how, output::<(X, T)>()).share(sharing), items, body).await
+        super::bulk(
+            shape(how, output::<(X, T, _)>()).share(sharing),
+            items,
+            body,
+        )
+        .await
     }
 
     async fn bulk_by<X, T, K: Send, C, S, F>(
@@ -804,7 +812,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::bulk(
-            shape_by(output::<(X, T)>(), kind, by).share(sharing),
+            shape_by(kind, output::<(X, T, _)>(), by).share(sharing),
             items,
             body,
         )
@@ -820,7 +828,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::split(
-            shape(Each, output::<(X, T)>()).share_split(ByClone),
+            shape(Each, output::<(X, T, _)>()).share_split(ByClone),
             items,
             body,
         )

@@ -17,12 +17,13 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-pub use self::run::{Call, Fixed, Run};
+pub use self::run::{Call, Run};
 pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
 pub use self::table::Table;
+use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
-use crate::scope::{Listed, Scope};
+use crate::scope::{Listed, Scope, UnderWay};
 use crate::slots::Slots;
 use crate::stats::{Kind, Row};
 use crate::sync::Arc;
@@ -50,7 +51,7 @@ impl Flights {
         key: K,
         share: S,
         joining: Joining,
-    ) -> Call<Fixed<K::Owned, S::Stored>, K::Owned, S::Stored, S>
+    ) -> Call<Fixed<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S>
     where
         M: Fn() + 'static,
         K: Key,
@@ -111,13 +112,10 @@ impl Flights {
         scope: &Scope,
     ) -> Arc<Table<K::Owned, S::Stored>> {
         scope.table(TypeId::of::<M>(), || {
-            Table::new(self.path.of::<M>(), SCOPED_SHARDS)
+            Table::new(self.path.of::<M>(), crate::SCOPED_SHARDS)
         })
     }
 }
-
-/// Shards of a table in a scope that is not the global one: there may be many such scopes.
-const SCOPED_SHARDS: usize = 4;
 
 /// Which flights a call joins.
 #[derive(Debug, Clone, Copy, Default)]
@@ -184,6 +182,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
                 reentrant: rare.reentrant.load(Relaxed),
             },
         }
+    }
+
+    /// Flights wait for nothing but their body.
+    fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
+        Vec::new()
     }
 }
 

@@ -22,27 +22,9 @@ use crate::sync::Arc;
 use crate::wake::message;
 use crate::watch;
 
-/// How a call in the global scope holds its table; in any other scope it is an `Arc`.
-///
-/// A type of its own because a bare `&'static` inside a future loses its `'static` where the compiler looks for `Send`.
-/// For the same reason the types here have no bounds but those that their `Drop` needs.
-pub struct Fixed<K: 'static, V: 'static>(pub(super) &'static Table<K, V>);
-
-impl<K, V> Clone for Fixed<K, V> {
-    fn clone(&self) -> Self {
-        Self(self.0)
-    }
-}
-
-impl<K, V> Deref for Fixed<K, V> {
-    type Target = Table<K, V>;
-    #[inline]
-    fn deref(&self) -> &Table<K, V> {
-        self.0
-    }
-}
-
 /// A call that has begun.
+///
+/// No bounds but those that `Drop` needs: the compiler has to find the future `Send` without proving any `'static`.
 pub struct Call<T, K, V, S>
 where
     T: Deref<Target = Table<K, V>>,
@@ -272,12 +254,6 @@ where
             }
         }
         this.call.lead(this.body, cx)
-    }
-}
-
-impl<K, V> fmt::Debug for Fixed<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 
