@@ -6,7 +6,7 @@ pub use crate::batch::results::{
 };
 pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
+    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
 };
 pub use crate::fixed::Fixed;
 pub use crate::key::owned::{Arg, RefArg, ValueArg, own};

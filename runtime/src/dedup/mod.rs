@@ -8,6 +8,7 @@
 mod flight;
 mod run;
 mod share;
+mod spawned;
 mod state;
 mod stats;
 mod table;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 pub use self::run::{Call, Run};
 pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
+pub use self::spawned::Spawned;
 pub use self::table::Table;
 use crate::fixed::Fixed;
 use crate::key::Key;

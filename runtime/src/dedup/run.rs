@@ -29,14 +29,14 @@ pub struct Call<T, K, V, S>
 where
     T: Deref<Target = Table<K, V>>,
 {
-    table: T,
+    pub(super) table: T,
     share: S,
-    role: Role<V>,
+    pub(super) role: Role<V>,
     key: PhantomData<fn() -> K>,
 }
 
 /// What a call is at the moment. A lone leader is on its way to have, a shared one has met, followers.
-enum Role<V> {
+pub(super) enum Role<V> {
     LeadsAlone {
         hash: u64,
         id: u64,
@@ -46,9 +46,11 @@ enum Role<V> {
         flight: Arc<Flight<V>>,
         turn: Turn,
     },
+    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too.
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
+        joined: bool,
     },
     /// It runs by itself, or it has its result.
     Free,
@@ -73,7 +75,11 @@ where
                 id,
                 rested: false,
             },
-            Entered::Follows(flight) => Role::Follows { flight, slot: None },
+            Entered::Follows(flight) => Role::Follows {
+                flight,
+                slot: None,
+                joined: true,
+            },
             Entered::Alone => Role::Free,
         };
         Self {
@@ -91,8 +97,8 @@ where
     }
 
     /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
-    fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
-        let Role::Follows { flight, slot } = &mut self.role else {
+    pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
+        let Role::Follows { flight, slot, .. } = &mut self.role else {
             return Poll::Ready(None);
         };
         if let Some(outcome) = flight.outcome() {
@@ -132,9 +138,14 @@ where
     }
 
     /// This caller's own result of a flight that has landed.
-    fn hand(&self, flight: &Flight<V>) -> S::Output {
+    pub(super) fn hand(&self, flight: &Flight<V>) -> S::Output {
         match flight.outcome() {
             Some(Outcome::Value(stored)) => self.share.hand(stored),
+            Some(Outcome::Sole(stored)) => {
+                let stored = stored.lock().take();
+                self.share
+                    .sole(stored.expect("a single caller takes it once"))
+            }
             Some(Outcome::Panic(said)) => panic!(
                 "`{}` panicked in the execution that this call shares: {said}",
                 self.table.path
@@ -203,7 +214,16 @@ where
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => self.table.leader_leaves(hash, id, 0),
             Role::Leads { flight, turn } => self.table.leader_leaves(flight.hash, flight.id, turn),
-            Role::Follows { flight, slot } => self.table.follower_leaves(&flight, slot),
+            Role::Follows {
+                flight,
+                slot,
+                joined,
+            } => {
+                if joined {
+                    self.table.rare.unshared.fetch_add(1, Relaxed);
+                }
+                self.table.follower_leaves(&flight, slot);
+            }
             Role::Free => {}
         }
     }

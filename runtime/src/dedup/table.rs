@@ -134,19 +134,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             if joining.is_too_old(entry.began, now) {
                 entry.closed = true;
             } else {
-                let (flight, joined, first) = match &mut entry.flight {
-                    Stage::Shared { flight, joined } => (flight, joined, false),
-                    Stage::Lone(leader) => {
-                        let flight = Arc::new(Flight::of(hash, entry.id, leader.take()));
-                        entry.flight = Stage::Shared { flight, joined: 0 };
-                        let Stage::Shared { flight, joined } = &mut entry.flight else {
-                            unreachable!()
-                        };
-                        shard.followed.push_back((hash, entry.id));
-                        (flight, joined, true)
-                    }
-                };
-                if joining.is_full(|| flight.state.lock().waiting(*joined)) {
+                let (flight, joined, first) = entry.followed(&mut shard.followed);
+                if joining.is_full(|| flight.followers(*joined)) {
                     shard.counts.executions += 1;
                     return (Entered::Alone, first);
                 }
@@ -212,6 +201,20 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
+    /// The opener of a flight gives it to a task, and follows. The second is whether the watch has to be armed.
+    pub(super) fn share(&self, hash: u64, id: u64) -> Option<(Arc<Flight<V>>, bool)> {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        // Gone if it was stalled in between, and its successor has landed.
+        let entry = shard.entries.find_mut(hash, |entry| entry.id == id)?;
+        let (flight, joined, first) = entry.followed(&mut shard.followed);
+        *joined += 1;
+        let flight = flight.clone();
+        drop(guard);
+        flight.give_to_task();
+        Some((flight, first))
+    }
+
     /// The leader has a result.
     pub(super) fn land<S: Share<Stored = V>>(
         &self,
@@ -220,15 +223,33 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         turn: Turn,
         output: S::Output,
     ) -> Landed<V, S::Output> {
-        self.end(hash, id, turn, output, |output| {
+        self.end(hash, id, turn, output, |output, _| {
             Outcome::Value(S::store(output))
         })
+    }
+
+    /// A task has a result. A single caller gets the original.
+    pub(super) fn land_task<O>(
+        &self,
+        flight: &Flight<V>,
+        turn: Turn,
+        output: O,
+        store: fn(O) -> V,
+    ) {
+        self.end(flight.hash, flight.id, turn, output, |output, sole| {
+            let value = store(output);
+            if sole {
+                Outcome::Sole(Mutex::new(Some(value)))
+            } else {
+                Outcome::Value(value)
+            }
+        });
     }
 
     /// The body panicked.
     pub(super) fn land_panic(&self, hash: u64, id: u64, turn: Turn, message: &str) {
         self.rare.panics.fetch_add(1, Relaxed);
-        self.end(hash, id, turn, message, |message| {
+        self.end(hash, id, turn, message, |message, _| {
             Outcome::Panic(message.into())
         });
     }
@@ -241,7 +262,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         id: u64,
         turn: Turn,
         output: O,
-        outcome: impl FnOnce(O) -> Outcome<V>,
+        outcome: impl FnOnce(O, bool) -> Outcome<V>,
     ) -> Landed<V, O> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
@@ -268,7 +289,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let (output, landed) = if waiting == 0 {
             (Some(output), state.land(turn))
         } else {
-            flight.publish(outcome(output));
+            flight.publish(outcome(output, waiting == 1));
             (None, state.land(turn))
         };
         drop(state);
@@ -331,11 +352,10 @@ impl<K, V> Table<K, V> {
 
     /// A follower goes.
     pub(super) fn follower_leaves(&self, flight: &Arc<Flight<V>>, slot: Option<Slot>) {
-        self.rare.unshared.fetch_add(1, Relaxed);
         if !flight.leave(slot) {
             return;
         }
-        // The flight is vacant. Was this the last that could claim it?
+        // Was this the last that could claim it, or wanted its result?
         let mut guard = self.shard(flight.hash).lock();
         let shard = &mut *guard;
         let Ok(found) = shard
@@ -348,13 +368,14 @@ impl<K, V> Table<K, V> {
             return;
         };
         let mut state = flight.state.lock();
-        if state.is_vacant() && state.waiting(joined) == 0 {
-            state.close();
+        if state.may_be_abandoned() && state.waiting(joined) == 0 {
+            let task = state.close();
             let entry = found.remove().0;
             shard.removed(flight.hash, flight.id);
             drop(state);
             drop(guard);
             entry.discard();
+            wake_all(task);
         }
     }
 
@@ -457,6 +478,24 @@ impl<K, V> Shard<K, V> {
 const KEPT: usize = 28;
 
 impl<K, V> Entry<K, V> {
+    /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
+    fn followed(
+        &mut self,
+        watched: &mut VecDeque<(u64, u64)>,
+    ) -> (&mut Arc<Flight<V>>, &mut u32, bool) {
+        let mut first = false;
+        if let Stage::Lone(leader) = &mut self.flight {
+            let flight = Arc::new(Flight::of(self.hash, self.id, leader.take()));
+            self.flight = Stage::Shared { flight, joined: 0 };
+            watched.push_back((self.hash, self.id));
+            first = true;
+        }
+        match &mut self.flight {
+            Stage::Shared { flight, joined } => (flight, joined, first),
+            Stage::Lone(_) => unreachable!("made one above"),
+        }
+    }
+
     /// Drops what an entry held: a key and a waker, which are user code.
     fn discard(self) {
         let Self { key, flight, .. } = self;
