@@ -101,11 +101,8 @@ where
         let Role::Follows { flight, slot, .. } = &mut self.role else {
             return Poll::Ready(None);
         };
-        if let Some(outcome) = flight.outcome() {
-            let flight = flight.clone();
-            let _ = outcome;
-            self.role = Role::Free;
-            return Poll::Ready(Some(self.hand(&flight)));
+        if flight.outcome().is_some() {
+            return Poll::Ready(Some(self.landed()));
         }
         if frames::inside(self.table.execution(flight.id)) {
             // This call is made from inside the execution that it would wait for.
@@ -129,11 +126,15 @@ where
                 };
                 Poll::Ready(None)
             }
-            Followed::Landed => {
-                let flight = flight.clone();
-                self.role = Role::Free;
-                Poll::Ready(Some(self.hand(&flight)))
-            }
+            Followed::Landed => Poll::Ready(Some(self.landed())),
+        }
+    }
+
+    /// A follower's flight has landed.
+    fn landed(&mut self) -> S::Output {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::Follows { flight, .. } => self.hand(&flight),
+            _ => unreachable!("asked by a follower"),
         }
     }
 
@@ -155,36 +156,61 @@ where
     }
 
     /// One poll of the body by a leader.
+    #[inline]
     fn lead<F: Future<Output = S::Output>>(
         &mut self,
         body: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<S::Output> {
-        let (hash, id, turn) = match &self.role {
-            Role::LeadsAlone { hash, id, .. } => (*hash, *id, 0),
-            Role::Leads { flight, turn } => (flight.hash, flight.id, *turn),
+        let id = match &self.role {
+            Role::LeadsAlone { id, .. } => *id,
+            Role::Leads { flight, .. } => flight.id,
             Role::Follows { .. } | Role::Free => return body.poll(cx),
         };
-        let execution = self.table.execution(id);
-        match frames::within(execution, || {
+        let polled = frames::within(self.table.execution(id), || {
             catch_unwind(AssertUnwindSafe(|| body.poll(cx)))
-        }) {
+        });
+        match polled {
             Ok(Poll::Ready(output)) => {
-                self.role = Role::Free;
-                Poll::Ready(match self.table.land::<S>(hash, id, turn, output) {
-                    Landed::Alone(output) => output,
-                    Landed::Shared(flight) => self.hand(&flight),
-                })
+                if let Role::LeadsAlone { hash, id, .. } = self.role {
+                    if self.table.lands_alone(hash, id) {
+                        self.role = Role::Free;
+                        return Poll::Ready(output);
+                    }
+                }
+                Poll::Ready(self.land(output))
             }
             Ok(Poll::Pending) => {
                 self.rest(cx);
                 Poll::Pending
             }
             Err(payload) => {
-                self.role = Role::Free;
-                self.table.land_panic(hash, id, turn, message(&*payload));
+                if let Some((hash, id, turn)) = self.leads() {
+                    self.table.land_panic(hash, id, turn, message(&*payload));
+                }
                 resume_unwind(payload)
             }
+        }
+    }
+
+    /// A leader that has, or may have, followers has a result.
+    #[inline(never)]
+    fn land(&mut self, output: S::Output) -> S::Output {
+        let Some((hash, id, turn)) = self.leads() else {
+            return output;
+        };
+        match self.table.land::<S>(hash, id, turn, output) {
+            Landed::Alone(output) => output,
+            Landed::Shared(flight) => self.hand(&flight),
+        }
+    }
+
+    /// Gives the role up: what was led, if anything.
+    fn leads(&mut self) -> Option<(u64, u64, Turn)> {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
+            Role::Leads { flight, turn } => Some((flight.hash, flight.id, turn)),
+            Role::Follows { .. } | Role::Free => None,
         }
     }
 

@@ -15,7 +15,7 @@ use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use tokio::time::Instant;
 
@@ -36,6 +36,8 @@ pub struct Table<K, V> {
     hasher: RandomState,
     shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
     watch: Watch,
+    /// When it was made.
+    base: Instant,
     pub(super) rare: stats::Rare,
 }
 
@@ -45,18 +47,21 @@ struct Shard<K, V> {
     counts: stats::Counts,
     /// Flights that got a follower, in that order, for the watch. Some have landed since.
     followed: VecDeque<(u64, u64)>,
+    /// There were more than [`KEPT`] entries, and there is room for them.
+    many: bool,
 }
 
 struct Entry<K, V> {
     hash: u64,
     id: u64,
     key: K,
-    /// When it began, if the function has a `max_age_ms`.
-    began: Option<Instant>,
-    /// Nobody joins any more: it was forgotten, or is too old.
-    closed: bool,
+    /// When it began, in microseconds of the table's age, if the function has a `max_age_ms`; or [`CLOSED`].
+    born: u64,
     flight: Stage<V>,
 }
+
+/// Nobody joins any more: the flight was forgotten, or is too old.
+const CLOSED: u64 = u64::MAX;
 
 enum Stage<V> {
     /// The leader alone. Its waker is there once it waits.
@@ -103,6 +108,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
                 .collect(),
             watch: Watch::new(),
+            base: Instant::now(),
             rare: stats::Rare::default(),
         }
     }
@@ -114,6 +120,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
+    #[inline]
     fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         key.hash(&mut hasher);
@@ -124,16 +131,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     #[inline]
     pub(super) fn enter(&self, key: &impl Key<Owned = K>, joining: Joining) -> (Entered<V>, bool) {
         let hash = self.hash(key);
-        let now = joining.max_age_ms.map(|_| Instant::now());
+        let now = joining.max_age_ms.map_or(0, |_| self.age());
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
         shard.counts.calls += 1;
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| {
-            entry.hash == hash && !entry.closed && key.is(&entry.key)
-        }) {
-            if joining.is_too_old(entry.began, now) {
-                entry.closed = true;
-            } else {
+        if let Some(entry) = shard
+            .entries
+            .find_mut(hash, |entry| entry.is_open(hash, key))
+        {
+            if joining.joins(entry.born, now) {
                 let (flight, joined, first) = entry.followed(&mut shard.followed);
                 if joining.is_full(|| flight.followers(*joined)) {
                     shard.counts.executions += 1;
@@ -143,31 +149,39 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 shard.counts.joined += 1;
                 return (Entered::Follows(flight.clone()), first);
             }
+            entry.born = CLOSED;
         }
         let key = key.to_owned();
         shard.counts.executions += 1;
         let id = shard.next_id;
         shard.next_id += self.shards.len() as u64;
+        let flight = Stage::Lone(None);
         let entry = Entry {
             hash,
             id,
             key,
-            began: now,
-            closed: false,
-            flight: Stage::Lone(None),
+            born: now,
+            flight,
         };
         shard.entries.insert_unique(hash, entry, |entry| entry.hash);
+        shard.many |= shard.entries.len() > KEPT;
         (Entered::Leads { hash, id }, false)
+    }
+
+    fn age(&self) -> u64 {
+        let age = Instant::now().saturating_duration_since(self.base);
+        u64::try_from(age.as_micros()).map_or(CLOSED - 1, |age| age.min(CLOSED - 1))
     }
 
     /// Calls that begin from now on do not join the flight that is up.
     pub(super) fn forget(&self, key: &impl Key<Owned = K>) {
         let hash = self.hash(key);
         let mut shard = self.shard(hash).lock();
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| {
-            entry.hash == hash && !entry.closed && key.is(&entry.key)
-        }) {
-            entry.closed = true;
+        if let Some(entry) = shard
+            .entries
+            .find_mut(hash, |entry| entry.is_open(hash, key))
+        {
+            entry.born = CLOSED;
         }
     }
 
@@ -215,6 +229,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         Some((flight, first))
     }
 
+    /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now.
+    #[inline]
+    pub(super) fn lands_alone(&self, hash: u64, id: u64) -> bool {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        match shard.entries.find_entry(hash, |entry| entry.id == id) {
+            Ok(found) if matches!(found.get().flight, Stage::Lone(_)) => {
+                let entry = found.remove().0;
+                shard.removed(hash, id);
+                drop(guard);
+                entry.discard();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The leader has a result.
     pub(super) fn land<S: Share<Stored = V>>(
         &self,
@@ -255,7 +286,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     }
 
     /// The key leaves the map, then the outcome is published, then everybody is woken.
-    #[inline]
     fn end<O>(
         &self,
         hash: u64,
@@ -307,6 +337,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
 
 impl<K, V> Table<K, V> {
     /// By bits that the shard's own table uses neither for its index nor for its tags.
+    #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
@@ -455,27 +486,46 @@ impl<K, V> Shard<K, V> {
             next_id: first_id,
             counts: stats::Counts::default(),
             followed: VecDeque::new(),
+            many: false,
         }
     }
 
-    /// After an entry was removed: gives memory back, at a cost that is a constant for each removal.
+    /// After an entry was removed: gives memory back.
     #[inline]
     fn removed(&mut self, hash: u64, id: u64) {
+        if self.many || self.followed.capacity() > 0 {
+            self.tidy(hash, id);
+        }
+    }
+
+    /// The cost is a constant for each removal: a table that is copied was once eight times as full.
+    #[inline(never)]
+    fn tidy(&mut self, hash: u64, id: u64) {
         if self.followed.back() == Some(&(hash, id)) {
             self.followed.pop_back();
         }
-        let (len, capacity) = (self.entries.len(), self.entries.capacity());
-        if capacity > KEPT && len < capacity / 8 {
+        let len = self.entries.len();
+        if self.many && len < self.entries.capacity() / 8 {
             self.entries.shrink_to(len * 2, |entry| entry.hash);
+            self.many = self.entries.capacity() > KEPT;
         }
-        if len == 0 && self.followed.capacity() > 0 {
+        if len == 0 && self.followed.capacity() > KEPT {
             self.followed = VecDeque::new();
+        } else if len == 0 {
+            self.followed.clear();
         }
     }
 }
 
 /// Entries for which a shard keeps room while it is idle.
 const KEPT: usize = 28;
+
+impl<K: Send + Sync + 'static, V> Entry<K, V> {
+    #[inline]
+    fn is_open(&self, hash: u64, key: &impl Key<Owned = K>) -> bool {
+        self.hash == hash && self.born != CLOSED && key.is(&self.key)
+    }
+}
 
 impl<K, V> Entry<K, V> {
     /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
@@ -499,7 +549,9 @@ impl<K, V> Entry<K, V> {
     /// Drops what an entry held: a key and a waker, which are user code.
     fn discard(self) {
         let Self { key, flight, .. } = self;
-        guarded(|| drop(key));
+        if mem::needs_drop::<K>() {
+            guarded(|| drop(key));
+        }
         if let Stage::Lone(waker) = flight {
             discard(waker);
         }
