@@ -7,7 +7,7 @@ pub use crate::batch::results::{
 pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
 pub use crate::bounds::{clone_with, cloned, output, share_err};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Table,
+    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
 };
 pub use crate::fixed::Fixed;
 pub use crate::key::owned::{RefArg, ValueArg, arg, own};
