@@ -207,7 +207,7 @@ fn is_in_key(common: &Common, argument: &Argument, binding: &Ident) -> bool {
         .skip
         .as_ref()
         .is_some_and(|skip| skip.value.contains(binding));
-    !stands_in && !skipped && !(argument.receiver && common.scope.is_some())
+    !(stands_in || skipped || argument.receiver && common.scope.is_some())
 }
 
 /// The names in `skip(…)` and `key(…)`.
