@@ -5,7 +5,7 @@ use crate::errors::Errors;
 use crate::items::Items;
 use crate::options::{Attribute, Common, Given, Options};
 use crate::outcome::HandOut;
-use crate::signature::{Argument, Body, Form, Function};
+use crate::signature::{Argument, Body, Function};
 use crate::tokens::{Place, Private, local, mentions};
 use crate::validate::{self, Seen};
 use crate::{batch, dedup, fallback};
@@ -217,17 +217,15 @@ impl Plan {
             direct_function.sig.ident = direct.value.clone();
             siblings.extend(direct_function.as_written());
         }
+        let mut function = function;
         let body = match function.body(&form) {
             Body::Async(body) => typed(&function, body),
-            Body::Plain(body) => quote!(#private::future(move || { #body }).await),
+            Body::Plain(body) => {
+                // What we make of it is but an async block, whatever it was.
+                function.attrs.push(parse_quote!(#[allow(clippy::manual_async_fn)]));
+                quote!(#private::future(move || { #body }).await)
+            }
         };
-        let mut function = function;
-        if matches!(form, Form::Future) {
-            // Ours is but an async block, whatever it was.
-            function
-                .attrs
-                .push(parse_quote!(#[allow(clippy::manual_async_fn)]));
-        }
         let body = match (batch, items.flatten(), hand_out) {
             (Some(options), Some(items), Some(hand_out)) => {
                 let output = function.output().unwrap_or_else(|| parse_quote!(()));

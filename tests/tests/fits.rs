@@ -725,3 +725,87 @@ mod shapes {
         assert_eq!(LOADS.get() - before, 2);
     }
 }
+
+mod spawned {
+    use super::*;
+
+    static COUNT: Count = Count::new();
+
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Users(String);
+
+    /// Not `Clone`: it is moved.
+    struct Connection(u64);
+
+    impl Users {
+        #[dedup(spawn, skip(connection))]
+        async fn user(
+            &self,
+            names: &[&str],
+            maybe: Option<&str>,
+            mut id: u64,
+            connection: Connection,
+        ) -> String {
+            COUNT.more().await;
+            id += connection.0;
+            format!(
+                "{}{}{}{id}",
+                self.0,
+                names.join(""),
+                maybe.unwrap_or_default()
+            )
+        }
+    }
+
+    #[async_trait::async_trait]
+    trait Find {
+        async fn find(&self, id: u64) -> Result<String, String>;
+    }
+
+    #[async_trait::async_trait]
+    impl Find for Users {
+        #[dedup(spawn)]
+        async fn find(&self, id: u64) -> Result<String, String> {
+            COUNT.more().await;
+            if id == 0 {
+                return Err(self.0.clone());
+            }
+            Ok(format!("{}{id}", self.0))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spawned_body_sees_what_it_was_given() {
+        let users = Users("u".into());
+        let call = || users.user(&["a", "b"], Some("c"), 1, Connection(1));
+        twice!(call(), "uabc2".to_owned(), COUNT => 1);
+        twice!(users.find(1), Ok("u1".to_owned()), COUNT => 1);
+        twice!(users.find(0), Err("u".to_owned()), COUNT => 1);
+    }
+}
+
+mod sizes {
+    use super::*;
+
+    async fn body(id: u64, name: &str, big: [u64; 32]) -> u64 {
+        tokio::task::yield_now().await;
+        id + name.len() as u64 + big[3]
+    }
+
+    #[dedup(skip(big))]
+    async fn shared(id: u64, name: &str, big: [u64; 32]) -> u64 {
+        tokio::task::yield_now().await;
+        id + name.len() as u64 + big[3]
+    }
+
+    #[test]
+    fn futures_grow_by_little_more_than_their_arguments() {
+        let arguments = size_of::<(u64, &str, [u64; 32])>();
+        let plain = size_of_val(&body(1, "", [0; 32]));
+        let annotated = size_of_val(&shared(1, "", [0; 32]));
+        assert!(
+            annotated <= plain + arguments + 48,
+            "{annotated} > {plain} + {arguments} + 48"
+        );
+    }
+}
