@@ -2,7 +2,7 @@
 
 use crate::options::Common;
 use crate::signature::{Argument, Binding};
-use crate::tokens::{Place, Private, local, mentions, method_at};
+use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Type};
@@ -58,7 +58,7 @@ impl Arguments<'_> {
     }
 
     fn part(&self, place: Place, of: impl ToTokens) -> TokenStream {
-        let part = self.private.call_at(place, "Part", quote!(&#of));
+        let part = self.private.call_at(place, "Part", borrow_at(place, of));
         let part = method_at(place, part, "key", quote!());
         self.private.call_at(place, "part", part)
     }

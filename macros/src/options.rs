@@ -200,7 +200,9 @@ impl Options {
             }),
             "crate" => set(&mut self.common.krate, name, input, errors, |i, n| {
                 equals(i, n, "crate = ::path::to::piggyback")?;
-                i.call(Path::parse_mod_style)
+                i.call(Path::parse_mod_style).map_err(|error| {
+                    syn::Error::new(error.span(), "`crate` takes a path without quotes, as in `crate = ::path::to::piggyback`")
+                })
             }),
             "spawn" if attribute == Attribute::Dedup => {
                 set(&mut self.spawn, name, input, errors, flag)

@@ -193,6 +193,7 @@ impl Plan {
                 common: &common,
                 items: found,
                 hand_out,
+                split_on_err: batch.as_ref().and_then(|batch| batch.split_on_err.as_ref()),
                 is_batch: batch.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
             };
@@ -222,7 +223,9 @@ impl Plan {
             Body::Async(body) => typed(&function, body),
             Body::Plain(body) => {
                 // What we make of it is but an async block, whatever it was.
-                function.attrs.push(parse_quote!(#[allow(clippy::manual_async_fn)]));
+                function
+                    .attrs
+                    .push(parse_quote!(#[allow(clippy::manual_async_fn)]));
                 quote!(#private::future(move || { #body }).await)
             }
         };
