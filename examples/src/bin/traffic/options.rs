@@ -1,0 +1,61 @@
+//! What may stand on the command line, and what it comes to: which database, and how much traffic.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use sqlx::postgres::PgConnectOptions;
+
+/// Real traffic on a service, with piggyback and without.
+///
+/// Starts a web service on a real database, each route once as plain code and once with one line
+/// of piggyback above the function that queries; sends both the same traffic over HTTP; prints
+/// what it measured, draws it in an HTML page, and checks every answer and every row. Ends with
+/// exit code 1 if a check fails.
+#[derive(Debug, clap::Parser)]
+#[command(name = "traffic")]
+pub(crate) struct Options {
+    /// Run on this PostgreSQL database, in a schema made for the run and dropped after it
+    /// [default: SQLite, in a temporary folder]
+    #[arg(long, value_name = "URL", value_parser = postgres_url)]
+    pub(crate) database_url: Option<PgConnectOptions>,
+
+    /// A short run of a few seconds that does and checks everything, but measures less exactly
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Where the page with the pictures goes
+    #[arg(long, value_name = "FILE", default_value = "traffic.html")]
+    pub(crate) output: PathBuf,
+}
+
+/// How much traffic a run makes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// How many callers call at the same time, one measurement each.
+    pub(crate) callers: &'static [usize],
+    /// How long one measurement takes.
+    pub(crate) duration: Duration,
+    /// Bursts of 1, 2, 3, … up to so many calls at once.
+    pub(crate) largest_burst: usize,
+    /// How often each burst is repeated: the median counts.
+    pub(crate) repeats: usize,
+}
+
+impl Options {
+    pub(crate) fn plan(&self) -> Plan {
+        Plan {
+            callers: &[1, 4, 16, 64, 256],
+            duration: Duration::from_millis(if self.quick { 200 } else { 2_200 }),
+            largest_burst: if self.quick { 20 } else { 50 },
+            repeats: if self.quick { 1 } else { 5 },
+        }
+    }
+}
+
+fn postgres_url(url: &str) -> Result<PgConnectOptions, String> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err("expected postgres://user:password@host:port/database; \
+                    leave the option out to run on SQLite"
+            .into());
+    }
+    PgConnectOptions::from_str(url).map_err(|error| error.to_string())
+}
