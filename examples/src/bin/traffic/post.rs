@@ -35,4 +35,6 @@ pub(crate) struct Post {
     id: i64,
     author: String,
     text: String,
+    /// In seconds since 1970.
+    created: i64,
 }

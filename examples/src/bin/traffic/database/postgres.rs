@@ -25,17 +25,18 @@ const TABLES: &str = "
         name text NOT NULL
     );
     CREATE TABLE follows (
-        follower bigint NOT NULL REFERENCES people,
-        followed bigint NOT NULL REFERENCES people,
+        follower bigint NOT NULL,
+        followed bigint NOT NULL,
         PRIMARY KEY (follower, followed)
     );
     CREATE TABLE posts (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         author bigint NOT NULL REFERENCES people,
         text text NOT NULL,
+        created bigint NOT NULL DEFAULT extract(epoch FROM now()),
         ticket bigint
     );
-    CREATE INDEX posts_author ON posts (author);
+    CREATE INDEX posts_by_author ON posts (author);
 ";
 
 impl Postgres {
@@ -70,13 +71,16 @@ impl Postgres {
                 .await?;
         }
         for posts in seed.posts.chunks(CHUNK) {
-            let (authors, texts): (Vec<_>, Vec<_>) = posts.iter().map(|(a, t)| (*a, &**t)).unzip();
+            let authors: Vec<i64> = posts.iter().map(|post| post.0).collect();
+            let texts: Vec<&str> = posts.iter().map(|post| &*post.1).collect();
+            let created: Vec<i64> = posts.iter().map(|post| post.2).collect();
             sqlx::query(
-                "INSERT INTO posts (author, text)
-                 SELECT * FROM UNNEST($1::bigint[], $2::text[])",
+                "INSERT INTO posts (author, text, created)
+                 SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bigint[])",
             )
             .bind(authors)
             .bind(texts)
+            .bind(created)
             .execute(&mut *transaction)
             .await?;
         }
@@ -89,12 +93,12 @@ impl Postgres {
 
     pub(super) async fn newest_posts(&self, person: i64) -> sqlx::Result<Vec<Post>> {
         sqlx::query_as(
-            "SELECT posts.id, people.name AS author, posts.text
+            "SELECT posts.id, people.name AS author, posts.text, posts.created
              FROM follows
              JOIN posts ON posts.author = follows.followed
              JOIN people ON people.id = posts.author
              WHERE follows.follower = $1
-             ORDER BY posts.id DESC
+             ORDER BY posts.created DESC, posts.id DESC
              LIMIT $2",
         )
         .bind(person)

@@ -11,15 +11,15 @@ pub(crate) const POSTS: usize = 100_000;
 pub(crate) const FOLLOWS: std::ops::RangeInclusive<usize> = 20..=100;
 
 /// Some people post more and have more followers than others.
-const SKEW: f64 = 0.6;
+const SKEW: f64 = 0.5;
 
 pub(super) struct Seed {
     /// The names of the people 1, 2, 3, …
     pub(super) people: Vec<String>,
     /// Follower and followed, each pair once, in order.
     pub(super) follows: Vec<(i64, i64)>,
-    /// Author and text, the oldest first.
-    pub(super) posts: Vec<(i64, String)>,
+    /// Author, text and time, the oldest first.
+    pub(super) posts: Vec<(i64, String, i64)>,
 }
 
 impl Seed {
@@ -42,12 +42,11 @@ impl Seed {
             follows.extend(followed.into_iter().map(|followed| (follower, followed)));
         }
 
-        let posts = (1..=POSTS).map(|n| {
+        // One every five minutes, for a year, some time ago.
+        let posts = (1..=POSTS as i64).map(|n| {
             let author = popular.sample(&mut rng) as i64;
-            (
-                author,
-                format!("Post {n}: what person {author} had to say in the early days."),
-            )
+            let text = format!("Post {n}: what person {author} had to say in the early days.");
+            (author, text, 1_700_000_000 + n * 300)
         });
 
         Self {

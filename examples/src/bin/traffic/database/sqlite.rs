@@ -25,17 +25,18 @@ pub(super) struct Sqlite {
 const TABLES: &str = "
     CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
     CREATE TABLE follows (
-        follower INTEGER NOT NULL REFERENCES people,
-        followed INTEGER NOT NULL REFERENCES people,
+        follower INTEGER NOT NULL,
+        followed INTEGER NOT NULL,
         PRIMARY KEY (follower, followed)
     ) WITHOUT ROWID;
     CREATE TABLE posts (
         id INTEGER PRIMARY KEY,
         author INTEGER NOT NULL REFERENCES people,
         text TEXT NOT NULL,
+        created INTEGER NOT NULL DEFAULT (unixepoch()),
         ticket INTEGER
     );
-    CREATE INDEX posts_author ON posts (author);
+    CREATE INDEX posts_by_author ON posts (author);
 ";
 
 impl Sqlite {
@@ -93,9 +94,9 @@ impl Sqlite {
                 .await?;
         }
         for posts in seed.posts.chunks(CHUNK) {
-            QueryBuilder::new("INSERT INTO posts (author, text) ")
-                .push_values(posts, |mut row, (author, text)| {
-                    row.push_bind(author).push_bind(text);
+            QueryBuilder::new("INSERT INTO posts (author, text, created) ")
+                .push_values(posts, |mut row, (author, text, created)| {
+                    row.push_bind(author).push_bind(text).push_bind(created);
                 })
                 .build()
                 .execute(&mut *transaction)
@@ -110,12 +111,12 @@ impl Sqlite {
 
     pub(super) async fn newest_posts(&self, person: i64) -> sqlx::Result<Vec<Post>> {
         sqlx::query_as(
-            "SELECT posts.id, people.name AS author, posts.text
+            "SELECT posts.id, people.name AS author, posts.text, posts.created
              FROM follows
              JOIN posts ON posts.author = follows.followed
              JOIN people ON people.id = posts.author
              WHERE follows.follower = ?
-             ORDER BY posts.id DESC
+             ORDER BY posts.created DESC, posts.id DESC
              LIMIT ?",
         )
         .bind(person)
