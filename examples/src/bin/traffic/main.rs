@@ -1,6 +1,7 @@
 //! Real traffic on a service, with piggyback and without: see `routes/piggyback.rs` for the two
 //! lines that make the difference, and `--help` for what this program does with them.
 
+mod chart;
 mod checks;
 mod client;
 mod database;
