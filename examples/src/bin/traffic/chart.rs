@@ -40,7 +40,9 @@ pub(crate) struct Line {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// From point to point, with a dot at each.
+    /// From point to point.
+    Straight,
+    /// The same, with a dot at each.
     Dots,
     /// As a stair: a value holds half-way to its neighbours.
     Stairs,

@@ -101,7 +101,10 @@ fn queries(job: &Measurements) -> Chart {
             .iter()
             .map(|burst| (burst.calls as f64, burst.queries as f64))
             .collect(),
-        shape: Shape::Stairs,
+        shape: match route {
+            Route::Plain => Shape::Straight,
+            Route::Piggyback => Shape::Stairs,
+        },
     });
     Chart {
         description: format!("{}: queries against requests", caption(job.job, true)),

@@ -1,6 +1,10 @@
 //! The line that moves while a measurement runs. There is none if nobody watches.
 
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -19,7 +23,7 @@ impl Progress {
         Self { line }
     }
 
-    pub(crate) fn say(&self, what: impl Into<std::borrow::Cow<'static, str>>) {
+    pub(crate) fn say(&self, what: impl Into<Cow<'static, str>>) {
         self.line.set_position(0);
         self.line.set_message(what);
     }
@@ -38,8 +42,8 @@ impl Progress {
     }
 
     /// Prints something that stays.
-    pub(crate) fn print(&self, text: &str) {
-        self.line.suspend(|| println!("{text}"));
+    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+        self.line.suspend(|| writeln!(io::stdout(), "{text}"))
     }
 
     pub(crate) fn end(&self) {

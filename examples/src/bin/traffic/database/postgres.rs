@@ -1,8 +1,10 @@
 //! PostgreSQL, in a schema of its own.
 
-use anyhow::Context as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::anyhow;
 use sqlx::{
-    AssertSqlSafe, PgPool,
+    AssertSqlSafe, Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -41,16 +43,23 @@ const TABLES: &str = "
 
 impl Postgres {
     pub(super) async fn create(url: &PgConnectOptions) -> anyhow::Result<Self> {
-        let schema = format!("piggyback_traffic_{}", std::process::id());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let schema = format!("piggyback_traffic_{}", now.as_nanos());
+        let explain = |error| anyhow!("can't use the database of --database-url: {error}");
+
+        // By itself first: a pool would try again until its time is over, and not say why.
+        let mut connection = PgConnection::connect_with(url).await.map_err(explain)?;
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
+            .execute(&mut connection)
+            .await
+            .map_err(explain)?;
+        connection.close().await?;
+
         let pool = PgPoolOptions::new()
+            .min_connections(CONNECTIONS)
             .max_connections(CONNECTIONS)
-            .connect_with(url.clone().options([("search_path", &schema)]))
-            .await
-            .context("no connection to the database of --database-url")?;
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}; {TABLES}")))
-            .execute(&pool)
-            .await
-            .context("the database of --database-url doesn't let us make a schema")?;
+            .connect_lazy_with(url.clone().options([("search_path", &schema)]));
+        sqlx::raw_sql(TABLES).execute(&pool).await?;
         Ok(Self { pool, schema })
     }
 
