@@ -20,9 +20,6 @@ use crate::{
     progress::Progress,
 };
 
-/// Who is asked for: the n-th most popular person has one n-th of the first one's traffic.
-pub(crate) const ZIPF: f64 = 1.0;
-
 /// What all callers of a measurement do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
@@ -55,6 +52,8 @@ pub(crate) struct Load<'a> {
     pub(crate) db: &'a Db,
     pub(crate) address: SocketAddr,
     pub(crate) progress: &'a Progress,
+    /// The exponent of the Zipf distribution of people.
+    pub(crate) zipf: f64,
 }
 
 impl Load<'_> {
@@ -73,7 +72,7 @@ impl Load<'_> {
         let start = Instant::now();
         let mut running = JoinSet::new();
         for (seed, mut caller) in (1..).zip(connections) {
-            let mut calls = Calls::new(job, seed);
+            let mut calls = Calls::new(job, self.zipf, seed);
             let progress = self.progress.clone();
             running.spawn(async move {
                 let mut replies = Vec::new();
@@ -112,7 +111,7 @@ impl Load<'_> {
         repeats: usize,
     ) -> anyhow::Result<(Vec<Burst>, Vec<Reply>)> {
         let mut callers = self.connect(largest).await?;
-        let mut calls = Calls::new(job, 0);
+        let mut calls = Calls::new(job, self.zipf, 0);
         let mut bursts = Vec::new();
         let mut replies = Vec::new();
 
@@ -194,9 +193,9 @@ struct Calls {
 }
 
 impl Calls {
-    fn new(job: Job, seed: u64) -> Self {
+    fn new(job: Job, zipf: f64, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        let people = Zipf::new(PEOPLE as f64, ZIPF).expect("a valid distribution");
+        let people = Zipf::new(PEOPLE as f64, zipf).expect("a valid distribution");
         Self { job, rng, people }
     }
 

@@ -79,10 +79,11 @@ async fn traffic(plan: Plan, db: &Db, progress: &Progress) -> anyhow::Result<Rep
         db,
         address,
         progress,
+        zipf: plan.zipf,
     };
     let ledger = &mut Ledger::default();
 
-    let setting = report::setting(&db.describe().await?, follows);
+    let setting = report::setting(&db.describe().await?, follows, plan.zipf);
     progress.print(&setting)?;
     let reads = measure(load, plan, Job::ReadTimelines, ledger).await?;
     progress.say("comparing timelines");

@@ -22,14 +22,21 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) quick: bool,
 
+    /// How unequal people are (Zipf): the n-th most popular one has 1/n^EXPONENT of the first one's
+    /// traffic
+    #[arg(long, value_name = "EXPONENT", default_value = "1.2", value_parser = zipf)]
+    pub(crate) zipf: f64,
+
     /// Where the page with the pictures goes
     #[arg(long, value_name = "FILE", default_value = "traffic.html")]
     pub(crate) output: PathBuf,
 }
 
-/// How much traffic a run makes.
+/// What traffic a run makes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
+    /// The exponent of the Zipf distribution of people.
+    pub(crate) zipf: f64,
     /// How many callers call at the same time, one measurement each.
     pub(crate) callers: &'static [usize],
     /// How long one measurement takes.
@@ -43,6 +50,7 @@ pub(crate) struct Plan {
 impl Options {
     pub(crate) fn plan(&self) -> Plan {
         Plan {
+            zipf: self.zipf,
             callers: &[1, 4, 16, 64, 256],
             duration: Duration::from_millis(if self.quick { 200 } else { 2_200 }),
             largest_burst: if self.quick { 20 } else { 50 },
@@ -58,4 +66,11 @@ fn postgres_url(url: &str) -> Result<PgConnectOptions, String> {
             .into());
     }
     PgConnectOptions::from_str(url).map_err(|error| error.to_string())
+}
+
+fn zipf(exponent: &str) -> Result<f64, String> {
+    match exponent.parse() {
+        Ok(exponent) if (0.0..=5.0).contains(&exponent) => Ok(exponent),
+        _ => Err("expected a number from 0 (all are equal) to 5".into()),
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     checks::Finding,
     client::Route,
     database::{PEOPLE, POSTS},
-    load::{Burst, Job, Measured, ZIPF},
+    load::{Burst, Job, Measured},
     routes::{BATCH_DELAY_MS, BATCH_SIZE},
 };
 
@@ -47,19 +47,21 @@ impl Report {
     pub(crate) fn summary(&self) -> String {
         let mut summary = String::from("\n");
         for job in [&self.reads, &self.writes] {
-            for (route, bursts) in &job.bursts {
-                if let Some(Burst { calls, queries }) = bursts.last() {
-                    let what = match job.job {
-                        Job::ReadTimelines => "requests for one timeline",
-                        _ => "posts",
-                    };
-                    _ = writeln!(
-                        summary,
-                        "{calls} {what} at the same moment, {}: {queries} queries",
-                        route.name()
-                    );
-                }
-            }
+            let what = match job.job {
+                Job::ReadTimelines => "requests for one timeline",
+                Job::Nothing | Job::SavePosts => "posts",
+            };
+            let last = |(route, bursts): &(Route, Vec<Burst>)| {
+                let Burst { queries, calls } = bursts[bursts.len() - 1];
+                (calls, format!("{} {queries}", route.name()))
+            };
+            let (calls, queries): (Vec<_>, Vec<_>) = job.bursts.iter().map(last).unzip();
+            _ = writeln!(
+                summary,
+                "{} {what} at the same moment made queries: {}",
+                calls[0],
+                queries.join(", ")
+            );
         }
         _ = writeln!(
             summary,
@@ -79,10 +81,10 @@ impl Report {
 }
 
 /// Where it ran, and on what.
-pub(crate) fn setting(database: &str, follows: usize) -> String {
+pub(crate) fn setting(database: &str, follows: usize, zipf: f64) -> String {
     format!(
         "{database}, {} cores for everything: database, server and callers.\n\
-         {} people, {} posts, {} follows; people are read and post by Zipf({ZIPF:.1}).",
+         {} people, {} posts, {} follows; people are read and post by Zipf({zipf:.1}).",
         available_parallelism().map_or(1, usize::from),
         count(PEOPLE as u64),
         count(POSTS as u64),
