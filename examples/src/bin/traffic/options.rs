@@ -52,7 +52,7 @@ impl Options {
         Plan {
             zipf: self.zipf,
             callers: &[1, 4, 16, 64, 256],
-            duration: Duration::from_millis(if self.quick { 200 } else { 2_200 }),
+            duration: Duration::from_millis(if self.quick { 200 } else { 1_900 }),
             largest_burst: if self.quick { 20 } else { 50 },
             repeats: if self.quick { 1 } else { 5 },
         }

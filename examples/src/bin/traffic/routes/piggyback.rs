@@ -9,7 +9,7 @@ use axum::{
     routing::{get, post},
 };
 
-// use piggyback::{batch, dedup};
+use piggyback::{batch, dedup};
 
 use crate::{
     database::Db,
@@ -23,14 +23,14 @@ pub(crate) const BATCH_SIZE: usize = 10;
 pub(crate) const BATCH_DELAY_MS: u64 = 5;
 
 /// Requests for one person's timeline that overlap are answered by one SELECT.
-// #[dedup(skip(db), share_err = AppError::Shared)]
+#[dedup(skip(db), share_err = AppError::Shared)]
 async fn timeline(db: &Db, person: i64) -> Result<Arc<[Post]>, AppError> {
     let posts = db.newest_posts(person).await?;
     Ok(posts.into())
 }
 
 /// Posts that arrive within `BATCH_DELAY_MS` go into one INSERT, up to `BATCH_SIZE` of them.
-// #[batch(size = BATCH_SIZE, delay_ms = BATCH_DELAY_MS, skip(db), share_err = AppError::Shared)]
+#[batch(size = BATCH_SIZE, delay_ms = BATCH_DELAY_MS, skip(db), share_err = AppError::Shared)]
 async fn save_posts(db: &Db, posts: &[NewPost]) -> Result<(), AppError> {
     db.insert_posts(posts).await?;
     Ok(())
@@ -48,7 +48,7 @@ async fn post_post(
     Json(post): Json<NewPost>,
 ) -> Result<StatusCode, AppError> {
     post.validate()?;
-    save_posts(&db, &[post]).await?;
+    save_posts(&db, post).await?;
     Ok(StatusCode::CREATED)
 }
 
