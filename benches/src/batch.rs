@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) delay_ms: u64,
     /// Nobody waits while nothing runs.
     pub(crate) eager: bool,
+    /// The cores have something else to do.
+    pub(crate) overloaded: bool,
     pub(crate) body: Body,
 }
 
@@ -52,6 +54,7 @@ impl Setup {
             size,
             delay_ms: 10,
             eager: false,
+            overloaded: false,
             body: Body::PlusOne,
         }
     }

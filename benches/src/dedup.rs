@@ -69,15 +69,23 @@ pub(crate) mod body {
     }
 }
 
-/// A contender to which a key and a body are handed.
+/// A contender to which a key is handed and what makes the body: only a leader needs one.
 pub(crate) trait Dedup: Send + Sync + 'static {
     const CANNOT: &'static [(&'static str, &'static str)] = &[];
 
-    fn get<F>(&self, key: u64, body: F) -> impl Future<Output = u64> + Send
+    fn get<F>(
+        &self,
+        key: u64,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static;
 
-    fn get_str<F>(&self, key: &str, body: F) -> impl Future<Output = u64> + Send
+    fn get_str<F>(
+        &self,
+        key: &str,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static;
 }
@@ -89,19 +97,20 @@ impl<D: Dedup> Calls for By<D> {
     const CANNOT: &'static [(&'static str, &'static str)] = D::CANNOT;
 
     fn ready(&self, key: u64) -> impl Future<Output = u64> + Send {
-        self.0.get(key, body::ready(key))
+        self.0.get(key, move || body::ready(key))
     }
 
     fn ready_str(&self, key: &str) -> impl Future<Output = u64> + Send {
-        self.0.get_str(key, body::ready(key.len() as u64))
+        let answer = key.len() as u64;
+        self.0.get_str(key, move || body::ready(answer))
     }
 
     fn gated(&self, key: u64) -> impl Future<Output = u64> + Send {
-        self.0.get(key, body::gated(key))
+        self.0.get(key, move || body::gated(key))
     }
 
     fn yielding(&self, key: u64) -> impl Future<Output = u64> + Send {
-        self.0.get(key, body::yielding(key))
+        self.0.get(key, move || body::yielding(key))
     }
 }
 

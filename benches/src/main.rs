@@ -165,7 +165,9 @@ fn list(workloads: &[&Workload]) {
 
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let compiler = std::process::Command::new("rustc").arg("--version").output();
+    let compiler = std::process::Command::new("rustc")
+        .arg("--version")
+        .output();
     let compiler = compiler.map_or_else(
         |_| "rustc of unknown version".into(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),

@@ -220,11 +220,7 @@ impl fmt::Display for Table {
             let sign = if goal.at_least { '≥' } else { '≤' };
             let met = if goal.met() { "met" } else { "NOT MET" };
             let (reached, limit) = (short(goal.reached), short(goal.limit));
-            writeln!(
-                f,
-                "  goal {} {sign} {limit}: {reached}, {met}",
-                goal.what
-            )?;
+            writeln!(f, "  goal {} {sign} {limit}: {reached}, {met}", goal.what)?;
         }
         Ok(())
     }

@@ -43,7 +43,30 @@ impl Flavour {
     }
 }
 
-/// What it took from the moment when all tasks were up until the last one had ended.
+/// When, and with how many allocations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    at: Instant,
+    allocations: f64,
+}
+
+impl Mark {
+    pub(crate) fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            allocations: alloc::allocations(),
+        }
+    }
+
+    /// From an earlier one to this one.
+    pub(crate) fn since(self, earlier: Mark) -> Took {
+        Took {
+            ns: (self.at - earlier.at).as_nanos() as f64,
+            allocations: self.allocations - earlier.allocations,
+        }
+    }
+}
+
 pub(crate) struct Took {
     pub(crate) ns: f64,
     pub(crate) allocations: f64,
@@ -67,13 +90,14 @@ impl Drop for Ends {
     }
 }
 
-/// Runs tasks side by side. `nudge` is called every few milliseconds that it takes.
+/// Runs tasks side by side; gives the moment when all of them were up, and the one when the last had
+/// ended. `nudge` is called every few milliseconds that it takes.
 pub(crate) fn side_by_side<F>(
     flavour: Flavour,
     tasks: usize,
     mut task: impl FnMut(usize) -> F,
     nudge: impl Fn(),
-) -> Took
+) -> [Mark; 2]
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -99,8 +123,7 @@ where
         while gate.up.load(SeqCst) < tasks {
             tokio::task::yield_now().await;
         }
-        let before = alloc::allocations();
-        let begun = Instant::now();
+        let begun = Mark::now();
         gate.open.notify_waiters();
         while timeout(Duration::from_millis(5), gate.all_ended.notified())
             .await
@@ -108,13 +131,10 @@ where
         {
             nudge();
         }
-        let took = Took {
-            ns: begun.elapsed().as_nanos() as f64,
-            allocations: alloc::allocations() - before,
-        };
+        let ended = Mark::now();
         for handle in handles {
             handle.await.expect("a task panicked");
         }
-        took
+        [begun, ended]
     })
 }

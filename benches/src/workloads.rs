@@ -60,6 +60,10 @@ pub(crate) fn all() -> Vec<Workload> {
         .chain(latency::races());
     races
         .map(Workload::Race)
-        .chain([postgres::workload(), compile::workload(), growth::workload()])
+        .chain([
+            postgres::workload(),
+            compile::workload(),
+            growth::workload(),
+        ])
         .collect()
 }

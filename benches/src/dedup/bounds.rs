@@ -42,11 +42,11 @@ pub(crate) struct Map {
 
 type Table<K> = Mutex<HashTable<Arc<(K, OnceLock<u64>)>>>;
 
-async fn inserted<K: Hash>(
+async fn inserted<K: Hash, F: Future<Output = u64>>(
     table: &Table<K>,
     hasher: FixedState,
     key: K,
-    body: impl Future<Output = u64>,
+    body: impl FnOnce() -> F,
 ) -> u64 {
     let entry = Arc::new((key, OnceLock::new()));
     let hash = hasher.hash_one(&entry.0);
@@ -54,7 +54,7 @@ async fn inserted<K: Hash>(
         .lock()
         .unwrap()
         .insert_unique(hash, entry.clone(), |entry| hasher.hash_one(&entry.0));
-    let answer = body.await;
+    let answer = body().await;
     if let Ok(found) = table
         .lock()
         .unwrap()
@@ -70,14 +70,22 @@ impl Dedup for Map {
     const CANNOT: &'static [(&'static str, &'static str)] =
         &[("D2", "nobody waits"), ("Dc", "nobody waits")];
 
-    fn get<F>(&self, key: u64, body: F) -> impl Future<Output = u64> + Send
+    fn get<F>(
+        &self,
+        key: u64,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {
         inserted(&self.numbers, FixedState::default(), key, body)
     }
 
-    fn get_str<F>(&self, key: &str, body: F) -> impl Future<Output = u64> + Send
+    fn get_str<F>(
+        &self,
+        key: &str,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {
@@ -103,7 +111,7 @@ impl Dedup for OneKey {
         ("Dc", "followers can't leave"),
     ];
 
-    async fn get<F>(&self, _key: u64, body: F) -> u64
+    async fn get<F>(&self, _key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
@@ -119,7 +127,7 @@ impl Dedup for OneKey {
             }
         };
         if leads {
-            let answer = body.await;
+            let answer = body().await;
             *self.0.lock().unwrap() = None;
             let mut wakers = flight.wakers.lock().unwrap();
             let _ = flight.answer.set(answer);
@@ -145,10 +153,14 @@ impl Dedup for OneKey {
         .await
     }
 
-    fn get_str<F>(&self, _key: &str, body: F) -> impl Future<Output = u64> + Send
+    fn get_str<F>(
+        &self,
+        _key: &str,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {
-        body
+        body()
     }
 }

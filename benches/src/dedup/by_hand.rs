@@ -22,7 +22,11 @@ pub(crate) struct SharedFuture {
 
 type Flights<K> = Arc<Mutex<HashMap<K, Shared<BoxFuture<'static, u64>>>>>;
 
-fn shared<K, Q, F>(flights: &Flights<K>, key: &Q, body: F) -> Shared<BoxFuture<'static, u64>>
+fn shared<K, Q, F>(
+    flights: &Flights<K>,
+    key: &Q,
+    body: impl FnOnce() -> F,
+) -> Shared<BoxFuture<'static, u64>>
 where
     K: Hash + Eq + Clone + Send + 'static + Borrow<Q>,
     Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -34,6 +38,7 @@ where
     }
     let (flights, owned) = (flights.clone(), key.to_owned());
     let key = owned.clone();
+    let body = body();
     let flight = async move {
         let answer = body.await;
         flights.lock().unwrap().remove(owned.borrow());
@@ -47,7 +52,7 @@ where
 
 impl Dedup for SharedFuture {
     // Not to be begun before it is polled, like all others.
-    async fn get<F>(&self, key: u64, body: F) -> u64
+    async fn get<F>(&self, key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
@@ -55,7 +60,7 @@ impl Dedup for SharedFuture {
         flight.await
     }
 
-    async fn get_str<F>(&self, key: &str, body: F) -> u64
+    async fn get_str<F>(&self, key: &str, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
@@ -72,14 +77,14 @@ pub(crate) struct Cells {
 }
 
 impl Dedup for Cells {
-    async fn get<F>(&self, key: u64, body: F) -> u64
+    async fn get<F>(&self, key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         let cell = self.numbers.entry(key).or_default().clone();
         *cell
             .get_or_init(|| async {
-                let answer = body.await;
+                let answer = body().await;
                 self.numbers
                     .remove_if(&key, |_, other| Arc::ptr_eq(&cell, other));
                 answer
@@ -87,14 +92,14 @@ impl Dedup for Cells {
             .await
     }
 
-    async fn get_str<F>(&self, key: &str, body: F) -> u64
+    async fn get_str<F>(&self, key: &str, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         let cell = self.strings.entry(key.to_owned()).or_default().clone();
         *cell
             .get_or_init(|| async {
-                let answer = body.await;
+                let answer = body().await;
                 self.strings
                     .remove_if(key, |_, other| Arc::ptr_eq(&cell, other));
                 answer
@@ -113,7 +118,7 @@ pub(crate) struct Broadcast {
 async fn broadcast<K, Q, F>(
     channels: &Mutex<HashMap<K, broadcast::Sender<u64>>>,
     key: &Q,
-    body: F,
+    body: impl FnOnce() -> F,
 ) -> u64
 where
     K: Hash + Eq + Borrow<Q>,
@@ -133,7 +138,7 @@ where
     if let Some(mut receiver) = flight {
         return receiver.recv().await.unwrap();
     }
-    let answer = body.await;
+    let answer = body().await;
     let sender = channels.lock().unwrap().remove(key).unwrap();
     // Fails if nobody follows.
     let _ = sender.send(answer);
@@ -141,14 +146,18 @@ where
 }
 
 impl Dedup for Broadcast {
-    async fn get<F>(&self, key: u64, body: F) -> u64
+    async fn get<F>(&self, key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         broadcast(&self.numbers, &key, body).await
     }
 
-    fn get_str<F>(&self, key: &str, body: F) -> impl Future<Output = u64> + Send
+    fn get_str<F>(
+        &self,
+        key: &str,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {

@@ -22,14 +22,14 @@ impl Moka {
 }
 
 impl Dedup for Moka {
-    async fn get<F>(&self, key: u64, body: F) -> u64
+    async fn get<F>(&self, key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         let mut leads = false;
         let body = async {
             leads = true;
-            body.await
+            body().await
         };
         let answer = self.numbers.get_with(key, body).await;
         if leads {
@@ -38,14 +38,14 @@ impl Dedup for Moka {
         answer
     }
 
-    async fn get_str<F>(&self, key: &str, body: F) -> u64
+    async fn get_str<F>(&self, key: &str, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         let mut leads = false;
         let body = async {
             leads = true;
-            body.await
+            body().await
         };
         let answer = self.strings.get_with_by_ref(key, body).await;
         if leads {
@@ -70,14 +70,14 @@ impl QuickCache {
 }
 
 impl Dedup for QuickCache {
-    async fn get<F>(&self, key: u64, body: F) -> u64
+    async fn get<F>(&self, key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         match self.numbers.get_value_or_guard_async(&key).await {
             Ok(answer) => answer,
             Err(guard) => {
-                let answer = body.await;
+                let answer = body().await;
                 let _ = guard.insert(answer);
                 self.numbers.remove(&key);
                 answer
@@ -85,14 +85,14 @@ impl Dedup for QuickCache {
         }
     }
 
-    async fn get_str<F>(&self, key: &str, body: F) -> u64
+    async fn get_str<F>(&self, key: &str, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         match self.strings.get_value_or_guard_async(key).await {
             Ok(answer) => answer,
             Err(guard) => {
-                let answer = body.await;
+                let answer = body().await;
                 let _ = guard.insert(answer);
                 self.strings.remove(key);
                 answer

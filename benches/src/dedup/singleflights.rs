@@ -10,18 +10,26 @@ pub(crate) struct SingleflightAsync {
 }
 
 impl Dedup for SingleflightAsync {
-    fn get<F>(&self, key: u64, body: F) -> impl Future<Output = u64> + Send
+    fn get<F>(
+        &self,
+        key: u64,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {
-        self.numbers.work(key, || body)
+        self.numbers.work(key, body)
     }
 
-    fn get_str<F>(&self, key: &str, body: F) -> impl Future<Output = u64> + Send
+    fn get_str<F>(
+        &self,
+        key: &str,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {
-        self.strings.work(key.to_owned(), || body)
+        self.strings.work(key.to_owned(), body)
     }
 }
 
@@ -32,17 +40,21 @@ pub(crate) struct AsyncSingleflight {
 }
 
 impl Dedup for AsyncSingleflight {
-    async fn get<F>(&self, key: u64, body: F) -> u64
+    async fn get<F>(&self, key: u64, body: impl FnOnce() -> F + Send + 'static) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
-        self.numbers.work(&key, body).await
+        self.numbers.work(&key, body()).await
     }
 
-    fn get_str<F>(&self, key: &str, body: F) -> impl Future<Output = u64> + Send
+    fn get_str<F>(
+        &self,
+        key: &str,
+        body: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = u64> + Send
     where
         F: Future<Output = u64> + Send + 'static,
     {
-        self.strings.work(key, body)
+        self.strings.work(key, body())
     }
 }

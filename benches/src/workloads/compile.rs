@@ -184,7 +184,9 @@ fn source(functions: usize, attributes: bool) -> String {
             ),
             _ => (
                 "#[piggyback::dedup(key(self = self.tenant))]",
-                format!("pub async fn find_{i}(&self, id: u64) -> Result<User, Error> {{ self.pool.get(id).await }}\n"),
+                format!(
+                    "pub async fn find_{i}(&self, id: u64) -> Result<User, Error> {{ self.pool.get(id).await }}\n"
+                ),
             ),
         };
         let method = i % 4 == 3;

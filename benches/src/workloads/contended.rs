@@ -49,11 +49,16 @@ struct Contended<const ZIPF: bool>;
 impl<const ZIPF: bool> Runner for Contended<ZIPF> {
     fn lap<C: Calls>(contender: C) -> Lap {
         let contender = Arc::new(contender);
-        let keys: Arc<[u64]> = if ZIPF { zipf(1 << 16) } else { vec![0; 1 << 16] }.into();
+        let keys: Arc<[u64]> = if ZIPF {
+            zipf(1 << 16)
+        } else {
+            vec![0; 1 << 16]
+        }
+        .into();
         Box::new(move |calls| {
             let each = calls / TASKS;
             let before = executions();
-            let took = side_by_side(
+            let [begun, ended] = side_by_side(
                 Flavour::Multi,
                 TASKS as usize,
                 |task| {
@@ -70,6 +75,7 @@ impl<const ZIPF: bool> Runner for Contended<ZIPF> {
                 },
                 || {},
             );
+            let took = ended.since(begun);
             let calls = (each * TASKS) as f64;
             vec![
                 took.ns / calls,

@@ -74,12 +74,19 @@ fn joining_goals(table: &mut Table, limit: f64) {
     }
 }
 
-/// Futures that stay where they are until all of them are dropped.
+/// Futures that stay where they are until all of them are dropped. Its memory is used again, so that
+/// only the first lap pays the operating system for it.
 pub(crate) struct Standing<F>(Vec<F>);
 
 impl<F: Future> Standing<F> {
-    pub(crate) fn with_capacity(futures: usize) -> Self {
-        Self(Vec::with_capacity(futures))
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Drops what is there and makes room.
+    pub(crate) fn clear(&mut self, futures: usize) {
+        self.0.clear();
+        self.0.reserve(futures);
     }
 
     /// Adds a future and polls it once.
@@ -91,8 +98,8 @@ impl<F: Future> Standing<F> {
     }
 
     pub(crate) fn poll(&mut self, i: usize, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: the vector is never grown, nothing is taken out of it, and what is truncated is
-        // dropped in place.
+        // SAFETY: the vector only grows when it is empty, nothing is taken out of it, and what is
+        // truncated or cleared is dropped in place.
         unsafe { Pin::new_unchecked(&mut self.0[i]) }.poll(cx)
     }
 
@@ -134,11 +141,14 @@ struct Join;
 
 impl Runner for Join {
     fn lap<C: Calls>(contender: C) -> Lap {
+        // For as long as the program runs, lest the futures that borrow from it stand beside it.
+        let contender: &'static C = Box::leak(Box::new(contender));
+        let mut futures = Standing::new();
         Box::new(move |followers| {
             let _inside = Flavour::Current.runtime().enter();
             let waker = idle_waker();
             let mut cx = Context::from_waker(&waker);
-            let mut futures = Standing::with_capacity(followers as usize + 1);
+            futures.clear(followers as usize + 1);
             let before = executions();
             futures.join(contender.gated(7), &mut cx);
 
@@ -174,11 +184,14 @@ struct Leave;
 
 impl Runner for Leave {
     fn lap<C: Calls>(contender: C) -> Lap {
+        // For as long as the program runs, lest the futures that borrow from it stand beside it.
+        let contender: &'static C = Box::leak(Box::new(contender));
+        let mut futures = Standing::new();
         Box::new(move |followers| {
             let _inside = Flavour::Current.runtime().enter();
             let waker = idle_waker();
             let mut cx = Context::from_waker(&waker);
-            let mut futures = Standing::with_capacity(followers as usize + 1);
+            futures.clear(followers as usize + 1);
             for _ in 0..=followers {
                 futures.join(contender.gated(7), &mut cx);
             }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     alloc,
-    batch::{self, Batcher, Body, Setup, crates::BatchAintOne},
+    batch::{self, Batcher, Setup, crates::BatchAintOne},
     dedup::{self, Calls, GATE},
     measure::{Column, Kind, Plan, Progress, Who, quartiles},
     report::Table,
@@ -63,7 +63,10 @@ fn table(
         let mut laps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); contenders.len()];
         for round in 0..=rounds {
             for (contender, laps) in contenders.iter_mut().zip(&mut laps) {
-                progress.say(&format!("{size}: round {round}/{rounds}  {}", contender.name));
+                progress.say(&format!(
+                    "{size}: round {round}/{rounds}  {}",
+                    contender.name
+                ));
                 // The first one is counted, and warms up.
                 alloc::count(round == 0);
                 laps.push((contender.lap)(size));
@@ -110,11 +113,10 @@ impl dedup::Visitor for Dedups {
         let Some(name) = picked(&who.name) else {
             return;
         };
-        let contender = Arc::new(make());
-        let other = contender.clone();
+        let contender: &'static C = Box::leak(Box::new(make()));
         let boxed = Boxed {
-            followers: Box::new(move |n| on_one_key(&*contender, n)),
-            keys: Box::new(move |n| in_flight(&*other, n)),
+            followers: Box::new(move |n| on_one_key(contender, n)),
+            keys: Box::new(move |n| in_flight(contender, n)),
         };
         self.0(&mut self.1, name, boxed);
     }
@@ -143,7 +145,8 @@ fn on_one_key<C: Calls>(contender: &C, followers: u64) -> Vec<f64> {
     let _inside = Flavour::Current.runtime().enter();
     let waker = idle_waker();
     let mut cx = Context::from_waker(&waker);
-    let mut futures = Standing::with_capacity(followers as usize + 1);
+    let mut futures = Standing::new();
+    futures.clear(followers as usize + 1);
     futures.join(contender.gated(7), &mut cx);
     let heap = alloc::live();
     let begun = Instant::now();
@@ -188,7 +191,8 @@ fn in_flight<C: Calls>(contender: &C, keys: u64) -> Vec<f64> {
     let waker = idle_waker();
     let mut cx = Context::from_waker(&waker);
     let before = alloc::live();
-    let mut futures = Standing::with_capacity(keys as usize);
+    let mut futures = Standing::new();
+    futures.clear(keys as usize);
     let heap = alloc::live();
     let begun = Instant::now();
     for key in 0..keys {
@@ -254,7 +258,7 @@ fn tenants(plan: &Plan) -> Table {
 fn of_tenants<T: Tenants>(contender: &Arc<T>, tenants: u64) -> f64 {
     let tasks = tenants * TENANT_SIZE;
     let each = (20_000 / tasks).max(1);
-    let took = side_by_side(
+    let [begun, ended] = side_by_side(
         Flavour::Multi,
         tasks as usize,
         |task| {
@@ -268,7 +272,7 @@ fn of_tenants<T: Tenants>(contender: &Arc<T>, tenants: u64) -> f64 {
         },
         || {},
     );
-    took.ns / (tasks * each) as f64
+    ended.since(begun).ns / (tasks * each) as f64
 }
 
 fn sizes(plan: &Plan) -> Table {
@@ -291,13 +295,7 @@ fn sizes(plan: &Plan) -> Table {
                     lap: Box::new(move |size| {
                         if made.as_ref().is_none_or(|(made_for, _)| *made_for != size) {
                             let _inside = flavour.runtime().enter();
-                            let batcher = B::new(Setup {
-                                size: size as usize,
-                                delay_ms: 10,
-                                eager: false,
-                                flavour,
-                                body: Body::PlusOne,
-                            });
+                            let batcher = B::new(Setup::new(flavour, size as usize));
                             made = Some((size, Arc::new(batcher.expect("does B1 as well"))));
                         }
                         let (_, batcher) = made.as_ref().expect("was just made");

@@ -156,7 +156,10 @@ fn contenders() -> Vec<(Who, Insert)> {
             Box::new(|pool, rows| Box::pin(lists(pool, rows, u64::from(CONNECTIONS)))),
         ),
         (
-            who("lists of 100, no more rows under way than callers", Kind::Bound),
+            who(
+                "lists of 100, no more rows under way than callers",
+                Kind::Bound,
+            ),
             Box::new(|pool, rows| Box::pin(lists(pool, rows, CALLERS / SIZE as u64))),
         ),
     ]

@@ -5,11 +5,14 @@ use crate::{
     batch::{Batcher, Runner, Setup, field, is_detached},
     measure::{Column, Lap, Race},
     report::Table,
-    side_by_side::{Flavour, Took, side_by_side},
+    side_by_side::{Flavour, Mark, Took, side_by_side},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 const TASKS: u64 = 1_000;
@@ -73,7 +76,8 @@ pub(crate) fn races() -> Vec<Race> {
                     Column::timed("ratio of these"),
                 ]
             },
-            calls: 100_000,
+            // Longer than the slices in which the system shares the cores out.
+            calls: 400_000,
             shorten: true,
             rounds: 9,
             field: || field::<Overloaded>(),
@@ -107,29 +111,68 @@ const fn flavour(multi: bool) -> Flavour {
     }
 }
 
+/// Counts what has been done until it is enough.
+struct Count {
+    enough: u64,
+    done: AtomicU64,
+    /// When it was.
+    ended: OnceLock<Mark>,
+}
+
+impl Count {
+    fn is_enough(&self) -> bool {
+        self.done.load(Relaxed) >= self.enough
+    }
+
+    /// One more. The workers would contend for the count, so each adds to it now and then.
+    fn add_one(&self) {
+        const NOW_AND_THEN: u64 = 64;
+        thread_local!(static UNTOLD: Cell<u64> = const { Cell::new(0) });
+        UNTOLD.with(|untold| {
+            untold.set(untold.get() + 1);
+            if untold.get() == NOW_AND_THEN {
+                untold.set(0);
+                if self.done.fetch_add(NOW_AND_THEN, Relaxed) + NOW_AND_THEN >= self.enough {
+                    self.ended.get_or_init(Mark::now);
+                }
+            }
+        });
+    }
+}
+
+/// What it takes for each item, while all tasks hand them in. The clock stops when there have been
+/// enough: at the end, where fewer tasks are left than a batch takes, the rest waits for the delay.
 pub(crate) fn items<B: Batcher>(
     batcher: &Arc<B>,
     flavour: Flavour,
     tasks: u64,
     items: u64,
 ) -> Took {
-    let each = items / tasks;
-    let took = side_by_side(
+    let count = Arc::new(Count {
+        enough: items,
+        done: AtomicU64::new(0),
+        ended: OnceLock::new(),
+    });
+    let [begun, _] = side_by_side(
         flavour,
         tasks as usize,
         |task| {
-            let batcher = batcher.clone();
+            let (batcher, count) = (batcher.clone(), count.clone());
             async move {
                 // No two items are equal: some contenders would share them.
-                let first = task as u64 * each;
-                for item in first..first + each {
+                let mut item = (task as u64) << 32;
+                while !count.is_enough() {
                     assert_eq!(batcher.call(item).await, item + 1);
+                    count.add_one();
+                    item += 1;
                 }
             }
         },
         || batcher.nudge(),
     );
-    let items = (each * tasks) as f64;
+    let ended = count.ended.get().expect("tasks go on until then");
+    let took = ended.since(begun);
+    let items = items as f64;
     Took {
         ns: took.ns / items,
         allocations: took.allocations / items,
@@ -153,7 +196,10 @@ impl<const MULTI: bool, const SIZE: usize> Runner for Full<MULTI, SIZE> {
 struct Overloaded;
 
 impl Runner for Overloaded {
-    const SETUP: Setup = Setup::new(Flavour::Multi, 100);
+    const SETUP: Setup = Setup {
+        overloaded: true,
+        ..Setup::new(Flavour::Multi, 100)
+    };
 
     fn lap<B: Batcher>(batcher: B) -> Lap {
         let batcher = Arc::new(batcher);

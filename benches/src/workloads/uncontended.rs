@@ -77,9 +77,7 @@ struct Strings;
 
 impl Runner for Strings {
     fn lap<C: Calls>(contender: C) -> Lap {
-        let keys: Vec<String> = (0..4096)
-            .map(|i| format!("user:{:07}", i * 7919))
-            .collect();
+        let keys: Vec<String> = (0..4096).map(|i| format!("user:{:07}", i * 7919)).collect();
         Box::new(move |calls| {
             timed(calls, async {
                 for key in keys.iter().cycle().take(calls as usize) {
