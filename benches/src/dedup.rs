@@ -135,7 +135,7 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
             name: "piggyback #[dedup]".into(),
             kind: Kind::Ours,
         },
-        || crate::ours::Piggyback,
+        || crate::ours::Piggyback::Dedup,
     );
     visitor.visit(
         peer(format!("{} get_with + invalidate", versioned("moka"))),

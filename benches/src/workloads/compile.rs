@@ -118,8 +118,8 @@ fn cargo(arguments: &[&str], manifest: &Path, target: &Path) -> Result<f64, Stri
         Ok(seconds)
     } else {
         let errors = String::from_utf8_lossy(&output.stderr);
-        let first: Vec<&str> = errors.lines().take(5).collect();
-        Err(first.join(" | "))
+        let first = errors.lines().find(|line| line.starts_with("error"));
+        Err(first.unwrap_or("cargo failed").into())
     }
 }
 
