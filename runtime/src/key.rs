@@ -12,7 +12,9 @@
 //! | anything else | [`ByValue`] | itself |
 //!
 //! None of these steps has a bound, so the choice never depends on what a type lacks; the bounds are on [`Key`], whose
-//! message is then about the argument. `Part(&argument).own()` picks among the same four for what outlives its caller.
+//! message is then about the argument. [`owned`] is about the same parts, for executions that outlive their caller.
+
+pub(crate) mod owned;
 
 use std::borrow::{Borrow, Cow};
 use std::hash::{Hash, Hasher};
@@ -63,6 +65,21 @@ impl<P: Key, Rest: Key> Key for (P, Rest) {
     }
     fn to_owned(&self) -> Self::Owned {
         (self.0.to_owned(), self.1.to_owned())
+    }
+}
+
+/// What is left of a part and its `Rest` when the part's argument has been configured out.
+#[diagnostic::do_not_recommend]
+impl<Rest: Key> Key for (Rest,) {
+    type Owned = (Rest::Owned,);
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+    fn is(&self, owned: &Self::Owned) -> bool {
+        self.0.is(&owned.0)
+    }
+    fn to_owned(&self) -> Self::Owned {
+        (self.0.to_owned(),)
     }
 }
 

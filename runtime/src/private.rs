@@ -1,9 +1,45 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
-pub use crate::batch::{Batches, Item, Limits, Results, Seat, WrongNumber};
-pub use crate::dedup::{Call, CloneWith, Cloned, Flights, Joining, ShareErr};
+pub use crate::batch::results::{
+    ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, bulk, bulk_by, cloned_with, shared_err,
+    split, split_by, weight,
+};
+pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
+pub use crate::dedup::{
+    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
+};
+pub use crate::fixed::Fixed;
+pub use crate::key::owned::{Arg, RefArg, ValueArg, own};
 pub use crate::key::{Key, Part, RefPart, ValuePart, part};
 pub use crate::path::Path;
+
+// By these paths, since the user's prelude may be another one.
+pub use std::boxed::Box;
+pub use std::clone::Clone;
+pub use std::iter::IntoIterator;
+pub use std::vec::Vec;
+
+use std::borrow::Borrow;
+
+/// The future of a function that is not an `async fn` but returns one.
+pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {
+    function()
+}
+
+/// A list of references, as `&[&T]` is made of.
+pub fn refs<B: ?Sized, T: Borrow<B>>(items: &[T]) -> Vec<&B> {
+    items.iter().map(Borrow::borrow).collect()
+}
+
+/// What a caller lends with `by_ref`.
+pub fn cloned<B: ?Sized + ToOwned>(item: &B) -> B::Owned {
+    item.to_owned()
+}
+
+/// What a closure says of an item; it may borrow from it.
+pub fn of<'a, T, V>(item: &'a T, closure: impl FnOnce(&'a T) -> V) -> V {
+    closure(item)
+}
 
 /// The waker of the task that is being polled.
 pub async fn waker() -> std::task::Waker {

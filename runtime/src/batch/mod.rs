@@ -1,58 +1,266 @@
-//! (signatures only, for now)
-#![allow(missing_debug_implementations, unused_variables)]
-use crate::{Scope, key::Key, path::Path};
-use std::{marker::PhantomData, task::Waker, hash::Hash};
+//! `#[batch]`: a function written as a bulk call is called with one item.
+//!
+//! A call goes through these files in this order. [`Batches`] is the static beside the annotated function; it finds the
+//! [`table`] of this monomorphisation, and there the [`group`] of the call's key, in whose open batch the item gets a
+//! place. The call then is a [`seat`]. Whoever opened the batch gave it a [`task`], which runs the bulk call; its
+//! [`results`] are handed out through the batch's [`cell`].
+
+mod cell;
+mod group;
+pub(crate) mod results;
+mod seat;
+mod table;
+mod task;
+
+use std::any::TypeId;
+use std::fmt;
+use std::hash::Hash;
+use std::ops::Deref;
+use std::task::Waker;
+
+pub use self::seat::Seat;
+pub use self::table::Table as Groups;
+use self::table::Table;
+use crate::fixed::Fixed;
+use crate::key::Key;
+use crate::path::Path;
+use crate::scope::{Listed, Scope, UnderWay};
+use crate::slots::Slots;
+use crate::stats::{Kind, Row};
+use crate::sync::Arc;
+use crate::watch;
 
 /// The static beside an annotated function.
-pub struct Batches(Path);
+pub struct Batches {
+    path: Path,
+    slots: Slots,
+}
 
 /// What a caller hands in.
-pub struct Item<T, U = ()> { item: T, weight: u64, unique: Option<U> }
-impl<T> Item<T> { /// new
-    pub fn new(item: T) -> Self { Self { item, weight: 0, unique: None } } }
+#[derive(Debug)]
+pub struct Item<T, U = ()> {
+    item: T,
+    weight: u64,
+    unique: Option<U>,
+}
+
+impl<T> Item<T> {
+    /// An item that weighs nothing.
+    pub fn new(item: T) -> Self {
+        Self {
+            item,
+            weight: 0,
+            unique: None,
+        }
+    }
+}
+
 impl<T, U> Item<T, U> {
-    /// `weight`
-    pub fn weight(mut self, weight: u64) -> Self { self.weight = weight; self }
-    /// `unique`: an owned value
-    pub fn unique<V: Hash + Eq + Send + 'static>(self, unique: V) -> Item<T, V> { Item { item: self.item, weight: self.weight, unique: Some(unique) } }
+    /// What counts towards `max_weight`.
+    pub fn weight(mut self, weight: u64) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What no two items of a batch have in common.
+    pub fn unique<V: Hash + Eq + Send + 'static>(self, unique: V) -> Item<T, V> {
+        Item {
+            item: self.item,
+            weight: self.weight,
+            unique: Some(unique),
+        }
+    }
 }
 
 /// The limits of one batch, read when it opens.
-pub struct Limits { size: usize, delay_ms: u64, max_weight: Option<u64>, concurrency: Option<usize>, eager: bool }
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    size: usize,
+    delay_ms: u64,
+    max_weight: Option<u64>,
+    concurrency: Option<usize>,
+    eager: bool,
+}
+
 impl Limits {
-    /// new
-    pub fn new(size: usize, delay_ms: u64) -> Self { Self { size, delay_ms, max_weight: None, concurrency: None, eager: false } }
-    /// `max_weight`
-    pub fn max_weight(mut self, n: u64) -> Self { self.max_weight = Some(n); self }
-    /// `concurrency`
-    pub fn concurrency(mut self, n: usize) -> Self { self.concurrency = Some(n); self }
-    /// `eager`
-    pub fn eager(mut self) -> Self { self.eager = true; self }
+    /// At most so many items, and so long a wait. A size of 0 counts as 1: a bulk call is never given an empty list.
+    pub fn new(size: usize, delay_ms: u64) -> Self {
+        Self {
+            size: size.max(1),
+            delay_ms,
+            max_weight: None,
+            concurrency: None,
+            eager: false,
+        }
+    }
+
+    /// The most that the items of a batch may weigh together.
+    pub fn max_weight(mut self, most: u64) -> Self {
+        self.max_weight = Some(most);
+        self
+    }
+
+    /// The most bulk calls of a group at a time. 0 counts as 1.
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.concurrency = Some(most.max(1));
+        self
+    }
+
+    /// A call does not wait when nothing of its group is running.
+    pub fn eager(mut self) -> Self {
+        self.eager = true;
+        self
+    }
 }
 
 /// Each item's own result, in the order of the items.
 pub type Results<R> = Result<Vec<R>, WrongNumber>;
-/// A bulk call gave another number of results than it got items.
-#[derive(Debug)]
-pub struct WrongNumber { pub items: usize, pub results: usize }
 
-/// A place in a batch.
-pub struct Seat<R>(PhantomData<R>);
+/// A bulk call gave another number of results than it got items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongNumber {
+    /// What it got.
+    pub items: usize,
+    /// What it gave.
+    pub results: usize,
+}
 
 impl Batches {
     /// One a function.
-    pub const fn new(path: Path) -> Self { Self(path) }
-    /// Takes a seat in the batch that is open for `key`, or opens one: then `limits` and `open` are called, once, outside of any lock.
-    /// `open` makes the bulk call: owned arguments in, results out.
-    pub fn join<M, K, T, U, L, O, B, F, R>(&'static self, waker: Waker, marker: M, key: K, item: Item<T, U>, limits: L, open: O) -> Seat<R>
-    where M: Fn() + 'static, K: Key, T: Send + 'static, U: Hash + Eq + Send + 'static, L: FnOnce() -> Limits, O: FnOnce() -> B,
-        B: FnOnce(Vec<T>) -> F + Send + 'static, F: Future<Output = Results<R>> + Send + 'static, R: Send + 'static { todo!() }
+    pub const fn new(path: Path) -> Self {
+        Self {
+            path,
+            slots: Slots::new(),
+        }
+    }
+
+    /// Takes a seat in the batch that is open for `key`, or opens one: then `limits` and `open` are called, once, outside
+    /// of any lock. `open` makes the bulk call: owned arguments in, results out.
+    #[allow(clippy::too_many_arguments)]
+    #[inline]
+    pub fn join<M, K, T, U, L, O, B, F, R>(
+        &'static self,
+        waker: Waker,
+        _marker: M,
+        key: K,
+        item: Item<T, U>,
+        limits: L,
+        open: O,
+    ) -> Seat<Fixed<Table<K::Owned, T, U, B, R>>, R>
+    where
+        M: Fn() + 'static,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        L: FnOnce() -> Limits,
+        O: FnOnce() -> B,
+        B: FnOnce(Vec<T>) -> F + Send + 'static,
+        F: Future<Output = Results<R>> + Send + 'static,
+        R: Send + 'static,
+    {
+        let make = || Table::<K::Owned, T, U, B, R>::new(self.path.of::<M>(), crate::shards());
+        let (table, made) = self.slots.get::<M, _>(make);
+        if made {
+            Scope::global().list(table);
+        }
+        seat(Fixed(table), waker, &key, item, limits, open)
+    }
+
     /// The same in a scope.
-    pub fn join_in<M, K, T, U, L, O, B, F, R>(&'static self, scope: &Scope, waker: Waker, marker: M, key: K, item: Item<T, U>, limits: L, open: O) -> Seat<R>
-    where M: Fn() + 'static, K: Key, T: Send + 'static, U: Hash + Eq + Send + 'static, L: FnOnce() -> Limits, O: FnOnce() -> B,
-        B: FnOnce(Vec<T>) -> F + Send + 'static, F: Future<Output = Results<R>> + Send + 'static, R: Send + 'static { todo!() }
+    #[allow(clippy::too_many_arguments)]
+    pub fn join_in<M, K, T, U, L, O, B, F, R>(
+        &'static self,
+        scope: &Scope,
+        waker: Waker,
+        _marker: M,
+        key: K,
+        item: Item<T, U>,
+        limits: L,
+        open: O,
+    ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
+    where
+        M: Fn() + 'static,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        L: FnOnce() -> Limits,
+        O: FnOnce() -> B,
+        B: FnOnce(Vec<T>) -> F + Send + 'static,
+        F: Future<Output = Results<R>> + Send + 'static,
+        R: Send + 'static,
+    {
+        let table = scope.table(TypeId::of::<M>(), || {
+            Table::new(self.path.of::<M>(), crate::SCOPED_SHARDS)
+        });
+        seat(table, waker, &key, item, limits, open)
+    }
 }
-impl<R> Seat<R> {
-    /// Waits for the result.
-    pub async fn result(self) -> R { todo!() }
+
+fn seat<H, K, T, U, L, O, B, F, R>(
+    table: H,
+    waker: Waker,
+    key: &K,
+    item: Item<T, U>,
+    limits: L,
+    open: O,
+) -> Seat<H, R>
+where
+    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    L: FnOnce() -> Limits,
+    O: FnOnce() -> B,
+    B: FnOnce(Vec<T>) -> F + Send + 'static,
+    F: Future<Output = Results<R>> + Send + 'static,
+    R: Send + 'static,
+{
+    let seated = table.join(waker, key, item, limits, open);
+    if seated.opened {
+        watch::arm_thread(&table);
+    }
+    Seat::take(table, seated, |runtime, table, cell, turn| {
+        drop(runtime.spawn(task::drive(table, cell, turn)))
+    })
+}
+
+impl<K, T, U, B, R> Listed for Table<K, T, U, B, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Send + 'static,
+    R: Send + 'static,
+{
+    fn row(&self) -> Row {
+        let census = self.census();
+        let counts = census.counts;
+        Row {
+            function: self.path.clone(),
+            calls: counts.calls,
+            executions: counts.executions,
+            shared: counts.items.saturating_sub(counts.executions),
+            in_flight: census.running,
+            waiting: census.waiting,
+            panics: self.panicked_so_far(),
+            kind: Kind::Batch {
+                items: counts.items,
+                largest: counts.largest,
+                closed: counts.closed,
+            },
+        }
+    }
+
+    fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
+        Self::flush(self)
+            .into_iter()
+            .map(|cell| cell as _)
+            .collect()
+    }
+}
+
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batches").field("path", &self.path).finish()
+    }
 }

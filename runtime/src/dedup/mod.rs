@@ -1,62 +1,196 @@
-//! (signatures only, for now)
-#![allow(missing_debug_implementations, unused_variables)]
-use crate::{Scope, key::Key, path::Path};
-use std::{marker::PhantomData, sync::Arc};
+//! `#[dedup]`: overlapping calls with equal arguments share one execution.
+//!
+//! A call goes through these files in this order. [`Flights`] is the static beside the annotated function; it finds the
+//! [`table`] of this monomorphisation, in which the call either opens an entry and leads, or finds one and follows.
+//! [`run`] is the future that the call then is: a leader polls the body where it stands, a follower waits. A followed
+//! entry has a [`flight`], whose [`state`] says who leads; a result is handed to each caller by [`share`].
+
+mod flight;
+mod run;
+mod share;
+mod spawned;
+mod state;
+mod stats;
+mod table;
+
+use std::any::TypeId;
+use std::fmt;
+
+pub use self::run::{Call, Run};
+pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
+pub use self::spawned::Spawned;
+pub use self::table::Table;
+use crate::fixed::Fixed;
+use crate::key::Key;
+use crate::path::Path;
+use crate::scope::{Listed, Scope, UnderWay};
+use crate::slots::Slots;
+use crate::stats::{Kind, Row};
+use crate::sync::Arc;
 
 /// The static beside an annotated function.
-pub struct Flights(Path);
-
-/// Which flights a call joins.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Joining { max_age_ms: Option<u64>, max_followers: Option<usize> }
-impl Joining {
-    /// Any.
-    pub const fn new() -> Self { Self { max_age_ms: None, max_followers: None } }
-    /// Only younger ones.
-    pub const fn max_age_ms(mut self, ms: u64) -> Self { self.max_age_ms = Some(ms); self }
-    /// Only with fewer followers.
-    pub const fn max_followers(mut self, n: usize) -> Self { self.max_followers = Some(n); self }
+pub struct Flights {
+    path: Path,
+    slots: Slots,
 }
-
-/// How a result is shared.
-pub trait Share { type Output; type Stored: Send + Sync + 'static; }
-/// `Result`, by any name.
-pub trait IsResult { type Ok; type Err; }
-impl<T, E> IsResult for Result<T, E> { type Ok = T; type Err = E; }
-/// By `Clone`.
-pub struct Cloned<R>(PhantomData<fn() -> R>);
-impl<R> Cloned<R> { /// new
-    pub fn new() -> Self { Self(PhantomData) } }
-impl<R: Clone + Send + Sync + 'static> Share for Cloned<R> { type Output = R; type Stored = R; }
-/// `share_err`
-pub struct ShareErr<R, F>(F, PhantomData<fn() -> R>);
-impl<R: IsResult, F: Fn(Arc<R::Err>) -> R::Err> ShareErr<R, F> { /// new
-    pub fn new(f: F) -> Self { Self(f, PhantomData) } }
-impl<R: IsResult<Ok: Clone + Send + Sync + 'static, Err: Send + Sync + 'static>, F: Fn(Arc<R::Err>) -> R::Err> Share for ShareErr<R, F> { type Output = R; type Stored = Result<R::Ok, Arc<R::Err>>; }
-/// `clone_with`
-pub struct CloneWith<R, F>(F, PhantomData<fn() -> R>);
-impl<R, F: Fn(&R) -> R> CloneWith<R, F> { /// new
-    pub fn new(f: F) -> Self { Self(f, PhantomData) } }
-impl<R: Send + 'static, F: Fn(&R) -> R> Share for CloneWith<R, F> { type Output = R; type Stored = std::sync::Mutex<R>; }
-
-/// A call that has begun.
-pub struct Call<S: Share>(PhantomData<S>);
 
 impl Flights {
     /// One a function.
-    pub const fn new(path: Path) -> Self { Self(path) }
+    pub const fn new(path: Path) -> Self {
+        Self {
+            path,
+            slots: Slots::new(),
+        }
+    }
+
     /// Begins a call in the global scope.
-    pub fn enter<M: Fn() + 'static, K: Key, S: Share>(&'static self, marker: M, key: K, share: S, joining: Joining) -> Call<S> { todo!() }
+    #[inline]
+    pub fn enter<M, K, S>(
+        &'static self,
+        _marker: M,
+        key: K,
+        share: S,
+        joining: Joining,
+    ) -> Call<Fixed<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S>
+    where
+        M: Fn() + 'static,
+        K: Key,
+        S: Share,
+    {
+        Call::enter(Fixed(self.fixed::<M, K, S>()), &key, share, joining)
+    }
+
     /// Begins a call in a scope.
-    pub fn enter_in<M: Fn() + 'static, K: Key, S: Share>(&'static self, scope: &Scope, marker: M, key: K, share: S, joining: Joining) -> Call<S> { todo!() }
-    /// `forget`: `S` only names the types
-    pub fn forget<M: Fn() + 'static, K: Key>(&'static self, marker: M, key: K) { todo!() }
-    /// the same in a scope
-    pub fn forget_in<M: Fn() + 'static, K: Key>(&'static self, scope: &Scope, marker: M, key: K) { todo!() }
+    pub fn enter_in<M, K, S>(
+        &'static self,
+        scope: &Scope,
+        _marker: M,
+        key: K,
+        share: S,
+        joining: Joining,
+    ) -> Call<Arc<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S>
+    where
+        M: Fn() + 'static,
+        K: Key,
+        S: Share,
+    {
+        Call::enter(self.scoped::<M, K, S>(scope), &key, share, joining)
+    }
+
+    /// Calls that begin from now on do not join the flight that is up now. The strategy only names the type.
+    pub fn forget<M, K, S>(&'static self, _marker: M, key: K, _share: S)
+    where
+        M: Fn() + 'static,
+        K: Key,
+        S: Share,
+    {
+        self.fixed::<M, K, S>().forget(&key);
+    }
+
+    /// The same in a scope.
+    pub fn forget_in<M, K, S>(&'static self, scope: &Scope, _marker: M, key: K, _share: S)
+    where
+        M: Fn() + 'static,
+        K: Key,
+        S: Share,
+    {
+        self.scoped::<M, K, S>(scope).forget(&key);
+    }
+
+    #[inline]
+    fn fixed<M: 'static, K: Key, S: Share>(&'static self) -> &'static Table<K::Owned, S::Stored> {
+        let make = || Table::new(self.path.of::<M>(), crate::shards());
+        let (table, made) = self.slots.get::<M, _>(make);
+        if made {
+            Scope::global().list(table);
+        }
+        table
+    }
+
+    fn scoped<M: 'static, K: Key, S: Share>(
+        &'static self,
+        scope: &Scope,
+    ) -> Arc<Table<K::Owned, S::Stored>> {
+        scope.table(TypeId::of::<M>(), || {
+            Table::new(self.path.of::<M>(), crate::SCOPED_SHARDS)
+        })
+    }
 }
-impl<S: Share> Call<S> {
-    /// Runs or follows.
-    pub async fn run<F: Future<Output = S::Output>>(self, body: F) -> S::Output { todo!() }
-    /// `spawn`: `body` makes the owned execution; called once at most, by a call that starts one.
-    pub async fn spawn<B: FnOnce() -> F, F: Future<Output = S::Output> + Send + 'static>(self, body: B) -> S::Output { todo!() }
+
+/// Which flights a call joins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Joining {
+    max_age_ms: Option<u64>,
+    max_followers: Option<usize>,
+}
+
+impl Joining {
+    /// Any with its key.
+    pub const fn new() -> Self {
+        Self {
+            max_age_ms: None,
+            max_followers: None,
+        }
+    }
+
+    /// Only flights that began at most so many milliseconds ago.
+    pub const fn max_age_ms(mut self, ms: u64) -> Self {
+        self.max_age_ms = Some(ms);
+        self
+    }
+
+    /// Only flights with fewer followers.
+    pub const fn max_followers(mut self, n: usize) -> Self {
+        self.max_followers = Some(n);
+        self
+    }
+
+    /// Whether a flight is young enough; both in microseconds.
+    #[inline]
+    fn joins(self, born: u64, now: u64) -> bool {
+        self.max_age_ms
+            .is_none_or(|ms| now.saturating_sub(born) <= ms.saturating_mul(1000))
+    }
+
+    #[inline]
+    fn is_full(self, waiting: impl FnOnce() -> u32) -> bool {
+        self.max_followers
+            .is_some_and(|most| waiting() as usize >= most)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> {
+    fn row(&self) -> Row {
+        use std::sync::atomic::Ordering::Relaxed;
+        let (in_flight, waiting, counts) = self.census();
+        let rare = &self.rare;
+        Row {
+            function: self.path.clone(),
+            calls: counts.calls,
+            executions: counts.executions + rare.executions.load(Relaxed),
+            shared: counts
+                .joined
+                .saturating_sub(rare.unshared.load(Relaxed))
+                .saturating_sub(waiting),
+            in_flight,
+            waiting,
+            panics: rare.panics.load(Relaxed),
+            kind: Kind::Dedup {
+                leaders_dropped: rare.left.load(Relaxed),
+                leaders_stalled: rare.stalled.load(Relaxed),
+                reentrant: rare.reentrant.load(Relaxed),
+            },
+        }
+    }
+
+    /// Flights wait for nothing but their body.
+    fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
+        Vec::new()
+    }
+}
+
+impl fmt::Debug for Flights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").field("path", &self.path).finish()
+    }
 }

@@ -1,0 +1,186 @@
+//! The expansion of `#[batch]`. Nothing here can fail.
+
+use crate::arguments::Arguments;
+use crate::items::Items;
+use crate::options::{Given, Options};
+use crate::outcome::HandOut;
+use crate::plan::Call;
+use crate::tokens::{Place, Private, local, without_self};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+
+/// What is known of a bulk function beyond its options.
+pub(crate) struct Bulk {
+    pub(crate) items: Items,
+    pub(crate) hand_out: HandOut,
+    /// What each caller gets.
+    pub(crate) one: TokenStream,
+}
+
+// Input:  body
+// Output: let batches: &'static private::Batches = { static … };
+//         let seat = batches.join(
+//             private::waker().await,
+//             ||{},
+//             key,
+//             private::Item::new(users),
+//             || private::Limits::new(size, delay_ms),
+//             || {
+//                 let pool = private::own(…);
+//                 move |items: Vec<User>| private::bulk(private::Each, private::ByClone, items, move |items: Vec<User>| async move {
+//                     let pool = pool.lend();
+//                     let users = &items[..];
+//                     body
+//                 })
+//             },
+//         );
+//         seat.result().await
+pub(crate) fn expand(
+    call: &Call<'_>,
+    options: &Options,
+    bulk: &Bulk,
+    body: TokenStream,
+) -> TokenStream {
+    let Call {
+        private,
+        common,
+        arguments,
+        output,
+        ..
+    } = call;
+    let all = Arguments {
+        all: arguments,
+        common,
+        private,
+    };
+    let (batches, seat, items) = (local("batches"), local("seat"), local("items"));
+
+    let path = call.path();
+    let key = all.key();
+    let item_type = bulk.items.item();
+    let value = item(options, bulk, private);
+    let limits = limits(options, private);
+    let sharing = sharing(call, bulk);
+    let lent = lent(call, &limits);
+    let owned = all.owned(Some(&lent));
+    let own = owned.iter().map(|owned| &owned.own);
+    let lend = owned.iter().map(|owned| &owned.lend);
+    let lists = bulk.items.lists(&items, private);
+    let body = without_self(body, &local("self"));
+    let kind = Ident::new(bulk.hand_out.name(), Span::call_site());
+    let by: Vec<_> = options
+        .one_by
+        .iter()
+        .chain(&options.many_by)
+        .map(|given| &given.value)
+        .collect();
+    let bulk_call = match (by.len(), &options.split_on_err) {
+        (0, None) => quote!(bulk::<#output, _, _, _, _, _>),
+        (0, Some(_)) => quote!(split::<#output, _, _, _, _, _>),
+        (_, None) => quote!(bulk_by::<#output, _, _, _, _, _, _>),
+        (_, Some(_)) => quote!(split_by::<#output, _, _, _, _, _, _>),
+    };
+    // A bulk call that may be split is made several times, each with its own copy of what it was lent.
+    let copies = options.split_on_err.iter().map(|_| all.copies());
+    let open = quote! {
+        || {
+            #(#own)*
+            move |#items: #private::Vec<#item_type>| {
+                #private::#bulk_call(#private::#kind, #(#by,)* #sharing, #items, move |#items: #private::Vec<#item_type>| {
+                    #(#copies)*
+                    async move { #(#lend)* #lists #body }
+                })
+            }
+        }
+    };
+    let join = match &common.scope {
+        Some(scope) => {
+            let scope = &scope.value;
+            quote!(join_in(&(#scope), #private::waker().await, ||{}, #key, #value, || #limits, #open))
+        }
+        None => quote!(join(#private::waker().await, ||{}, #key, #value, || #limits, #open)),
+    };
+
+    let allow = call.allow();
+    quote! {
+        let #batches: &'static #private::Batches = {
+            static BATCHES: #private::Batches = #private::Batches::new(#path);
+            &BATCHES
+        };
+        #allow
+        let #seat = {
+            use #private::{RefArg as _, RefPart as _, ValueArg as _, ValuePart as _};
+            #batches.#join
+        };
+        #seat.result().await
+    }
+}
+
+/// What a caller hands in, weighed and told apart before it joins.
+//
+// Output: { let item: T = users; let weight = private::weight(&item, |row| …); private::Item::new(item).weight(weight) }
+fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
+    let (value, item_type) = (bulk.items.value(private), bulk.items.item());
+    if options.weight.is_none() && options.unique.is_none() {
+        return quote!(#private::Item::new(#value));
+    }
+    let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
+    let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
+    if let Some(Given { value, .. }) = &options.weight {
+        lets.extend(quote!(let #weight = #private::weight(&#item, #value);));
+        methods.extend(quote!(.weight(#weight)));
+    }
+    if let Some(Given { value, .. }) = &options.unique {
+        lets.extend(quote!(let #unique = #private::own(#private::Arg::new(#private::of(&#item, #value)).part());));
+        methods.extend(quote!(.unique(#unique)));
+    }
+    quote!({ let #item: #item_type = #value; #lets #private::Item::new(#item) #methods })
+}
+
+fn limits(options: &Options, private: &Private) -> TokenStream {
+    let size = options.size.iter().map(|given| &given.value);
+    let delay_ms = options.delay_ms.iter().map(|given| &given.value);
+    let max_weight = options.max_weight.iter().map(|given| &given.value);
+    let concurrency = options.concurrency.iter().map(|given| &given.value);
+    let eager = options.eager.iter().map(|_| quote!(.eager()));
+    quote! {
+        #private::Limits::new(#(#size),*, #(#delay_ms),*)
+            #(.max_weight(#max_weight))* #(.concurrency(#concurrency))* #(#eager)*
+    }
+}
+
+/// How an error for all becomes one for each.
+fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
+    let Call {
+        private, common, ..
+    } = call;
+    let one = &bulk.one;
+    match (&common.share_err, &common.clone_with) {
+        (Some(Given { value, .. }), _) => private.call_at(
+            Place::of(value),
+            "shared_err",
+            quote!(::<#one, _>),
+            "",
+            quote!(#value),
+        ),
+        (None, Some(Given { value, .. })) => private.call_at(
+            Place::of(value),
+            "cloned_with",
+            quote!(::<#one, _>),
+            "",
+            quote!(#value),
+        ),
+        (None, None) => quote!(#private::ByClone),
+    }
+}
+
+/// What the options' expressions may borrow from the arguments while a call joins its batch.
+fn lent(call: &Call<'_>, limits: &TokenStream) -> TokenStream {
+    let scope = call.common.scope.iter().map(|given| &given.value);
+    let key = call
+        .common
+        .key
+        .iter()
+        .flat_map(|given| given.value.iter().map(|part| &part.expr));
+    quote!(#limits #(#scope)* #(#key)*)
+}

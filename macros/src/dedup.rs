@@ -1,0 +1,204 @@
+//! The expansion of `#[dedup]`. Nothing here can fail.
+
+use crate::arguments::Arguments;
+use crate::options::{Given, Options};
+use crate::plan::Call;
+use crate::signature::Function;
+use crate::tokens::{Place, local, without_self};
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::GenericParam;
+use syn::ext::IdentExt;
+
+// Input:  body
+// Output: let flights: &'static private::Flights = { static … };
+//         let call = { use …; flights.enter(||{}, key, private::Cloned::<R>::new(), private::Joining::new()) };
+//         call.run(async move { body }).await
+pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
+    let Call {
+        private,
+        common,
+        arguments,
+        ..
+    } = call;
+    let all = Arguments {
+        all: arguments,
+        common,
+        private,
+    };
+    let (flights, marker, started) = (local("flights"), local("marker"), local("call"));
+
+    let path = call.path();
+    let function = match &options.forget {
+        None => quote! {
+            let #flights: &'static #private::Flights = {
+                static FLIGHTS: #private::Flights = #private::Flights::new(#path);
+                &FLIGHTS
+            };
+        },
+        Some(_) => {
+            let both = both_of(call);
+            quote!(let (#flights, #marker) = #both;)
+        }
+    };
+    let marker = if options.forget.is_some() {
+        quote!(#marker)
+    } else {
+        quote!(|| {})
+    };
+    let (key, sharing) = (all.key(), sharing(call));
+    let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
+    let max_followers = options.max_followers.iter().map(|given| &given.value);
+    let joining = quote!(#private::Joining::new() #(.max_age_ms(#max_age_ms))* #(.max_followers(#max_followers))*);
+    let enter = match &common.scope {
+        Some(scope) => {
+            let scope = &scope.value;
+            quote!(enter_in(&(#scope), #marker, #key, #sharing, #joining))
+        }
+        None => quote!(enter(#marker, #key, #sharing, #joining)),
+    };
+
+    let run = if options.spawn.is_some() {
+        let owned = all.owned(None);
+        let own = owned.iter().map(|owned| &owned.own);
+        let lend = owned.iter().map(|owned| &owned.lend);
+        let body = without_self(body, &local("self"));
+        quote!(spawn(|| {
+            use #private::{RefArg as _, ValueArg as _};
+            #(#own)*
+            async move { #(#lend)* #body }
+        }))
+    } else {
+        quote!(run(async move { #body }))
+    };
+
+    let allow = call.allow();
+    quote! {
+        #function
+        #allow
+        let #started = {
+            use #private::{RefPart as _, ValuePart as _};
+            #flights.#enter
+        };
+        #started.#run.await
+    }
+}
+
+/// How one result becomes everybody's. Errors about it point at the option, or at the return type.
+fn sharing(call: &Call<'_>) -> TokenStream {
+    let Call {
+        private,
+        common,
+        output,
+        ..
+    } = call;
+    match (&common.share_err, &common.clone_with) {
+        (Some(Given { value, .. }), _) => private.call_at(
+            Place::of(value),
+            "ShareErr",
+            quote!(::<#output, _>),
+            "new",
+            quote!(#value),
+        ),
+        (None, Some(Given { value, .. })) => private.call_at(
+            Place::of(value),
+            "CloneWith",
+            quote!(::<#output, _>),
+            "new",
+            quote!(#value),
+        ),
+        (None, None) => private.call_at(
+            call.output_place,
+            "Cloned",
+            quote!(::<#output>),
+            "new",
+            quote!(),
+        ),
+    }
+}
+
+/// What a function with `forget` and its forgetting one have in common: the static, and the marker that tells
+/// monomorphisations apart.
+fn both_of(call: &Call<'_>) -> TokenStream {
+    let name = both_name(call);
+    let generics = call.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        GenericParam::Const(param) => Some(&param.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    let on_self = call.is_method.then(|| quote!(Self::));
+    quote!(#on_self #name::<#(#generics),*>())
+}
+
+fn both_name(call: &Call<'_>) -> Ident {
+    format_ident!("__piggyback_{}", call.name.unraw())
+}
+
+// Output: fn __piggyback_user() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
+//         fn forget_user(same arguments) { let (flights, marker) = __piggyback_user(); flights.forget(marker, key, sharing) }
+pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
+    let Call {
+        private,
+        common,
+        arguments,
+        ..
+    } = call;
+    let all = Arguments {
+        all: arguments,
+        common,
+        private,
+    };
+    let (path, key, sharing, both, both_name) = (
+        call.path(),
+        all.key(),
+        sharing(call),
+        both_of(call),
+        both_name(call),
+    );
+    let (flights, marker) = (local("flights"), local("marker"));
+    let forgotten = match &common.scope {
+        Some(scope) => {
+            let scope = &scope.value;
+            quote!(forget_in(&(#scope), #marker, #key, #sharing))
+        }
+        None => quote!(forget(#marker, #key, #sharing)),
+    };
+    let cfgs: Vec<_> = function
+        .attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg"))
+        .collect();
+    let Function { vis, sig, .. } = function;
+    let (inputs, generics, where_clause) = (
+        &sig.inputs,
+        &sig.generics.params,
+        &sig.generics.where_clause,
+    );
+    let doc = format!(
+        "Calls of [`{0}`]({0}) that begin after this one don't join a flight that began before it.",
+        call.name
+    );
+    let doc = if call.is_method {
+        doc.replace("](", "](Self::")
+    } else {
+        doc
+    };
+    quote! {
+        #(#cfgs)*
+        #[doc(hidden)]
+        #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+        fn #both_name<#generics>() -> (&'static #private::Flights, impl ::core::ops::Fn() + 'static) #where_clause {
+            static FLIGHTS: #private::Flights = #private::Flights::new(#path);
+            (&FLIGHTS, || {})
+        }
+
+        #(#cfgs)*
+        #[doc = #doc]
+        #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis fn #forget<#generics>(#inputs) #where_clause {
+            use #private::{RefPart as _, ValuePart as _};
+            let (#flights, #marker) = #both;
+            #flights.#forgotten
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What is emitted beside errors: a function that callers can't tell from the right one, so that nothing else breaks.
+
+use crate::items::Items;
+use crate::options::{Common, Options};
+use crate::outcome::HandOut;
+use crate::signature::Function;
+use crate::tokens::Private;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{ReturnType, parse_quote};
+
+/// A function for `#[dedup]`: as written, and at least `async`.
+pub(crate) fn dedup(mut function: Function) -> TokenStream {
+    if function.form().is_none() {
+        function.sig.asyncness = Some(parse_quote!(async));
+    }
+    function.as_written()
+}
+
+/// A function for `#[batch]`: with the signature that callers see, as far as it is known, and a body that fits it.
+pub(crate) fn batch(
+    mut function: Function,
+    items: Option<&Items>,
+    hand_out: Option<HandOut>,
+    private: &Private,
+) -> TokenStream {
+    if function.form().is_none() {
+        function.sig.asyncness = Some(parse_quote!(async));
+    }
+    if let Some(items) = items {
+        if let (Some(output), Some(hand_out)) = (function.output(), hand_out) {
+            function.set_output(hand_out.one(&output, &items.item(), private));
+        }
+        items.singular(&mut function);
+    }
+    function
+        .attrs
+        .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+    match function.form() {
+        Some(form) => function.with_code(&form, &quote!(::core::unreachable!()), private),
+        None => function.as_written(),
+    }
+}
+
+/// The functions that options add.
+pub(crate) fn siblings(
+    function: &Function,
+    common: &Common,
+    dedup: Option<&Options>,
+) -> TokenStream {
+    let mut siblings = TokenStream::new();
+    if let Some(direct) = &common.direct {
+        let mut function = function.clone();
+        function.sig.ident = direct.value.clone();
+        siblings.extend(self::dedup(function));
+    }
+    if let Some(forget) = dedup.and_then(|dedup| dedup.forget.as_ref()) {
+        let mut function = function.clone();
+        function.sig.ident = forget.value.clone();
+        function.sig.asyncness = None;
+        function.sig.output = ReturnType::Default;
+        function
+            .attrs
+            .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+        siblings.extend(function.with_block(TokenStream::new()));
+    }
+    siblings
+}

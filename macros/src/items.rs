@@ -1,0 +1,327 @@
+//! The items of a bulk function: which argument they are, in which form it wants them, and what a caller gives instead.
+
+use crate::errors::Errors;
+use crate::options::Given;
+use crate::signature::{Function, peel};
+use crate::tokens::{local, without_lifetimes};
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{FnArg, GenericArgument, Pat, PathArguments, Type, TypeParamBound};
+
+/// The lists of items: one, or several that go in step.
+pub(crate) struct Items {
+    pub(crate) lists: Vec<List>,
+    by_ref: bool,
+}
+
+/// One argument that takes a list.
+pub(crate) struct List {
+    /// Its place among the arguments.
+    pub(crate) index: usize,
+    /// What a caller's single item is called.
+    pub(crate) name: Ident,
+    pat: TokenStream,
+    form: ListForm,
+    /// The type of an item.
+    pub(crate) item: TokenStream,
+    /// The `T` as it is written in the list.
+    elem: TokenStream,
+    /// What it is lent as, for `by_ref`: `str` for a `String`.
+    lent: TokenStream,
+}
+
+/// How the function takes its list.
+#[derive(Clone, Copy)]
+enum ListForm {
+    /// `Vec<T>`
+    Vec,
+    /// `&[T]`
+    Slice,
+    /// `&[&T]`
+    Refs,
+    /// `impl IntoIterator<Item = T>`
+    IntoIterator,
+    /// `impl Iterator<Item = T>`
+    Iterator,
+}
+
+impl Items {
+    /// Finds the items among the arguments.
+    pub(crate) fn find(
+        function: &Function,
+        named: Option<&Given<Vec<Ident>>>,
+        skipped: &[Ident],
+        by_ref: bool,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let lists = match named {
+            Some(named) => named
+                .value
+                .iter()
+                .map(|name| Self::named(function, name, errors))
+                .collect::<Option<Vec<_>>>()?,
+            None => vec![Self::only(function, skipped, errors)?],
+        };
+        Some(Self { lists, by_ref })
+    }
+
+    fn named(function: &Function, name: &Ident, errors: &mut Errors) -> Option<List> {
+        let arguments = function.arguments();
+        let Some(index) = arguments.iter().position(|argument| argument.binds(name)) else {
+            errors.at(name, format!("there is no argument `{name}`"));
+            return None;
+        };
+        let list = List::read(function, index);
+        if list.is_none() {
+            errors.at(
+                &arguments[index].written,
+                format!("`{name}` can't be the items: write it as `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`"),
+            );
+        }
+        list
+    }
+
+    fn only(function: &Function, skipped: &[Ident], errors: &mut Errors) -> Option<List> {
+        let arguments = function.arguments();
+        let is_skipped = |list: &List| skipped.iter().any(|name| arguments[list.index].binds(name));
+        let mut lists: Vec<List> = (0..arguments.len())
+            .filter_map(|index| List::read(function, index))
+            .filter(|list| !is_skipped(list))
+            .collect();
+        if lists.len() > 1 {
+            let names: Vec<String> = lists
+                .iter()
+                .map(|list| format!("`{}`", list.name))
+                .collect();
+            let inputs = &function.sig.inputs;
+            let (first, all) = (
+                &lists[0].name,
+                lists
+                    .iter()
+                    .map(|list| list.name.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            );
+            errors.at(inputs, format!(
+                "{} could all be the items; say which: `items({first})`, or `items({all})` for lists that go in step",
+                names.join(", ")
+            ));
+            return None;
+        }
+        let list = lists.pop();
+        if list.is_none() {
+            let message = "none of the arguments is a list of items; one must be a `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`";
+            if function.sig.inputs.is_empty() {
+                errors.at(&function.sig.ident, message);
+            } else {
+                errors.at(&function.sig.inputs, message);
+            }
+        }
+        list
+    }
+
+    /// The type of a batch's item: of one list, or a tuple.
+    pub(crate) fn item(&self) -> TokenStream {
+        match &self.lists[..] {
+            [list] => list.item.clone(),
+            lists => {
+                let items = lists.iter().map(|list| &list.item);
+                quote!((#(#items),*))
+            }
+        }
+    }
+
+    /// Makes the function take a single item.
+    pub(crate) fn singular(&self, function: &mut Function) {
+        for list in &self.lists {
+            let Some(FnArg::Typed(argument)) = function.sig.inputs.iter_mut().nth(list.index)
+            else {
+                continue;
+            };
+            let (name, item, lent) = (&list.name, &list.item, &list.lent);
+            *argument.pat = Pat::Verbatim(quote!(#name));
+            *argument.ty = Type::Verbatim(if self.by_ref {
+                quote!(&#lent)
+            } else {
+                item.clone()
+            });
+        }
+    }
+
+    /// A caller's item, as a value.
+    pub(crate) fn value(&self, private: &impl ToTokens) -> TokenStream {
+        let values: Vec<TokenStream> = self
+            .lists
+            .iter()
+            .map(|List { name, .. }| {
+                if self.by_ref {
+                    quote!(#private::cloned(#name))
+                } else {
+                    quote!(#name)
+                }
+            })
+            .collect();
+        match &values[..] {
+            [value] => value.clone(),
+            values => quote!((#(#values),*)),
+        }
+    }
+
+    /// `let`s that give the function's body its lists, out of `items`.
+    //
+    // Output: let mut items0 = …; let mut items1 = …; for (item0, item1) in items { items0.push(item0); items1.push(item1); }
+    //         let ids = items0; let names = &items1[..];
+    pub(crate) fn lists(&self, items: &Ident, private: &impl ToTokens) -> TokenStream {
+        let names: Vec<Ident> = match &self.lists[..] {
+            [_] => vec![items.clone()],
+            lists => (0..lists.len())
+                .map(|n| local(&format!("items{n}")))
+                .collect(),
+        };
+        let unzip = match &self.lists[..] {
+            [_] => None,
+            lists => {
+                let each = (0..lists.len()).map(|n| local(&format!("item{n}")));
+                let (each, names) = (each.collect::<Vec<_>>(), &names);
+                Some(quote! {
+                    #(let mut #names = #private::Vec::with_capacity(#items.len());)*
+                    for (#(#each),*) in #items { #(#names.push(#each);)* }
+                })
+            }
+        };
+        let lets = self.lists.iter().zip(&names).map(
+            |(
+                List {
+                    pat, form, elem, ..
+                },
+                name,
+            )| match form {
+                ListForm::Vec | ListForm::IntoIterator => quote!(let #pat = #name;),
+                ListForm::Slice => quote!(let #pat = &#name[..];),
+                ListForm::Refs => {
+                    quote!(let #name = #private::refs::<#elem, _>(&#name); let #pat = &#name[..];)
+                }
+                ListForm::Iterator => quote!(let #pat = #private::IntoIterator::into_iter(#name);),
+            },
+        );
+        quote!(#unzip #(#lets)*)
+    }
+}
+
+impl List {
+    /// Reads argument number `index` as a list, if it is one.
+    fn read(function: &Function, index: usize) -> Option<Self> {
+        let FnArg::Typed(argument) = function.sig.inputs.iter().nth(index)? else {
+            return None;
+        };
+        let (form, item) = list_of(peel(&argument.ty))?;
+        let name = match &*argument.pat {
+            Pat::Ident(pat) if pat.subpat.is_none() => pat.ident.clone(),
+            _ => local("item"),
+        };
+        let pat = &argument.pat;
+        let elem = without_lifetimes(item.to_token_stream());
+        let (item, lent) = owned_and_lent(peel(item), form);
+        Some(Self {
+            index,
+            name,
+            pat: quote!(#pat),
+            form,
+            item,
+            elem,
+            lent,
+        })
+    }
+}
+
+fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
+    match ty {
+        Type::Reference(reference) if reference.mutability.is_none() => match peel(&reference.elem)
+        {
+            Type::Slice(slice) => Some(match peel(&slice.elem) {
+                Type::Reference(item) if item.mutability.is_none() && !is_static(item) => {
+                    (ListForm::Refs, &item.elem)
+                }
+                item => (ListForm::Slice, item),
+            }),
+            _ => None,
+        },
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+                return None;
+            };
+            match (last.ident == "Vec", arguments.args.first()) {
+                (true, Some(GenericArgument::Type(item))) => Some((ListForm::Vec, item)),
+                _ => None,
+            }
+        }
+        Type::ImplTrait(ty) => ty.bounds.iter().find_map(|bound| {
+            let TypeParamBound::Trait(bound) = bound else {
+                return None;
+            };
+            let last = bound.path.segments.last()?;
+            let form = match last.ident.to_string().as_str() {
+                "IntoIterator" => ListForm::IntoIterator,
+                "Iterator" => ListForm::Iterator,
+                _ => return None,
+            };
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+                return None;
+            };
+            arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::AssocType(assoc) if assoc.ident == "Item" => {
+                    Some((form, &assoc.ty))
+                }
+                _ => None,
+            })
+        }),
+        _ => None,
+    }
+}
+
+fn is_static(reference: &syn::TypeReference) -> bool {
+    reference
+        .lifetime
+        .as_ref()
+        .is_some_and(|lifetime| lifetime.ident == "static")
+}
+
+/// The type of an item, and what it is lent as: in a `&[&T]`, `str` comes from a `String`.
+fn owned_and_lent(item: &Type, form: ListForm) -> (TokenStream, TokenStream) {
+    let lent = without_lifetimes(item.to_token_stream());
+    match (form, item) {
+        (ListForm::Refs, Type::Slice(slice)) => {
+            let elem = &slice.elem;
+            (quote!(::std::vec::Vec<#elem>), lent)
+        }
+        (ListForm::Refs, Type::Path(path)) if path.path.is_ident("str") => {
+            (quote!(::std::string::String), lent)
+        }
+        (_, Type::Path(path))
+            if path
+                .path
+                .segments
+                .last()
+                .is_some_and(|last| last.ident == "String" && last.arguments.is_empty()) =>
+        {
+            (lent, quote!(str))
+        }
+        (_, Type::Path(path)) => {
+            let elem = path
+                .path
+                .segments
+                .last()
+                .filter(|last| last.ident == "Vec")
+                .and_then(|last| match &last.arguments {
+                    PathArguments::AngleBracketed(arguments) => arguments.args.first(),
+                    _ => None,
+                });
+            let lent_as = elem
+                .map(|elem| quote!([#elem]))
+                .unwrap_or_else(|| lent.clone());
+            (lent, lent_as)
+        }
+        _ => (lent.clone(), lent),
+    }
+}

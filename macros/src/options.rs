@@ -1,0 +1,459 @@
+//! What may stand in the parentheses of the two attributes, as plain data with its spans.
+
+use crate::errors::{Errors, did_you_mean};
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::quote;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
+
+/// One of the two attributes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    Dedup,
+    Batch,
+}
+
+impl Attribute {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dedup => "dedup",
+            Self::Batch => "batch",
+        }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Dedup => Self::Batch,
+            Self::Batch => Self::Dedup,
+        }
+    }
+}
+
+/// An option as given: its name for messages about the whole of it, and its value.
+#[derive(Clone)]
+pub(crate) struct Given<T> {
+    pub(crate) name: Ident,
+    pub(crate) value: T,
+}
+
+/// `key(argument = expression)`.
+#[derive(Clone)]
+pub(crate) struct KeyPart {
+    pub(crate) argument: Ident,
+    pub(crate) expr: Expr,
+}
+
+/// All options of both attributes. What the attribute at hand does not have is never set.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) common: Common,
+    // dedup
+    pub(crate) spawn: Option<Given<()>>,
+    pub(crate) max_age_ms: Option<Given<Expr>>,
+    pub(crate) max_followers: Option<Given<Expr>>,
+    pub(crate) forget: Option<Given<Ident>>,
+    // batch
+    pub(crate) size: Option<Given<Expr>>,
+    pub(crate) delay_ms: Option<Given<Expr>>,
+    pub(crate) items: Option<Given<Vec<Ident>>>,
+    pub(crate) by_ref: Option<Given<()>>,
+    pub(crate) one_by: Option<Given<Expr>>,
+    pub(crate) many_by: Option<Given<Expr>>,
+    pub(crate) shared: Option<Given<()>>,
+    pub(crate) eager: Option<Given<()>>,
+    pub(crate) concurrency: Option<Given<Expr>>,
+    pub(crate) weight: Option<Given<Expr>>,
+    pub(crate) max_weight: Option<Given<Expr>>,
+    pub(crate) unique: Option<Given<Expr>>,
+    pub(crate) split_on_err: Option<Given<()>>,
+}
+
+/// The options that both have; said on one, they hold for both.
+#[derive(Default, Clone)]
+pub(crate) struct Common {
+    pub(crate) skip: Option<Given<Vec<Ident>>>,
+    pub(crate) key: Option<Given<Vec<KeyPart>>>,
+    pub(crate) scope: Option<Given<Expr>>,
+    pub(crate) share_err: Option<Given<Expr>>,
+    pub(crate) clone_with: Option<Given<Expr>>,
+    pub(crate) direct: Option<Given<Ident>>,
+    pub(crate) name: Option<Given<LitStr>>,
+    pub(crate) krate: Option<Given<Path>>,
+}
+
+impl Common {
+    /// Fills what is not said here with what the other attribute on the same function says.
+    pub(crate) fn fill_from(&mut self, other: &Self) {
+        fn fill<T: Clone>(here: &mut Option<T>, other: &Option<T>) {
+            if here.is_none() {
+                here.clone_from(other);
+            }
+        }
+        let sharing_said = self.share_err.is_some() || self.clone_with.is_some();
+        fill(&mut self.skip, &other.skip);
+        fill(&mut self.key, &other.key);
+        fill(&mut self.scope, &other.scope);
+        fill(&mut self.name, &other.name);
+        fill(&mut self.krate, &other.krate);
+        if !sharing_said {
+            fill(&mut self.share_err, &other.share_err);
+            fill(&mut self.clone_with, &other.clone_with);
+        }
+    }
+}
+
+const COMMON: &[&str] = &[
+    "skip",
+    "key",
+    "scope",
+    "share_err",
+    "clone_with",
+    "direct",
+    "name",
+    "crate",
+];
+const DEDUP: &[&str] = &["spawn", "max_age_ms", "max_followers", "forget"];
+const BATCH: &[&str] = &[
+    "size",
+    "delay_ms",
+    "items",
+    "by_ref",
+    "one_by",
+    "many_by",
+    "shared",
+    "eager",
+    "concurrency",
+    "weight",
+    "max_weight",
+    "unique",
+    "split_on_err",
+];
+
+fn own_names(attribute: Attribute) -> &'static [&'static str] {
+    match attribute {
+        Attribute::Dedup => DEDUP,
+        Attribute::Batch => BATCH,
+    }
+}
+
+impl Options {
+    /// Reads all options; what can't be read is noted and skipped.
+    pub(crate) fn read(attribute: Attribute, tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        let parsed = (|input: ParseStream<'_>| {
+            while !input.is_empty() {
+                if let Err(error) = options.read_one(attribute, input, errors) {
+                    errors.push(error);
+                }
+                skip_to_comma(input)?;
+            }
+            Ok(())
+        })
+        .parse2(tokens);
+        if let Err(error) = parsed {
+            errors.push(error);
+        }
+        options
+    }
+
+    fn read_one(
+        &mut self,
+        attribute: Attribute,
+        input: ParseStream<'_>,
+        errors: &mut Errors,
+    ) -> syn::Result<()> {
+        if !input.peek(Ident::peek_any) {
+            let token: TokenTree = input.parse()?;
+            return Err(syn::Error::new_spanned(
+                token,
+                format!(
+                    "expected the name of an option, as in `#[{}({})]`",
+                    attribute.name(),
+                    example(attribute)
+                ),
+            ));
+        }
+        let name = Ident::parse_any(input)?;
+        match name.to_string().as_str() {
+            "skip" => set(&mut self.common.skip, name, input, errors, |i, n| {
+                list(i, n, "skip(pool, headers)", Ident::parse_any)
+            }),
+            "key" => set(&mut self.common.key, name, input, errors, |i, n| {
+                list(i, n, "key(user = user.id)", KeyPart::parse)
+            }),
+            "scope" => set(&mut self.common.scope, name, input, errors, |i, n| {
+                value(i, n, "scope = self.scope")
+            }),
+            "share_err" => set(&mut self.common.share_err, name, input, errors, |i, n| {
+                value(i, n, "share_err = AppError::Shared")
+            }),
+            "clone_with" => set(&mut self.common.clone_with, name, input, errors, |i, n| {
+                value(i, n, "clone_with = copy_of")
+            }),
+            "direct" => set(&mut self.common.direct, name, input, errors, |i, n| {
+                value(i, n, "direct = user_now")
+            }),
+            "name" => set(&mut self.common.name, name, input, errors, |i, n| {
+                value(i, n, "name = \"users.by_id\"")
+            }),
+            "crate" => set(&mut self.common.krate, name, input, errors, |i, n| {
+                equals(i, n, "crate = ::path::to::piggyback")?;
+                i.call(Path::parse_mod_style)
+            }),
+            "spawn" if attribute == Attribute::Dedup => {
+                set(&mut self.spawn, name, input, errors, flag)
+            }
+            "max_age_ms" if attribute == Attribute::Dedup => {
+                set(&mut self.max_age_ms, name, input, errors, |i, n| {
+                    number(i, n, "max_age_ms = 50")
+                })
+            }
+            "max_followers" if attribute == Attribute::Dedup => {
+                set(&mut self.max_followers, name, input, errors, |i, n| {
+                    number(i, n, "max_followers = 100")
+                })
+            }
+            "forget" if attribute == Attribute::Dedup => {
+                set(&mut self.forget, name, input, errors, |i, n| {
+                    value(i, n, "forget = forget_user")
+                })
+            }
+            "size" if attribute == Attribute::Batch => {
+                set(&mut self.size, name, input, errors, |i, n| {
+                    number(i, n, "size = 100")
+                })
+            }
+            "delay_ms" if attribute == Attribute::Batch => {
+                set(&mut self.delay_ms, name, input, errors, |i, n| {
+                    number(i, n, "delay_ms = 10")
+                })
+            }
+            "items" if attribute == Attribute::Batch => {
+                set(&mut self.items, name, input, errors, |i, n| {
+                    list(i, n, "items(users)", Ident::parse_any)
+                })
+            }
+            "by_ref" if attribute == Attribute::Batch => {
+                set(&mut self.by_ref, name, input, errors, flag)
+            }
+            "one_by" if attribute == Attribute::Batch => {
+                set(&mut self.one_by, name, input, errors, |i, n| {
+                    value(i, n, "one_by = |user| user.id")
+                })
+            }
+            "many_by" if attribute == Attribute::Batch => {
+                set(&mut self.many_by, name, input, errors, |i, n| {
+                    value(i, n, "many_by = |post| post.author")
+                })
+            }
+            "shared" if attribute == Attribute::Batch => {
+                set(&mut self.shared, name, input, errors, flag)
+            }
+            "eager" if attribute == Attribute::Batch => {
+                set(&mut self.eager, name, input, errors, flag)
+            }
+            "concurrency" if attribute == Attribute::Batch => {
+                set(&mut self.concurrency, name, input, errors, |i, n| {
+                    number(i, n, "concurrency = 1")
+                })
+            }
+            "weight" if attribute == Attribute::Batch => {
+                set(&mut self.weight, name, input, errors, |i, n| {
+                    value(i, n, "weight = |row| row.len()")
+                })
+            }
+            "max_weight" if attribute == Attribute::Batch => {
+                set(&mut self.max_weight, name, input, errors, |i, n| {
+                    number(i, n, "max_weight = 65_535")
+                })
+            }
+            "unique" if attribute == Attribute::Batch => {
+                set(&mut self.unique, name, input, errors, |i, n| {
+                    value(i, n, "unique = |row| row.id")
+                })
+            }
+            "split_on_err" if attribute == Attribute::Batch => {
+                set(&mut self.split_on_err, name, input, errors, flag)
+            }
+            unknown => {
+                let message = unknown_option(attribute, unknown);
+                Err(syn::Error::new_spanned(name, message))
+            }
+        }
+    }
+}
+
+fn unknown_option(attribute: Attribute, unknown: &str) -> String {
+    let this = attribute.name();
+    let other = attribute.other();
+    if own_names(other).contains(&unknown) {
+        return format!(
+            "`{unknown}` is an option of `#[{}]`; `#[{this}]` does not have it",
+            other.name()
+        );
+    }
+    let known = || COMMON.iter().chain(own_names(attribute)).copied();
+    match did_you_mean(unknown, known()) {
+        Some(meant) => format!("`#[{this}]` has no option `{unknown}`; did you mean `{meant}`?"),
+        None => {
+            let all: Vec<_> = known().map(|name| format!("`{name}`")).collect();
+            format!(
+                "`#[{this}]` has no option `{unknown}`; its options are {}",
+                all.join(", ")
+            )
+        }
+    }
+}
+
+fn example(attribute: Attribute) -> &'static str {
+    match attribute {
+        Attribute::Dedup => "skip(pool)",
+        Attribute::Batch => "size = 100, delay_ms = 10",
+    }
+}
+
+/// Reads the value of the option `name` into `slot`; a second one is a mistake.
+fn set<T>(
+    slot: &mut Option<Given<T>>,
+    name: Ident,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+    read: impl FnOnce(ParseStream<'_>, &Ident) -> syn::Result<T>,
+) -> syn::Result<()> {
+    let value = read(input, &name)?;
+    if slot.is_some() {
+        errors.at(&name, format!("`{name}` is given twice; keep one of them"));
+    } else {
+        *slot = Some(Given { name, value });
+    }
+    Ok(())
+}
+
+fn flag(input: ParseStream<'_>, name: &Ident) -> syn::Result<()> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(());
+    }
+    let rest: TokenStream = std::iter::from_fn(|| tree_before_comma(input)).collect();
+    Err(syn::Error::new_spanned(
+        rest,
+        format!("`{name}` takes no value; write just `{name}`"),
+    ))
+}
+
+fn equals(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::Result<()> {
+    if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        if !input.is_empty() && !input.peek(Token![,]) {
+            return Ok(());
+        }
+    }
+    Err(syn::Error::new_spanned(
+        name,
+        format!("`{name}` needs a value, as in `{example}`"),
+    ))
+}
+
+fn value<T: Parse>(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::Result<T> {
+    equals(input, name, example)?;
+    let start = input.fork();
+    input.parse().map_err(|_| {
+        let wrong = start
+            .parse::<TokenTree>()
+            .map_or_else(|_| quote!(#name), |tree| quote!(#tree));
+        syn::Error::new_spanned(
+            wrong,
+            format!("this is not what `{name}` takes; write for example `{example}`"),
+        )
+    })
+}
+
+/// A number, as a literal or any other expression; literals are looked at.
+fn number(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::Result<Expr> {
+    let expr: Expr = value(input, name, example)?;
+    let Expr::Lit(ExprLit { lit, .. }) = &expr else {
+        return Ok(expr);
+    };
+    let wrong = match lit {
+        Lit::Int(int) if int.base10_digits() == "0" && name != "delay_ms" => {
+            format!("`{name}` must be at least 1")
+        }
+        Lit::Int(int) if ["", "usize", "u64"].contains(&int.suffix()) => return Ok(expr),
+        Lit::Int(int) => format!(
+            "`{name}` takes a plain number; write `{name} = {}`",
+            int.base10_digits()
+        ),
+        Lit::Str(text) => {
+            let digits: String = text
+                .value()
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
+            if digits.is_empty() {
+                format!("`{name}` takes a number, not a string; write for example `{example}`")
+            } else {
+                format!("`{name}` takes a number, not a string; write `{name} = {digits}`")
+            }
+        }
+        _ => format!("`{name}` takes a whole number; write for example `{example}`"),
+    };
+    Err(syn::Error::new_spanned(&expr, wrong))
+}
+
+/// `name(a, b)`; also `name = a` for a single one would be understood by a reader, but is told apart here.
+fn list<T>(
+    input: ParseStream<'_>,
+    name: &Ident,
+    example: &str,
+    item: fn(ParseStream<'_>) -> syn::Result<T>,
+) -> syn::Result<Vec<T>> {
+    if !input.peek(syn::token::Paren) {
+        let rest: TokenStream = std::iter::from_fn(|| tree_before_comma(input)).collect();
+        return Err(syn::Error::new_spanned(
+            quote!(#name #rest),
+            format!("`{name}` takes a list in parentheses, as in `{example}`"),
+        ));
+    }
+    let content;
+    syn::parenthesized!(content in input);
+    let items =
+        Punctuated::<T, Token![,]>::parse_terminated_with(&content, item).map_err(|error| {
+            syn::Error::new(error.span(), format!("`{name}` is written `{example}`"))
+        })?;
+    if items.is_empty() {
+        return Err(syn::Error::new_spanned(
+            name,
+            format!("`{name}` is empty; name the arguments, as in `{example}`"),
+        ));
+    }
+    Ok(items.into_iter().collect())
+}
+
+impl KeyPart {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let argument = Ident::parse_any(input)?;
+        input.parse::<Token![=]>()?;
+        Ok(Self {
+            argument,
+            expr: input.parse()?,
+        })
+    }
+}
+
+fn tree_before_comma(input: ParseStream<'_>) -> Option<TokenTree> {
+    if input.is_empty() || input.peek(Token![,]) {
+        None
+    } else {
+        input.parse().ok()
+    }
+}
+
+/// Over what is left of an option, and its comma.
+fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
+    while tree_before_comma(input).is_some() {}
+    if input.peek(Token![,]) {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! From what a bulk function returns to what each caller gets. The same table, as traits, is in the runtime
+//! (`batch/results.rs`): it is asked only where an alias hides the shape, so that signatures stay readable.
+
+use crate::signature::peel;
+use crate::tokens::{Place, Private};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{GenericArgument, PathArguments, Type, TypePath};
+
+/// How the output is handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandOut {
+    /// By the order of the items, or by looking them up in a map.
+    Each,
+    /// The same, where each has a `Result` of its own in one for all.
+    Flat,
+    OneBy,
+    ManyBy,
+    Shared,
+}
+
+impl HandOut {
+    /// The runtime's name for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Each => "Each",
+            Self::Flat => "Flat",
+            Self::OneBy => "OneBy",
+            Self::ManyBy => "ManyBy",
+            Self::Shared => "Whole",
+        }
+    }
+
+    /// `Each` or `Flat`, by the shape of the output.
+    pub(crate) fn by_order(output: &Type) -> Self {
+        if flat(output).is_some() {
+            Self::Flat
+        } else {
+            Self::Each
+        }
+    }
+
+    /// What each caller gets of `output`.
+    pub(crate) fn one(self, output: &Type, item: &TokenStream, private: &Private) -> TokenStream {
+        match self {
+            Self::Shared => output.to_token_stream(),
+            Self::Flat => {
+                flat(output).map_or_else(|| output.to_token_stream(), ToTokens::to_token_stream)
+            }
+            _ => self.within(output, item, private),
+        }
+    }
+
+    fn within(self, output: &Type, item: &TokenStream, private: &Private) -> TokenStream {
+        let output = peel(output);
+        match (self, output) {
+            (Self::Each, Type::Tuple(tuple)) if tuple.elems.is_empty() => return quote!(#tuple),
+            (_, Type::Path(path)) => {
+                let name = path
+                    .path
+                    .segments
+                    .last()
+                    .map(|last| last.ident.to_string())
+                    .unwrap_or_default();
+                let arguments = type_arguments(path);
+                match (self, name.as_str(), &arguments[..]) {
+                    (Self::Each, "Vec", [one]) => return one.to_token_stream(),
+                    (Self::Each, "HashMap", [_, one, ..])
+                    | (Self::Each, "BTreeMap", [_, one])
+                    | (Self::OneBy, "Vec", [one]) => {
+                        return quote!(::core::option::Option<#one>);
+                    }
+                    (Self::ManyBy, "Vec", [_]) => return quote!(#path),
+                    (_, name, [inner, ..]) if name.ends_with("Result") => {
+                        let inner = self.within(inner, item, private);
+                        return with_first_argument(path, inner);
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        let kind = quote::format_ident!("{}", self.name());
+        let _ = Place::of(output);
+        quote!(<#output as #private::Outcome<#item, #private::#kind>>::One)
+    }
+}
+
+/// `Result<R, E>` in `Result<Vec<Result<R, E>>, E>`, if that is what it is.
+fn flat(output: &Type) -> Option<&Type> {
+    let (outer, outer_rest) = result(output)?;
+    let Type::Path(list) = peel(outer) else {
+        return None;
+    };
+    let one = match (
+        list.path.segments.last()?.ident == "Vec",
+        &type_arguments(list)[..],
+    ) {
+        (true, [one]) => *one,
+        _ => return None,
+    };
+    let (_, inner_rest) = result(one)?;
+    (outer_rest == inner_rest).then_some(one)
+}
+
+/// The first type in `…Result<T, …>`, and as text what makes up the rest: the path, or the other arguments.
+fn result(ty: &Type) -> Option<(&Type, String)> {
+    let Type::Path(path) = peel(ty) else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    if !last.ident.to_string().ends_with("Result") {
+        return None;
+    }
+    let arguments = type_arguments(path);
+    let rest = match arguments.get(1..)? {
+        [] => path
+            .path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect::<Vec<_>>()
+            .join("::"),
+        rest => quote!(#(#rest),*).to_string(),
+    };
+    Some((*arguments.first()?, rest))
+}
+
+fn type_arguments(path: &TypePath) -> Vec<&Type> {
+    let Some(PathArguments::AngleBracketed(arguments)) =
+        path.path.segments.last().map(|last| &last.arguments)
+    else {
+        return Vec::new();
+    };
+    arguments
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        })
+        .collect()
+}
+
+fn with_first_argument(path: &TypePath, ty: TokenStream) -> TokenStream {
+    let mut path = path.clone();
+    if let Some(PathArguments::AngleBracketed(arguments)) = path
+        .path
+        .segments
+        .last_mut()
+        .map(|last| &mut last.arguments)
+    {
+        let first = arguments
+            .args
+            .iter_mut()
+            .find_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+        if let Some(first) = first {
+            *first = Type::Verbatim(ty);
+        }
+    }
+    quote!(#path)
+}

@@ -1,0 +1,332 @@
+//! Reads both inputs, sees whether they fit together, and has the expansion written.
+
+use crate::batch::Bulk;
+use crate::errors::Errors;
+use crate::items::Items;
+use crate::options::{Attribute, Common, Given, Options};
+use crate::outcome::HandOut;
+use crate::signature::{Argument, Body, Function};
+use crate::tokens::{Place, Private, local, mentions};
+use crate::validate::{self, Seen};
+use crate::{batch, dedup, fallback};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::{Generics, Meta, Type, parse_quote};
+
+/// What both expansions need to know of the function.
+pub(crate) struct Call<'a> {
+    pub(crate) private: &'a Private,
+    pub(crate) common: &'a Common,
+    /// Those that are part of the key or of what the body uses; without a batch's items.
+    pub(crate) arguments: Vec<Argument>,
+    /// What the body gives, as it can be written in an expression: `_` for an `impl Trait`.
+    pub(crate) output: TokenStream,
+    pub(crate) output_place: Place,
+    pub(crate) name: &'a Ident,
+    pub(crate) generics: &'a Generics,
+    /// Whether it is called as `Self::name`, as far as can be seen.
+    pub(crate) is_method: bool,
+}
+
+impl Call<'_> {
+    /// What the function is called in stats.
+    pub(crate) fn path(&self) -> TokenStream {
+        let private = self.private;
+        if let Some(name) = &self.common.name {
+            let name = &name.value;
+            return quote!(#private::Path::Named(#name));
+        }
+        let name = self.name.unraw().to_string();
+        let kind = if self.arguments.iter().any(|argument| argument.receiver) {
+            quote!(Method)
+        } else {
+            quote!(Free)
+        };
+        quote!(#private::Path::#kind(::core::module_path!(), #name))
+    }
+
+    /// Lints that the user's own names in our code would set off.
+    #[expect(clippy::unused_self, reason = "one place for all of them")]
+    pub(crate) fn allow(&self) -> TokenStream {
+        quote!(#[allow(unused_imports, clippy::used_underscore_binding)])
+    }
+}
+
+pub(crate) fn expand(attribute: Attribute, options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let mut options = Options::read(attribute, options, &mut errors);
+    let mut function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            errors.push(not_a_function(attribute, &item, error));
+            let errors = errors.into_tokens();
+            return quote!(#errors #item);
+        }
+    };
+    let mut other = take_other(attribute, &mut function, &mut errors);
+    if let Some(again) = take(attribute, &mut function) {
+        validate::given_once(
+            attribute,
+            &Given {
+                name: again
+                    .path()
+                    .segments
+                    .last()
+                    .map_or_else(|| function.sig.ident.clone(), |last| last.ident.clone()),
+                value: (),
+            },
+            &mut errors,
+        );
+    }
+    if let Some(other) = &mut other {
+        options.common.fill_from(&other.common);
+        other.common.fill_from(&options.common);
+    }
+    let (dedup, batch) = match attribute {
+        Attribute::Dedup => (Some(options), other),
+        Attribute::Batch => (other, Some(options)),
+    };
+    Plan {
+        dedup,
+        batch,
+        function,
+    }
+    .expand(errors)
+}
+
+fn not_a_function(attribute: Attribute, item: &TokenStream, error: syn::Error) -> syn::Error {
+    let words: Vec<String> = item
+        .clone()
+        .into_iter()
+        .map(|tree| tree.to_string())
+        .collect();
+    if words.iter().any(|word| word == "fn") {
+        return error;
+    }
+    let head = item.clone().into_iter().take(1).collect::<TokenStream>();
+    syn::Error::new_spanned(
+        head,
+        format!("`#[{}]` goes on an async function", attribute.name()),
+    )
+}
+
+/// Takes the other attribute off the function, if it has it: whichever runs first expands both.
+fn take_other(
+    attribute: Attribute,
+    function: &mut Function,
+    errors: &mut Errors,
+) -> Option<Options> {
+    let other = attribute.other();
+    let attr = take(other, function)?;
+    let tokens = match attr.meta {
+        Meta::List(list) => list.tokens,
+        _ => TokenStream::new(),
+    };
+    Some(Options::read(other, tokens, errors))
+}
+
+fn take(attribute: Attribute, function: &mut Function) -> Option<syn::Attribute> {
+    let is_it = |attr: &syn::Attribute| {
+        attr.path()
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == attribute.name())
+    };
+    let index = function.attrs.iter().position(is_it)?;
+    Some(function.attrs.remove(index))
+}
+
+struct Plan {
+    dedup: Option<Options>,
+    batch: Option<Options>,
+    function: Function,
+}
+
+impl Plan {
+    fn expand(self, mut errors: Errors) -> TokenStream {
+        let Self {
+            dedup,
+            batch,
+            function,
+        } = self;
+        let common = dedup
+            .as_ref()
+            .or(batch.as_ref())
+            .map(|options| options.common.clone())
+            .unwrap_or_default();
+        let private = Private::new(common.krate.as_ref().map(|krate| &krate.value));
+
+        let form = function.form();
+        if form.is_none() {
+            let fn_token = &function.sig.fn_token;
+            errors.at(
+                fn_token,
+                "this function is not async; write `async fn`, or return `impl Future<Output = …>`",
+            );
+        }
+        let items = batch.as_ref().map(|batch| {
+            let skipped = batch
+                .common
+                .skip
+                .as_ref()
+                .map(|skip| skip.value.clone())
+                .unwrap_or_default();
+            Items::find(
+                &function,
+                batch.items.as_ref(),
+                &skipped,
+                batch.by_ref.is_some(),
+                &mut errors,
+            )
+        });
+        let hand_out = batch.as_ref().map(|batch| hand_out(batch, &function));
+        for (attribute, options) in [(Attribute::Dedup, &dedup), (Attribute::Batch, &batch)] {
+            if let Some(options) = options {
+                validate::options(attribute, options, &function, &mut errors);
+            }
+        }
+        let found = items.as_ref().and_then(Option::as_ref);
+        if batch.is_none() || found.is_some() {
+            let seen = Seen {
+                function: &function,
+                common: &common,
+                items: found,
+                is_batch: batch.is_some(),
+                spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
+            };
+            validate::arguments(&seen, &mut errors);
+        }
+        let has_batch = batch.is_some();
+
+        let (Some(form), true) = (form, errors.is_empty()) else {
+            let errors = errors.into_tokens();
+            let siblings = fallback::siblings(&function, &common, dedup.as_ref());
+            let function = if has_batch {
+                fallback::batch(function, items.flatten().as_ref(), hand_out, &private)
+            } else {
+                fallback::dedup(function)
+            };
+            return quote!(#errors #function #siblings);
+        };
+
+        let mut siblings = TokenStream::new();
+        if let Some(direct) = &common.direct {
+            let mut direct_function = function.clone();
+            direct_function.sig.ident = direct.value.clone();
+            siblings.extend(direct_function.as_written());
+        }
+        let body = match function.body(&form) {
+            Body::Async(body) => typed(&function, body),
+            Body::Plain(body) => quote!(#private::future(move || { #body }).await),
+        };
+        let mut function = function;
+        let body = match (batch, items.flatten(), hand_out) {
+            (Some(options), Some(items), Some(hand_out)) => {
+                let output = function.output().unwrap_or_else(|| parse_quote!(()));
+                let one = hand_out.one(&output, &items.item(), &private);
+                let bulk = Bulk {
+                    items,
+                    hand_out,
+                    one,
+                };
+                let call = call(&function, &private, &options.common, |index| {
+                    !bulk.items.lists.iter().any(|list| list.index == index)
+                });
+                let code = batch::expand(&call, &options, &bulk, body);
+                let Bulk { items, one, .. } = bulk;
+                function.set_output(one);
+                items.singular(&mut function);
+                code
+            }
+            _ => body,
+        };
+        let body = match dedup {
+            Some(options) => {
+                let call = call(&function, &private, &options.common, |_| true);
+                if let Some(name) = &options.forget {
+                    siblings.extend(dedup::forget(&call, &name.value, &function));
+                }
+                dedup::expand(&call, &options, body)
+            }
+            None => body,
+        };
+        let function = function.with_code(&form, &body, &private);
+        quote!(#function #siblings)
+    }
+}
+
+fn hand_out(batch: &Options, function: &Function) -> HandOut {
+    match (&batch.one_by, &batch.many_by, &batch.shared) {
+        (Some(_), _, _) => HandOut::OneBy,
+        (_, Some(_), _) => HandOut::ManyBy,
+        (_, _, Some(_)) => HandOut::Shared,
+        _ => function
+            .output()
+            .map_or(HandOut::Each, |output| HandOut::by_order(&output)),
+    }
+}
+
+fn call<'a>(
+    function: &'a Function,
+    private: &'a Private,
+    common: &'a Common,
+    takes: impl Fn(usize) -> bool,
+) -> Call<'a> {
+    let output = function.output();
+    let arguments = function.arguments().into_iter().enumerate();
+    Call {
+        private,
+        common,
+        arguments: arguments
+            .filter(|(index, _)| takes(*index))
+            .map(|(_, argument)| argument)
+            .collect(),
+        output_place: output
+            .as_ref()
+            .map_or_else(|| Place::of(&function.sig.ident), Place::of),
+        output: in_expression(output.as_ref()),
+        name: &function.sig.ident,
+        generics: &function.sig.generics,
+        is_method: function.sig.receiver().is_some()
+            || mentions(
+                &function.sig.to_token_stream(),
+                &Ident::new("Self", Span::call_site()),
+            ),
+    }
+}
+
+/// A return type as it can be written in the function's body.
+fn in_expression(output: Option<&Type>) -> TokenStream {
+    match output {
+        None => quote!(()),
+        Some(output) if has_impl_trait(output.to_token_stream()) => quote!(_),
+        Some(output) => quote!(#output),
+    }
+}
+
+fn has_impl_trait(tokens: TokenStream) -> bool {
+    mentions(&tokens, &Ident::new("impl", Span::call_site()))
+}
+
+/// A body in an async block has no place to write its type, without which its errors would be other ones than in a
+/// function.
+//
+// Input:  body
+// Output: if false { let output: R = loop {}; return output; }
+//         body
+fn typed(function: &Function, body: TokenStream) -> TokenStream {
+    let output = in_expression(function.output().as_ref());
+    if output.to_string() == "_" {
+        return body;
+    }
+    let never = local("output");
+    quote! {
+        #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, clippy::let_unit_value, clippy::needless_return, clippy::no_effect_underscore_binding)]
+        if false {
+            let #never: #output = loop {};
+            return #never;
+        }
+        #body
+    }
+}

@@ -1,0 +1,423 @@
+//! The annotated function as plain data. Its body stays opaque tokens; only its outer form is recognised.
+
+use crate::tokens::Place;
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{
+    Attribute, FnArg, GenericArgument, Pat, PathArguments, Receiver, ReceiverKind, ReturnType,
+    Signature, Token, Type, TypeParamBound, Visibility,
+};
+
+/// A function with a body.
+#[derive(Clone)]
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) default: Option<Ident>,
+    pub(crate) sig: Signature,
+    /// What stands between the braces, without inner attributes.
+    pub(crate) body: TokenStream,
+    /// The braces themselves, for their spans.
+    pub(crate) braces: Group,
+    /// Inner attributes, `#![…]`, which stay at the head of the function.
+    pub(crate) inner_attrs: TokenStream,
+}
+
+/// In which way a function is asynchronous.
+#[derive(Clone)]
+pub(crate) enum Form {
+    /// `async fn … -> T { body }`
+    Async,
+    /// `fn … -> impl Future<Output = T> { body }`
+    Future,
+    /// `fn … -> Pin<Box<dyn Future<Output = T>>> { body }`, as `#[async_trait]` writes it
+    Boxed,
+}
+
+/// The code that gives an execution its result.
+#[derive(Clone)]
+pub(crate) enum Body {
+    /// Statements that run in an async block, and may `return` a value of the output's type.
+    Async(TokenStream),
+    /// Statements of a plain function, which give a future.
+    Plain(TokenStream),
+}
+
+/// One argument, or the receiver.
+#[derive(Clone)]
+pub(crate) struct Argument {
+    /// `#[cfg(…)]`s on it.
+    pub(crate) cfgs: Vec<Attribute>,
+    /// What it binds, in order: several for a pattern, none for `_`.
+    pub(crate) bindings: Vec<Binding>,
+    /// As written, for messages and the place of errors.
+    pub(crate) written: TokenStream,
+    /// Its type; none for `self`, `&self`, `&mut self`.
+    pub(crate) ty: Option<Type>,
+    pub(crate) receiver: bool,
+}
+
+/// A name that an argument brings into the body.
+#[derive(Clone)]
+pub(crate) struct Binding {
+    pub(crate) ident: Ident,
+    pub(crate) mutability: Option<Token![mut]>,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let default = if input.peek(syn::Ident) && input.peek2(Token![async])
+            || input.peek(syn::Ident) && input.peek2(Token![fn])
+        {
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        let sig: Signature = input.parse()?;
+        if input.peek(Token![;]) {
+            return Err(syn::Error::new_spanned(
+                &sig,
+                "this function has no body; put the attribute on the functions that implement it, or on a default body",
+            ));
+        }
+        let braces = match input.parse()? {
+            TokenTree::Group(group) => peel_group(group),
+            other => {
+                return Err(syn::Error::new_spanned(
+                    other,
+                    "expected the function's body",
+                ));
+            }
+        };
+        let (inner_attrs, body) = split_inner_attrs(braces.stream());
+        Ok(Self {
+            attrs,
+            vis,
+            default,
+            sig,
+            body,
+            braces,
+            inner_attrs,
+        })
+    }
+}
+
+/// Out of the invisible parentheses that a `macro_rules!` fragment comes in.
+fn peel_group(group: Group) -> Group {
+    let mut inside = group.stream().into_iter();
+    match (group.delimiter(), inside.next(), inside.next()) {
+        (Delimiter::None, Some(TokenTree::Group(inner)), None) => peel_group(inner),
+        _ => group,
+    }
+}
+
+fn split_inner_attrs(body: TokenStream) -> (TokenStream, TokenStream) {
+    let trees: Vec<TokenTree> = body.into_iter().collect();
+    let mut end = 0;
+    while let [
+        TokenTree::Punct(hash),
+        TokenTree::Punct(bang),
+        TokenTree::Group(group),
+        ..,
+    ] = &trees[end..]
+    {
+        if hash.as_char() != '#' || bang.as_char() != '!' || group.delimiter() != Delimiter::Bracket
+        {
+            break;
+        }
+        end += 3;
+    }
+    (
+        trees[..end].iter().cloned().collect(),
+        trees[end..].iter().cloned().collect(),
+    )
+}
+
+impl Function {
+    /// In which way it is asynchronous, if it is.
+    pub(crate) fn form(&self) -> Option<Form> {
+        if self.sig.asyncness.is_some() {
+            return Some(Form::Async);
+        }
+        let mut output = self.sig.output.clone();
+        match &mut output {
+            ReturnType::Type(_, ty) => output_of(ty).map(|(form, _)| form),
+            ReturnType::Default => None,
+        }
+    }
+
+    /// What a call gives in the end: the `T` of all forms; none for an `async fn` without `->`.
+    pub(crate) fn output(&self) -> Option<Type> {
+        let mut sig = self.sig.clone();
+        output_mut(&mut sig).cloned()
+    }
+
+    /// Makes the function return another output, in the same form.
+    pub(crate) fn set_output(&mut self, output: TokenStream) {
+        if let Some(slot) = output_mut(&mut self.sig) {
+            *slot = Type::Verbatim(output);
+        }
+    }
+
+    /// The receiver and the arguments.
+    pub(crate) fn arguments(&self) -> Vec<Argument> {
+        self.sig.inputs.iter().map(Argument::read).collect()
+    }
+
+    /// The user's code.
+    pub(crate) fn body(&self, form: &Form) -> Body {
+        let block = match form {
+            Form::Async => return Body::Async(self.body.clone()),
+            Form::Future => async_move_block(&self.body),
+            Form::Boxed => in_box_pin(&self.body).and_then(|inside| async_move_block(&inside)),
+        };
+        block.map_or_else(|| Body::Plain(self.body.clone()), Body::Async)
+    }
+
+    /// The whole function, with `code`, which runs in an async context, as its body.
+    pub(crate) fn with_code(
+        &self,
+        form: &Form,
+        code: &TokenStream,
+        private: &impl ToTokens,
+    ) -> TokenStream {
+        let block = match form {
+            Form::Async => code.clone(),
+            Form::Future => quote!(async move { #code }),
+            Form::Boxed => quote!(#private::Box::pin(async move { #code })),
+        };
+        let inner_attrs = &self.inner_attrs;
+        self.with_block(quote!(#inner_attrs #block))
+    }
+
+    /// As it was written, but for what has been changed in its signature.
+    pub(crate) fn as_written(&self) -> TokenStream {
+        self.with_block(self.braces.stream())
+    }
+
+    pub(crate) fn with_block(&self, block: TokenStream) -> TokenStream {
+        let Self {
+            attrs,
+            vis,
+            default,
+            sig,
+            ..
+        } = self;
+        let mut braces = Group::new(Delimiter::Brace, block);
+        braces.set_span(self.braces.span());
+        quote!(#(#attrs)* #vis #default #sig #braces)
+    }
+}
+
+fn output_mut(sig: &mut Signature) -> Option<&mut Type> {
+    let ReturnType::Type(_, ty) = &mut sig.output else {
+        return None;
+    };
+    if sig.asyncness.is_some() {
+        Some(ty)
+    } else {
+        output_of(ty).map(|(_, output)| output)
+    }
+}
+
+/// The `T` in `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and `BoxFuture<'_, T>`.
+fn output_of(ty: &mut Type) -> Option<(Form, &mut Type)> {
+    match ty {
+        Type::ImplTrait(ty) => ty
+            .bounds
+            .iter_mut()
+            .find_map(future_output)
+            .map(|output| (Form::Future, output)),
+        Type::Path(path) => {
+            let last = path.path.segments.last_mut()?;
+            let name = last.ident.to_string();
+            let PathArguments::AngleBracketed(arguments) = &mut last.arguments else {
+                return None;
+            };
+            let inside = arguments
+                .args
+                .iter_mut()
+                .find_map(|argument| match argument {
+                    GenericArgument::Type(ty) => Some(ty),
+                    _ => None,
+                })?;
+            match (name.as_str(), inside) {
+                ("BoxFuture" | "LocalBoxFuture", output) => Some((Form::Boxed, output)),
+                ("Pin", Type::Path(boxed)) => {
+                    let last = boxed.path.segments.last_mut()?;
+                    if last.ident != "Box" {
+                        return None;
+                    }
+                    let PathArguments::AngleBracketed(arguments) = &mut last.arguments else {
+                        return None;
+                    };
+                    match arguments.args.first_mut()? {
+                        GenericArgument::Type(Type::TraitObject(object)) => object
+                            .bounds
+                            .iter_mut()
+                            .find_map(future_output)
+                            .map(|output| (Form::Boxed, output)),
+                        _ => None,
+                    }
+                }
+                _ => None,
+            }
+        }
+        Type::Group(group) => output_of(&mut group.elem),
+        Type::Paren(paren) => output_of(&mut paren.elem),
+        _ => None,
+    }
+}
+
+fn future_output(bound: &mut TypeParamBound) -> Option<&mut Type> {
+    let TypeParamBound::Trait(bound) = bound else {
+        return None;
+    };
+    let last = bound.path.segments.last_mut()?;
+    if last.ident != "Future" {
+        return None;
+    }
+    let PathArguments::AngleBracketed(arguments) = &mut last.arguments else {
+        return None;
+    };
+    arguments
+        .args
+        .iter_mut()
+        .find_map(|argument| match argument {
+            GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(&mut assoc.ty),
+            _ => None,
+        })
+}
+
+/// What stands in the braces of `async move { … }`, if that is all there is.
+fn async_move_block(body: &TokenStream) -> Option<TokenStream> {
+    let mut trees = body.clone().into_iter();
+    match (trees.next()?, trees.next()?, trees.next()?, trees.next()) {
+        (TokenTree::Ident(a), TokenTree::Ident(m), TokenTree::Group(block), None)
+            if a == "async" && m == "move" && block.delimiter() == Delimiter::Brace =>
+        {
+            Some(block.stream())
+        }
+        _ => None,
+    }
+}
+
+/// What stands in the parentheses of `Box::pin(…)`, if that is all there is.
+fn in_box_pin(body: &TokenStream) -> Option<TokenStream> {
+    let trees: Vec<TokenTree> = body.clone().into_iter().collect();
+    let (TokenTree::Group(arguments), path) = trees.split_last()? else {
+        return None;
+    };
+    let path: TokenStream = path.iter().cloned().collect();
+    let path: syn::Path = syn::parse2(path).ok()?;
+    let names: Vec<String> = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect();
+    let is_box_pin = matches!(
+        names.iter().map(String::as_str).collect::<Vec<_>>()[..],
+        [.., "Box", "pin"]
+    );
+    (is_box_pin && arguments.delimiter() == Delimiter::Parenthesis).then(|| arguments.stream())
+}
+
+impl Argument {
+    fn read(argument: &FnArg) -> Self {
+        match argument {
+            FnArg::Receiver(receiver) => Self::receiver(receiver),
+            FnArg::Typed(typed) => {
+                let mut bindings = Vec::new();
+                bindings_of(&typed.pat, &mut bindings);
+                let (pat, ty) = (&typed.pat, &typed.ty);
+                Self {
+                    cfgs: cfgs(&typed.attrs),
+                    bindings,
+                    written: quote!(#pat: #ty),
+                    ty: Some(peel(ty).clone()),
+                    receiver: false,
+                }
+            }
+        }
+    }
+
+    fn receiver(receiver: &Receiver) -> Self {
+        let mut written = receiver.clone();
+        written.attrs.clear();
+        Self {
+            cfgs: cfgs(&receiver.attrs),
+            bindings: vec![Binding {
+                ident: Ident::new("self", receiver.self_token.span),
+                mutability: receiver.mutability,
+            }],
+            written: written.into_token_stream(),
+            ty: match &receiver.kind {
+                ReceiverKind::Typed(_, ty) => Some((**ty).clone()),
+                _ => None,
+            },
+            receiver: true,
+        }
+    }
+
+    /// Whether this is one of its bindings.
+    pub(crate) fn binds(&self, ident: &Ident) -> bool {
+        self.bindings.iter().any(|binding| binding.ident == *ident)
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::of(&self.written)
+    }
+}
+
+fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
+    attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg"))
+        .cloned()
+        .collect()
+}
+
+/// A type without the invisible groups and parentheses around it.
+pub(crate) fn peel(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => peel(&group.elem),
+        Type::Paren(paren) => peel(&paren.elem),
+        other => other,
+    }
+}
+
+/// The names that a pattern binds, in order.
+fn bindings_of(pat: &Pat, out: &mut Vec<Binding>) {
+    match pat {
+        Pat::Ident(pat) => {
+            out.push(Binding {
+                ident: pat.ident.clone(),
+                mutability: pat.mutability,
+            });
+            if let Some((_, pat)) = &pat.subpat {
+                bindings_of(pat, out);
+            }
+        }
+        Pat::Guard(pat) => bindings_of(&pat.pat, out),
+        // All alternatives bind the same names.
+        Pat::Or(pat) => pat
+            .cases
+            .iter()
+            .take(1)
+            .for_each(|pat| bindings_of(pat, out)),
+        Pat::Paren(pat) => bindings_of(&pat.pat, out),
+        Pat::Reference(pat) => bindings_of(&pat.pat, out),
+        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
+        Pat::Struct(pat) => pat
+            .fields
+            .iter()
+            .for_each(|field| bindings_of(&field.pat, out)),
+        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
+        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
+        Pat::Type(pat) => bindings_of(&pat.pat, out),
+        _ => {}
+    }
+}

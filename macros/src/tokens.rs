@@ -1,0 +1,176 @@
+//! Small things that all code generation needs: where the runtime is, and tokens that carry a user's span.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::Path;
+
+/// The path of the runtime's private module, as expansions name it.
+#[derive(Clone)]
+pub(crate) struct Private(TokenStream);
+
+impl Private {
+    pub(crate) fn new(krate: Option<&Path>) -> Self {
+        match krate {
+            Some(path) => Self(quote!(#path::__private)),
+            None => Self(quote!(::piggyback::__private)),
+        }
+    }
+
+    /// `private::name`, and what follows it, up to its closing parenthesis, shown by the compiler as if it stood where
+    /// `place` does: an error about the value of the call then points at `place`.
+    pub(crate) fn call_at(
+        &self,
+        place: Place,
+        name: &str,
+        generics: TokenStream,
+        method: &str,
+        arguments: TokenStream,
+    ) -> TokenStream {
+        let Self(path) = self;
+        let name = Ident::new(name, Span::call_site());
+        let method = (!method.is_empty()).then(|| {
+            let method = Ident::new(method, Span::call_site());
+            quote!(::#method)
+        });
+        let head = located(quote!(#path::#name), place.start);
+        let method = located(method.into_token_stream(), place.start);
+        let mut group = Group::new(Delimiter::Parenthesis, arguments);
+        group.set_span(Span::call_site().located_at(place.end));
+        quote!(#head #generics #method #group)
+    }
+}
+
+impl ToTokens for Private {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}
+
+/// The first and the last token of something that the user wrote.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    start: Span,
+    end: Span,
+}
+
+impl Place {
+    pub(crate) fn of(tokens: impl ToTokens) -> Self {
+        let mut spans = tokens
+            .into_token_stream()
+            .into_iter()
+            .map(|tree| match tree {
+                TokenTree::Group(group) => (group.span_open(), group.span_close()),
+                other => (other.span(), other.span()),
+            });
+        let first = spans
+            .next()
+            .unwrap_or((Span::call_site(), Span::call_site()));
+        let last = spans.last().unwrap_or(first);
+        Self {
+            start: first.0,
+            end: last.1,
+        }
+    }
+}
+
+/// The same tokens, resolved as they are, but shown at `span`.
+fn located(tokens: TokenStream, span: Span) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut tree| {
+            tree.set_span(tree.span().located_at(span));
+            tree
+        })
+        .collect()
+}
+
+/// A name for a local of ours: `mixed_site` hygiene keeps it and the user's names apart.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(&format!("__piggyback_{name}"), Span::mixed_site())
+}
+
+/// Whether `ident` occurs anywhere in `tokens`.
+pub(crate) fn mentions(tokens: &TokenStream, ident: &Ident) -> bool {
+    tokens.clone().into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => mentions(&group.stream(), ident),
+        TokenTree::Ident(found) => found == *ident,
+        _ => false,
+    })
+}
+
+/// `'a` and `'_` to `'_`, so that a type can be written where its lifetimes are other ones. `'static` stays.
+pub(crate) fn without_lifetimes(tokens: TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = tokens.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                let name = match trees.next() {
+                    Some(TokenTree::Ident(name)) if name == "static" => name,
+                    Some(name) => Ident::new("_", name.span()),
+                    None => break,
+                };
+                out.extend([TokenTree::Punct(punct), TokenTree::Ident(name)]);
+            }
+            TokenTree::Group(group) => {
+                let mut new = Group::new(group.delimiter(), without_lifetimes(group.stream()));
+                new.set_span(group.span());
+                out.extend([TokenTree::Group(new)]);
+            }
+            other => out.extend([other]),
+        }
+    }
+    out
+}
+
+/// The body with `self` (the value, not the path) replaced by `local`. Items within the body have their own `self`.
+pub(crate) fn without_self(body: TokenStream, local: &Ident) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = body.into_iter().peekable();
+    let mut at_item = false; // after the head of a nested item, up to its braces or semicolon
+    let mut after_pub = false;
+    while let Some(tree) = trees.next() {
+        let mut is_pub = false;
+        let tree = match tree {
+            TokenTree::Ident(ident) if ident == "self" && !at_item => {
+                let is_path =
+                    matches!(trees.peek(), Some(TokenTree::Punct(p)) if p.as_char() == ':');
+                if is_path {
+                    TokenTree::Ident(ident)
+                } else {
+                    TokenTree::Ident(Ident::new(
+                        &local.to_string(),
+                        ident.span().resolved_at(local.span()),
+                    ))
+                }
+            }
+            TokenTree::Ident(ident) => {
+                let begins_item = match ident.to_string().as_str() {
+                    "fn" => matches!(trees.peek(), Some(TokenTree::Ident(_))),
+                    "impl" | "trait" | "mod" | "use" | "macro_rules" => true,
+                    _ => false,
+                };
+                at_item |= begins_item;
+                is_pub = ident == "pub";
+                TokenTree::Ident(ident)
+            }
+            TokenTree::Punct(punct) => {
+                at_item &= punct.as_char() != ';';
+                TokenTree::Punct(punct)
+            }
+            TokenTree::Group(group) if at_item || after_pub => {
+                at_item &= group.delimiter() != Delimiter::Brace;
+                TokenTree::Group(group)
+            }
+            TokenTree::Group(group) => {
+                let mut new = Group::new(group.delimiter(), without_self(group.stream(), local));
+                new.set_span(group.span());
+                TokenTree::Group(new)
+            }
+            literal => literal,
+        };
+        after_pub = is_pub;
+        out.extend([tree]);
+    }
+    out
+}

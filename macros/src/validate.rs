@@ -1,0 +1,390 @@
+//! Whether the options and the function fit together: all that can be seen without knowing types.
+
+use crate::errors::{Errors, did_you_mean};
+use crate::items::Items;
+use crate::options::{Attribute, Common, Given, Options};
+use crate::signature::{Argument, Function, peel};
+use crate::tokens::mentions;
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{GenericArgument, PathArguments, ReceiverKind, Type};
+
+/// The options of `attribute` by themselves.
+pub(crate) fn options(
+    attribute: Attribute,
+    options: &Options,
+    function: &Function,
+    errors: &mut Errors,
+) {
+    let common = &options.common;
+    if let (Some(_), Some(clone)) = (&common.share_err, &common.clone_with) {
+        errors.at(
+            &clone.name,
+            "`share_err` and `clone_with` both say how an error is shared; keep one of them",
+        );
+    }
+    for named in [&common.direct, &options.forget].into_iter().flatten() {
+        if named.value == function.sig.ident {
+            errors.at(
+                &named.value,
+                format!(
+                    "`{}` is the function itself; give `{}` another name",
+                    named.value, named.name
+                ),
+            );
+        }
+    }
+    if let (Some(direct), Some(forget)) = (&common.direct, &options.forget) {
+        if direct.value == forget.value {
+            errors.at(
+                &forget.value,
+                "`direct` and `forget` make two functions; give them two names",
+            );
+        }
+    }
+    match attribute {
+        Attribute::Dedup => dedup(options, function, errors),
+        Attribute::Batch => batch(options, errors),
+    }
+}
+
+fn dedup(options: &Options, function: &Function, errors: &mut Errors) {
+    let Some(forget) = &options.forget else {
+        return;
+    };
+    let generic = function
+        .sig
+        .inputs
+        .iter()
+        .find(|input| matches!(input, syn::FnArg::Typed(arg) if mentions_impl(&arg.ty)));
+    if let Some(generic) = generic {
+        let name = &forget.name;
+        errors.at(generic, format!("`{name}` can't tell which type this `impl` stands for; write a type parameter, as in `fn f<T: …>(argument: T)`"));
+    }
+}
+
+fn batch(options: &Options, errors: &mut Errors) {
+    let missing = match (&options.size, &options.delay_ms) {
+        (None, None) => {
+            Some("`#[batch]` needs a size and a delay; write `#[batch(size = 100, delay_ms = 10)]`")
+        }
+        (None, Some(_)) => Some(
+            "`#[batch]` needs a size: the number of items in one call at most; add `size = 100`",
+        ),
+        (Some(_), None) => Some(
+            "`#[batch]` needs a delay: how long the first item waits for others; add `delay_ms = 10`",
+        ),
+        (Some(_), Some(_)) => None,
+    };
+    // A mistake within `size` or `delay_ms` has been said already, and they aren't missing then.
+    if let (Some(message), true) = (missing, errors.is_empty()) {
+        errors.push(syn::Error::new(Span::call_site(), message));
+    }
+    let mut hand_out = options
+        .one_by
+        .iter()
+        .chain(&options.many_by)
+        .map(|given| &given.name);
+    let mut hand_out: Vec<&Ident> = hand_out
+        .by_ref()
+        .chain(options.shared.iter().map(|given| &given.name))
+        .collect();
+    if let (2.., Some(second)) = (hand_out.len(), hand_out.pop()) {
+        let first = hand_out[0];
+        errors.at(
+            second,
+            format!("`{first}` and `{second}` both say what each caller gets; keep one of them"),
+        );
+    }
+    match (&options.weight, &options.max_weight) {
+        (Some(weight), None) => errors.at(
+            &weight.name,
+            "`weight` needs a limit; add `max_weight = 65_535`",
+        ),
+        (None, Some(max)) => errors.at(
+            &max.name,
+            "`max_weight` needs to know what an item weighs; add `weight = |item| …`",
+        ),
+        _ => {}
+    }
+    if let (Some(split), Some(_)) = (&options.split_on_err, &options.shared) {
+        errors.at(&split.name, "a batch that is split has no one answer for all callers; remove `split_on_err` or `shared`");
+    }
+}
+
+/// What the options say of arguments, and whether the arguments can be what they are then.
+pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
+    let Seen {
+        function, common, ..
+    } = plan;
+    let arguments = function.arguments();
+    named(plan, &arguments, errors);
+
+    for (index, argument) in arguments.iter().enumerate() {
+        if plan
+            .items
+            .is_some_and(|items| items.lists.iter().any(|list| list.index == index))
+        {
+            continue;
+        }
+        let in_key = argument
+            .bindings
+            .iter()
+            .any(|binding| is_in_key(common, argument, &binding.ident));
+        if let Some(syn::FnArg::Typed(typed)) = function.sig.inputs.iter().nth(index) {
+            if let syn::Pat::Macro(pat) = &*typed.pat {
+                errors.at(pat, "the names that a macro binds can't be seen here; write a plain name, and the pattern in the body");
+                continue;
+            }
+        }
+        let name = argument
+            .bindings
+            .first()
+            .map_or_else(String::new, |binding| binding.ident.to_string());
+        match borrow_of(function, index, argument) {
+            Borrow::No => {}
+            Borrow::Mut if plan.outlives() && argument.receiver => errors.at(
+                &argument.written,
+                format!("{} goes on without its caller, so it can't borrow `&mut self`; take `&self` or `self: Arc<Self>`", plan.execution()),
+            ),
+            Borrow::Mut if plan.outlives() => errors.at(
+                &argument.written,
+                format!("{} goes on without its caller, so it can't borrow `{name}` mutably; take something that it can own: the pool instead of a connection", plan.execution()),
+            ),
+            Borrow::Mut if in_key && argument.receiver => errors.at(
+                &argument.written,
+                "`&mut self` can't be part of the key; write `key(self = self.…)` for what identifies it, `scope = …` for a `Scope` of its own, or `skip(self)` if all instances are interchangeable",
+            ),
+            Borrow::Mut if in_key => errors.at(
+                &argument.written,
+                format!("a `&mut` can't be part of the key; write `key({name} = …)` for what identifies it, or `skip({name})`"),
+            ),
+            Borrow::Within if in_key => errors.at(
+                &argument.written,
+                format!("this type borrows, so it can't be part of the key; write `key({name} = …)` for what identifies it, or `skip({name})`"),
+            ),
+            Borrow::Within if plan.outlives() => errors.at(
+                &argument.written,
+                format!("{} goes on without its caller, so it can't use a `{name}` that borrows; take an owned value", plan.execution()),
+            ),
+            Borrow::Mut | Borrow::Within => {}
+        }
+    }
+    output(plan, errors);
+}
+
+/// What is to be expanded, as far as it is known.
+pub(crate) struct Seen<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) common: &'a Common,
+    pub(crate) items: Option<&'a Items>,
+    pub(crate) is_batch: bool,
+    pub(crate) spawns: bool,
+}
+
+impl Seen<'_> {
+    fn outlives(&self) -> bool {
+        self.is_batch || self.spawns
+    }
+
+    fn execution(&self) -> &'static str {
+        if self.is_batch {
+            "a batch"
+        } else {
+            "a spawned execution"
+        }
+    }
+}
+
+fn is_in_key(common: &Common, argument: &Argument, binding: &Ident) -> bool {
+    let stands_in = common
+        .key
+        .as_ref()
+        .is_some_and(|key| key.value.iter().any(|part| part.argument == *binding));
+    let skipped = common
+        .skip
+        .as_ref()
+        .is_some_and(|skip| skip.value.contains(binding));
+    !stands_in && !skipped && !(argument.receiver && common.scope.is_some())
+}
+
+/// The names in `skip(…)` and `key(…)`.
+fn named(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
+    let Seen { common, items, .. } = plan;
+    let known: Vec<String> = arguments
+        .iter()
+        .flat_map(|argument| &argument.bindings)
+        .map(|binding| binding.ident.to_string())
+        .collect();
+    let skip = common
+        .skip
+        .iter()
+        .flat_map(|skip| skip.value.iter().map(|name| (&skip.name, name)));
+    let key = common
+        .key
+        .iter()
+        .flat_map(|key| key.value.iter().map(|part| (&key.name, &part.argument)));
+    let mut seen: Vec<(&Ident, &Ident)> = Vec::new();
+    for (option, name) in skip.chain(key) {
+        if !arguments.iter().any(|argument| argument.binds(name)) {
+            let message = match did_you_mean(&name.to_string(), known.iter().map(String::as_str)) {
+                _ if name == "self" => "this function has no `self`".to_owned(),
+                Some(meant) => format!("there is no argument `{name}`; did you mean `{meant}`?"),
+                None if known.is_empty() => {
+                    format!("there is no argument `{name}`; this function has none")
+                }
+                None => format!(
+                    "there is no argument `{name}`; the arguments are `{}`",
+                    known.join("`, `")
+                ),
+            };
+            errors.at(name, message);
+        } else if items.is_some_and(|items| {
+            items
+                .lists
+                .iter()
+                .any(|list| arguments[list.index].binds(name))
+        }) {
+            errors.at(name, format!("`{name}` is the list of items, which is never part of a batch's key; remove it from `{option}`"));
+        } else if let Some((before, _)) = seen.iter().find(|(_, other)| *other == name) {
+            let message = if *before == option {
+                format!("`{name}` is given twice in `{option}`; keep one of them")
+            } else {
+                format!("`{name}` is skipped and also given a `key`; keep one of them")
+            };
+            errors.at(name, message);
+        }
+        seen.push((option, name));
+    }
+}
+
+/// In which way an argument borrows, as far as its type shows.
+enum Borrow {
+    No,
+    Mut,
+    /// A struct with a lifetime, or a reference in some other type.
+    Within,
+}
+
+fn borrow_of(function: &Function, index: usize, argument: &Argument) -> Borrow {
+    if let Some(syn::FnArg::Receiver(receiver)) = function.sig.inputs.iter().nth(index) {
+        match &receiver.kind {
+            ReceiverKind::Reference(_, _, Some(_)) => return Borrow::Mut,
+            ReceiverKind::Reference(..) | ReceiverKind::Value => return Borrow::No,
+            _ => {}
+        }
+    }
+    match argument.ty.as_ref().map(peel) {
+        Some(Type::Reference(reference)) if reference.mutability.is_some() => Borrow::Mut,
+        // These are keys by their borrowed contents.
+        Some(Type::Reference(reference)) => match peel(&reference.elem) {
+            Type::Slice(slice) => within(peel_reference(&slice.elem)),
+            elem => within(elem),
+        },
+        Some(Type::Path(path)) => match path.path.segments.last() {
+            Some(last) if last.ident == "Option" => match type_argument(&last.arguments) {
+                Some(Type::Reference(reference)) if reference.mutability.is_some() => Borrow::Mut,
+                Some(inner) => within(peel_reference(inner)),
+                None => Borrow::No,
+            },
+            Some(last) if last.ident == "Cow" => Borrow::No,
+            _ => within(
+                argument
+                    .ty
+                    .as_ref()
+                    .unwrap_or(&Type::Verbatim(TokenStream::new())),
+            ),
+        },
+        Some(ty) => within(ty),
+        None => Borrow::No,
+    }
+}
+
+fn peel_reference(ty: &Type) -> &Type {
+    match peel(ty) {
+        Type::Reference(reference) if reference.mutability.is_none() => &reference.elem,
+        other => other,
+    }
+}
+
+fn type_argument(arguments: &PathArguments) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(peel(ty)),
+        _ => None,
+    })
+}
+
+fn within(ty: &Type) -> Borrow {
+    let borrows = !matches!(ty, Type::ImplTrait(_)) && shows_borrow(ty.to_token_stream());
+    if borrows { Borrow::Within } else { Borrow::No }
+}
+
+/// Whether there is a lifetime other than `'static`, or a reference without one.
+fn shows_borrow(tokens: TokenStream) -> bool {
+    let mut trees = tokens.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        let borrows = match tree {
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                !matches!(trees.next(), Some(TokenTree::Ident(name)) if name == "static")
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                !matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
+            }
+            // The arguments of a function type borrow from nobody.
+            TokenTree::Ident(name) if name == "for" || name == "fn" || name == "Fn" => {
+                return false;
+            }
+            TokenTree::Group(group) => shows_borrow(group.stream()),
+            _ => false,
+        };
+        if borrows {
+            return true;
+        }
+    }
+    false
+}
+
+/// A result that can't be shared or handed out, whatever the types turn out to be.
+fn output(plan: &Seen<'_>, errors: &mut Errors) {
+    let Some(output) = plan.function.output() else {
+        return;
+    };
+    let word = if plan.is_batch {
+        "handed out to several callers"
+    } else {
+        "shared by several callers"
+    };
+    let tokens = output.to_token_stream();
+    for lazy in ["Stream", "Iterator"] {
+        if mentions(&tokens, &Ident::new(lazy, Span::call_site()))
+            && mentions(&tokens, &Ident::new("impl", Span::call_site()))
+        {
+            errors.at(&output, format!("a result that is produced bit by bit can't be {word}; collect it, and return a `Vec`"));
+            return;
+        }
+    }
+    if shows_borrow(tokens) {
+        errors.at(&output, format!("a result that borrows can't be {word}; return an owned value, such as a `String` for a `&str`, or an `Arc`"));
+    }
+}
+
+fn mentions_impl(ty: &Type) -> bool {
+    mentions(
+        &ty.to_token_stream(),
+        &Ident::new("impl", Span::call_site()),
+    )
+}
+
+/// An attribute that stands on the function twice.
+pub(crate) fn given_once(attribute: Attribute, again: &Given<()>, errors: &mut Errors) {
+    errors.at(
+        &again.name,
+        format!(
+            "`#[{}]` is on this function twice; keep one of them",
+            attribute.name()
+        ),
+    );
+}

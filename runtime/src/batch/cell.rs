@@ -1,0 +1,150 @@
+//! What a batch's callers share: their results, once its bulk call has ended.
+//!
+//! While a batch is queued its callers are in the group's queue; they move in here when it runs. The lock protects moves
+//! of wakers and results and is held for a few instructions.
+
+use std::mem;
+use std::task::Waker;
+
+use super::group::{Caller, Id, Ticket, position};
+use crate::scope::UnderWay;
+use crate::sync::Mutex;
+use crate::wake::discard;
+
+/// What a batch's callers share.
+#[derive(Debug)]
+pub struct Cell<R> {
+    pub(super) hash: u64,
+    pub(super) group: u64,
+    pub(super) id: Id,
+    state: Mutex<State<R>>,
+}
+
+#[derive(Debug)]
+struct State<R> {
+    /// Those of a running batch.
+    callers: Vec<Caller<Waker>>,
+    ended: Option<Ended<R>>,
+    /// Flushes that wait for the end.
+    observers: Vec<Waker>,
+}
+
+/// How a batch ended.
+#[derive(Debug)]
+pub(crate) enum Ended<R> {
+    /// Each caller takes its own: at its ticket, or where the list has its ticket, if some left before the batch ran.
+    Results(Vec<Option<R>>, Option<Vec<Ticket>>),
+    Failed(Failure),
+    /// All callers left before it began.
+    Empty,
+}
+
+/// Why a batch has no results. Each caller panics with it.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    Panic(Box<str>),
+    WrongNumber { items: usize, results: usize },
+    RuntimeGone,
+    NoTimers,
+}
+
+/// What a caller that is polled finds.
+pub(super) enum Found<R> {
+    Result(R),
+    Failed(Failure),
+    /// It is queued: the group knows.
+    Queued,
+    /// It runs. The second is a replaced waker, to be dropped.
+    Runs(Option<Waker>),
+    NeedsWaker,
+}
+
+impl<R> Cell<R> {
+    pub(super) fn new(hash: u64, group: u64, id: Id) -> Self {
+        let state = State {
+            callers: Vec::new(),
+            ended: None,
+            observers: Vec::new(),
+        };
+        Self {
+            hash,
+            group,
+            id,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The batch runs from now on.
+    pub(super) fn run(&self, callers: Vec<Caller<Waker>>) {
+        self.state.lock().callers = callers;
+    }
+
+    /// The bulk call gave one result an item. Returns everybody to wake.
+    pub(super) fn deliver(&self, results: Vec<Option<R>>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
+        let mut state = self.state.lock();
+        let callers = mem::take(&mut state.callers);
+        let sparse = callers
+            .last()
+            .is_some_and(|last| last.ticket as usize + 1 != callers.len());
+        let tickets = sparse.then(|| callers.iter().map(|caller| caller.ticket).collect());
+        state.ended = Some(Ended::Results(results, tickets));
+        (callers, mem::take(&mut state.observers))
+    }
+
+    /// The batch ended without results. Returns everybody to wake.
+    pub(super) fn fail(&self, ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
+        let mut state = self.state.lock();
+        state.ended = Some(ended);
+        (
+            mem::take(&mut state.callers),
+            mem::take(&mut state.observers),
+        )
+    }
+
+    /// A caller is polled.
+    pub(super) fn poll(
+        &self,
+        ticket: Ticket,
+        same: impl FnOnce(&Waker) -> bool,
+        waker: &mut Option<Waker>,
+    ) -> Found<R> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        match &mut state.ended {
+            Some(Ended::Results(results, tickets)) => {
+                let at = match tickets {
+                    None => ticket as usize,
+                    Some(tickets) => tickets
+                        .binary_search(&ticket)
+                        .expect("a caller of this batch"),
+                };
+                Found::Result(results[at].take().expect("a caller takes its result once"))
+            }
+            Some(Ended::Failed(failure)) => Found::Failed(failure.clone()),
+            Some(Ended::Empty) => unreachable!("a batch with a caller is not empty"),
+            None => match position(&state.callers, ticket).map(|at| &mut state.callers[at].waker) {
+                None => Found::Queued,
+                Some(Some(old)) if same(old) => Found::Runs(None),
+                Some(old) => match waker.take() {
+                    Some(waker) => Found::Runs(old.replace(waker)),
+                    None => Found::NeedsWaker,
+                },
+            },
+        }
+    }
+}
+
+impl<R: Send> UnderWay for Cell<R> {
+    fn has_ended(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        let ended = state.ended.is_some();
+        if !ended && !state.observers.iter().any(|known| known.will_wake(&waker)) {
+            state.observers.push(waker);
+            return false;
+        }
+        drop(state);
+        discard(Some(waker));
+        ended
+    }
+}

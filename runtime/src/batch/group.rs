@@ -1,0 +1,625 @@
+//! One group's queue: batches that fill, wait, and run. Pure: an event goes in, what to wake and drop comes out, and the
+//! caller acts on it after unlocking. Time is an argument.
+//!
+//! ```text
+//!  add ──► open ──size, weight, unique, flush──► closed ──its task, a free slot──► running ──► ended
+//!            └──────delay or eager, its task, a free slot──────────────────────────────▲
+//! ```
+//!
+//! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
+//! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken,
+//! the first that is polled adopts it with a task of its own, and the old task finds another turn. A batch leaves the queue
+//! once: when a task takes it to run it, or when its last caller leaves.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+use tokio::time::Instant;
+
+use super::Limits;
+
+/// A batch's number.
+pub(crate) type Id = u64;
+/// An item's number in its batch.
+pub type Ticket = u32;
+/// A task's number for its batch: how often it was adopted.
+pub type Turn = u32;
+
+/// Ticks of the watch during which a batch could have run and did not, after which it is orphaned.
+const ORPHAN_AFTER: u8 = 2;
+
+/// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
+pub(crate) struct Group<T, U, B, W, C> {
+    open: Option<Queued<T, U, B, W, C>>,
+    closed: VecDeque<Queued<T, U, B, W, C>>,
+    running: Vec<(Id, C)>,
+    concurrency: usize,
+}
+
+/// A batch in the queue.
+pub(crate) struct Queued<T, U, B, W, C> {
+    id: Id,
+    cell: C,
+    limits: Limits,
+    bulk: B,
+    items: Vec<T>,
+    /// In step with `items`.
+    callers: Vec<Caller<W>>,
+    /// In step with `items`, if anything is unique or weighs.
+    extras: Vec<Extra>,
+    uniques: HashTable<(u64, Ticket, U)>,
+    weight: u64,
+    next_ticket: Ticket,
+    /// How it was closed, if it was.
+    closed: Option<Closing>,
+    /// Its task has not been polled yet: items that come now count as having come with the first.
+    fresh: bool,
+    task: Option<W>,
+    turn: Turn,
+    orphaned: bool,
+    /// Ticks during which it could have run.
+    ready_for: u8,
+}
+
+/// A caller in the queue.
+#[derive(Debug)]
+pub(crate) struct Caller<W> {
+    pub(crate) ticket: Ticket,
+    /// `None` after it was woken.
+    pub(crate) waker: Option<W>,
+    came: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Extra {
+    weight: u64,
+    unique: Option<u64>,
+}
+
+/// Why a batch takes no more items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    Size,
+    Delay,
+    Weight,
+    Unique,
+    Eager,
+    Flush,
+}
+
+/// An item that comes, with its caller.
+pub(crate) struct Coming<T, U, W> {
+    pub(crate) item: T,
+    pub(crate) waker: W,
+    pub(crate) weight: u64,
+    pub(crate) unique: Option<(u64, U)>,
+}
+
+/// A batch about to be opened; made outside of the lock.
+pub(crate) struct Opening<T, B, W, C> {
+    pub(crate) cell: C,
+    pub(crate) limits: Limits,
+    pub(crate) bulk: B,
+    pub(crate) items: Vec<T>,
+    pub(crate) callers: Vec<Caller<W>>,
+    pub(crate) now: Instant,
+}
+
+/// What became of an item.
+pub(crate) enum Added<T, U, W, C> {
+    /// It has a place; `wake` is the task of a batch that is full now.
+    Placed {
+        cell: C,
+        ticket: Ticket,
+        wake: Option<W>,
+    },
+    /// It needs a new batch; `wake` is the task of one that was closed because of it.
+    NoRoom {
+        coming: Coming<T, U, W>,
+        wake: Option<W>,
+    },
+}
+
+/// What a task is to do.
+pub(crate) enum Go<T, B, W> {
+    Run(Run<T, B, W>),
+    /// Wait, to this time or to be woken. The second is a replaced waker, to be dropped.
+    Wait(Option<Instant>, Option<W>),
+    /// Nothing: its batch is gone, or another task's.
+    Gone,
+}
+
+/// A batch that runs.
+pub(crate) struct Run<T, B, W> {
+    pub(crate) items: Vec<T>,
+    pub(crate) callers: Vec<Caller<W>>,
+    pub(crate) bulk: B,
+    pub(crate) closed: Closing,
+    /// The next task that may run.
+    pub(crate) wake: Option<W>,
+}
+
+/// What a caller that is polled finds in the queue.
+pub(crate) enum Queuing<W> {
+    /// It waits. The second is a replaced waker, to be dropped.
+    Waits(Option<W>),
+    NeedsWaker,
+    /// Its batch was orphaned; it has to give it a task, with this turn.
+    Adopts(Turn, Option<W>),
+}
+
+/// What a caller leaves behind.
+pub(crate) struct Left<T, U, B, W, C> {
+    /// To be dropped.
+    pub(crate) item: T,
+    pub(crate) unique: Option<U>,
+    pub(crate) waker: Option<W>,
+    /// It was the last caller: the batch, to be dropped.
+    pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
+    /// Tasks to wake.
+    pub(crate) wake: [Option<W>; 2],
+}
+
+impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: None,
+            closed: VecDeque::new(),
+            running: Vec::new(),
+            concurrency: usize::MAX,
+        }
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_none() && self.closed.is_empty() && self.running.is_empty()
+    }
+
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
+        self.closed.iter().chain(&self.open)
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// An item comes.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        coming: Coming<T, U, W>,
+        now: impl FnOnce() -> Instant,
+    ) -> Added<T, U, W, C> {
+        let Some(open) = &mut self.open else {
+            return Added::NoRoom { coming, wake: None };
+        };
+        if let Some(why) = open.refuses(&coming) {
+            let wake = self.close(why);
+            return Added::NoRoom { coming, wake };
+        }
+        let came = if open.fresh { open.opened() } else { now() };
+        let ticket = open.push(coming, came);
+        let cell = open.cell.clone();
+        let wake = if open.is_full() {
+            self.close(Closing::Size)
+        } else {
+            None
+        };
+        Added::Placed { cell, ticket, wake }
+    }
+
+    /// Opens a batch with its first item. The caller gives it a task, with turn 0.
+    pub(crate) fn open(
+        &mut self,
+        id: Id,
+        opening: Opening<T, B, W, C>,
+        coming: Coming<T, U, W>,
+    ) -> Ticket {
+        debug_assert!(self.open.is_none(), "one open batch a group");
+        let Opening {
+            cell,
+            limits,
+            bulk,
+            items,
+            callers,
+            now,
+        } = opening;
+        self.concurrency = limits.concurrency.unwrap_or(usize::MAX);
+        let mut batch = Queued {
+            id,
+            cell,
+            limits,
+            bulk,
+            items,
+            callers,
+            extras: Vec::new(),
+            uniques: HashTable::new(),
+            weight: 0,
+            next_ticket: 0,
+            closed: None,
+            fresh: true,
+            task: None,
+            turn: 0,
+            orphaned: false,
+            ready_for: 0,
+        };
+        let ticket = batch.push(coming, now);
+        let closed = if batch.is_full() {
+            Some(Closing::Size)
+        } else {
+            batch.is_oversize().then_some(Closing::Weight)
+        };
+        self.open = Some(batch);
+        if let Some(why) = closed {
+            self.close(why);
+        }
+        ticket
+    }
+
+    /// Closes the open batch. Returns its task.
+    fn close(&mut self, why: Closing) -> Option<W> {
+        let mut batch = self.open.take()?;
+        batch.closed = Some(why);
+        let task = batch.task.take();
+        self.closed.push_back(batch);
+        task
+    }
+
+    /// Closes the open batch, if any, and names all that is queued or runs.
+    pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
+        let task = self.close(Closing::Flush);
+        let queued = self.closed.iter().map(|batch| batch.cell.clone());
+        (
+            task,
+            queued
+                .chain(self.running.iter().map(|(_, cell)| cell.clone()))
+                .collect(),
+        )
+    }
+
+    fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
+        self.closed
+            .iter_mut()
+            .chain(&mut self.open)
+            .find(|batch| batch.id == id)
+    }
+
+    /// Why a batch could run now, if it could.
+    fn ready(&self, id: Id, now: Instant) -> Option<Closing> {
+        if self.running.len() >= self.concurrency {
+            return None;
+        }
+        match &self.open {
+            Some(open) if open.id == id => {
+                if !self.closed.is_empty() && self.concurrency != usize::MAX {
+                    None
+                } else if open.limits.eager && self.running.is_empty() && self.closed.is_empty() {
+                    Some(Closing::Eager)
+                } else {
+                    (open.due() <= Some(now)).then_some(Closing::Delay)
+                }
+            }
+            _ => {
+                // Without a limit nobody waits for a slot, so whichever task comes first runs first.
+                let turn = self.closed.iter().position(|batch| batch.id == id)?;
+                if turn > 0 && self.concurrency != usize::MAX {
+                    None
+                } else {
+                    self.closed[turn].closed
+                }
+            }
+        }
+    }
+
+    /// A task is polled.
+    pub(crate) fn go(
+        &mut self,
+        id: Id,
+        turn: Turn,
+        now: impl FnOnce() -> Instant,
+        same: impl FnOnce(&W) -> bool,
+        waker: &mut Option<W>,
+    ) -> Option<Go<T, B, W>> {
+        let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
+            return Some(Go::Gone);
+        };
+        batch.fresh = false;
+        // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
+        let now = if batch.closed.is_some() {
+            batch.opened()
+        } else {
+            now()
+        };
+        if let Some(why) = self.ready(id, now) {
+            return Some(Go::Run(self.run(id, why)));
+        }
+        let batch = self.find(id)?;
+        let old = match &batch.task {
+            Some(old) if same(old) => None,
+            _ => mem::replace(&mut batch.task, Some(waker.take()?)),
+        };
+        let (closed, due) = (batch.closed, batch.due());
+        // Closed, or due: it waits for a slot, which wakes it.
+        let until = due.filter(|&due| closed.is_none() && due > now);
+        Some(Go::Wait(until, old))
+    }
+
+    fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
+        let batch = match &self.open {
+            Some(open) if open.id == id => self.open.take(),
+            _ => self
+                .closed
+                .iter()
+                .position(|batch| batch.id == id)
+                .and_then(|at| self.closed.remove(at)),
+        };
+        let batch = batch.expect("a batch that is ready is queued");
+        self.running.push((id, batch.cell));
+        Run {
+            items: batch.items,
+            callers: batch.callers,
+            bulk: batch.bulk,
+            closed: why,
+            wake: self.next(),
+        }
+    }
+
+    /// The task of the batch that may run next, if there is a slot.
+    fn next(&mut self) -> Option<W> {
+        if self.running.len() >= self.concurrency {
+            return None;
+        }
+        match self.closed.front_mut() {
+            Some(closed) => closed.task.take(),
+            None => self.open.as_mut()?.task.take(),
+        }
+    }
+
+    /// A bulk call has ended. Returns the task that may run next.
+    pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
+        self.running.retain(|&(running, _)| running != id);
+        let eager = self.open.as_ref().is_some_and(|open| open.limits.eager);
+        if self.concurrency == usize::MAX && !eager {
+            // Nobody waits for a slot.
+            return None;
+        }
+        self.next()
+    }
+
+    /// A caller is polled. `None`: its batch runs, or has run.
+    pub(crate) fn queuing(
+        &mut self,
+        id: Id,
+        ticket: Ticket,
+        same: impl FnOnce(&W) -> bool,
+        waker: &mut Option<W>,
+    ) -> Option<Queuing<W>> {
+        let batch = self.find(id)?;
+        let adopts = mem::replace(&mut batch.orphaned, false);
+        let turn = batch.turn;
+        let at = position(&batch.callers, ticket)?;
+        let caller = &mut batch.callers[at];
+        let old = match &caller.waker {
+            Some(old) if same(old) => None,
+            _ => match waker.take() {
+                Some(waker) => caller.waker.replace(waker),
+                None => {
+                    batch.orphaned = adopts;
+                    return Some(Queuing::NeedsWaker);
+                }
+            },
+        };
+        Some(if adopts {
+            Queuing::Adopts(turn, old)
+        } else {
+            Queuing::Waits(old)
+        })
+    }
+
+    /// A caller goes. `None`: its batch runs, or has run.
+    pub(crate) fn leave(&mut self, id: Id, ticket: Ticket) -> Option<Left<T, U, B, W, C>> {
+        let batch = self.find(id)?;
+        let at = position(&batch.callers, ticket)?;
+        let item = batch.items.remove(at);
+        let caller = batch.callers.remove(at);
+        let unique = if batch.extras.is_empty() {
+            None
+        } else {
+            batch.remove_extra(at, ticket)
+        };
+        let mut left = Left {
+            item,
+            unique,
+            waker: caller.waker,
+            emptied: None,
+            wake: [None, None],
+        };
+        if batch.items.is_empty() {
+            let mut emptied = match &self.open {
+                Some(open) if open.id == id => self.open.take(),
+                _ => self
+                    .closed
+                    .iter()
+                    .position(|batch| batch.id == id)
+                    .and_then(|at| self.closed.remove(at)),
+            };
+            // Its task, to end; and the one behind it, which may be first now.
+            left.wake = [
+                emptied.as_mut().and_then(|batch| batch.task.take()),
+                self.next(),
+            ];
+            left.emptied = emptied;
+        } else if self.open.is_none()
+            && self
+                .closed
+                .back()
+                .is_some_and(|last| last.id == id && last.closed == Some(Closing::Size))
+        {
+            // There is room again, and nobody behind it.
+            self.open = self.closed.pop_back();
+            if let Some(open) = &mut self.open {
+                open.closed = None;
+                // It may have to set a timer, which it did not while it was full.
+                left.wake[0] = open.task.take();
+            }
+        }
+        Some(left)
+    }
+
+    /// A task is lost, or stands still. Returns the callers, one of which will adopt the batch.
+    pub(crate) fn orphan(&mut self, id: Id, turn: Turn) -> Vec<W> {
+        match self.find(id) {
+            Some(batch) if batch.turn == turn => {
+                batch.turn += 1;
+                batch.orphaned = true;
+                batch.ready_for = 0;
+                batch
+                    .callers
+                    .iter_mut()
+                    .filter_map(|caller| caller.waker.take())
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A task could not do its work: the batch is taken out of the queue, for its callers to be told.
+    pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, B, W>> {
+        self.find(id).filter(|batch| batch.turn == turn)?;
+        Some(self.run(id, Closing::Delay))
+    }
+
+    /// The watch passes by. Adds tasks' wakers, to be dropped, and callers to be woken.
+    pub(crate) fn tick(&mut self, now: Instant, tasks: &mut Vec<W>, callers: &mut Vec<W>) {
+        let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
+        for id in ids {
+            let ready = self.ready(id, now).is_some();
+            let Some(batch) = self.find(id) else { continue };
+            batch.ready_for = if ready && !batch.orphaned {
+                batch.ready_for + 1
+            } else {
+                0
+            };
+            if batch.ready_for == ORPHAN_AFTER {
+                let turn = batch.turn;
+                tasks.extend(batch.task.take());
+                callers.append(&mut self.orphan(id, turn));
+            }
+        }
+    }
+}
+
+impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Why another item can't come in, if it can't.
+    fn refuses(&self, coming: &Coming<T, U, W>) -> Option<Closing> {
+        if let Some(most) = self.limits.max_weight {
+            if self.weight.saturating_add(coming.weight) > most {
+                return Some(Closing::Weight);
+            }
+        }
+        if let Some((hash, unique)) = &coming.unique {
+            if self
+                .uniques
+                .find(*hash, |(other, _, taken)| other == hash && taken == unique)
+                .is_some()
+            {
+                return Some(Closing::Unique);
+            }
+        }
+        None
+    }
+
+    fn push(&mut self, coming: Coming<T, U, W>, came: Instant) -> Ticket {
+        let Coming {
+            item,
+            waker,
+            weight,
+            unique,
+        } = coming;
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.items.push(item);
+        self.callers.push(Caller {
+            ticket,
+            waker: Some(waker),
+            came,
+        });
+        if weight != 0 || unique.is_some() || !self.extras.is_empty() {
+            self.add_extra(ticket, weight, unique);
+        }
+        ticket
+    }
+
+    fn add_extra(&mut self, ticket: Ticket, weight: u64, unique: Option<(u64, U)>) {
+        // Items before the first that weighs anything weigh nothing.
+        self.extras.resize(
+            self.items.len() - 1,
+            Extra {
+                weight: 0,
+                unique: None,
+            },
+        );
+        self.extras.push(Extra {
+            weight,
+            unique: unique.as_ref().map(|&(hash, _)| hash),
+        });
+        self.weight = self.weight.saturating_add(weight);
+        if let Some((hash, unique)) = unique {
+            self.uniques
+                .insert_unique(hash, (hash, ticket, unique), |&(hash, ..)| hash);
+        }
+    }
+
+    fn remove_extra(&mut self, at: usize, ticket: Ticket) -> Option<U> {
+        let Extra { weight, unique } = self.extras.remove(at);
+        self.weight = if self.weight == u64::MAX {
+            self.extras
+                .iter()
+                .fold(0, |sum: u64, extra| sum.saturating_add(extra.weight))
+        } else {
+            self.weight - weight
+        };
+        let found = self
+            .uniques
+            .find_entry(unique?, |&(_, taken_by, _)| taken_by == ticket)
+            .ok()?;
+        Some(found.remove().0.2)
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= self.limits.size
+    }
+
+    fn is_oversize(&self) -> bool {
+        self.limits
+            .max_weight
+            .is_some_and(|most| self.weight > most)
+    }
+
+    /// When the oldest item that still has a caller came.
+    fn opened(&self) -> Instant {
+        self.callers[0].came
+    }
+
+    /// When the delay is over. `None`: not in this world's time.
+    fn due(&self) -> Option<Instant> {
+        self.opened()
+            .checked_add(Duration::from_millis(self.limits.delay_ms))
+    }
+}
+
+/// Where a ticket's caller is: where it was put, unless some before it have left.
+pub(crate) fn position<W>(callers: &[Caller<W>], ticket: Ticket) -> Option<usize> {
+    match callers.get(ticket as usize) {
+        Some(caller) if caller.ticket == ticket => Some(ticket as usize),
+        _ => callers
+            .binary_search_by_key(&ticket, |caller| caller.ticket)
+            .ok(),
+    }
+}

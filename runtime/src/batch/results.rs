@@ -1,0 +1,974 @@
+//! How the results of a bulk call are handed out: from what the function returns to one result an item.
+//!
+//! A strategy says how ([`Each`], [`Flat`], [`By`], [`Whole`]); the function's own return type says the rest, as an
+//! implementation of [`HandOut`]. [`Outcome`] is the part of it that signatures need: what each caller gets.
+//!
+//! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
+
+use super::{Results, WrongNumber};
+use crate::dedup::IsResult;
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::hash::{BuildHasher, Hash};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// By the order of the items, or by looking each up in a map.
+#[derive(Debug)]
+pub struct Each;
+/// Each has a `Result` of its own, in one for all.
+#[derive(Debug)]
+pub struct Flat;
+/// Each gets the row that belongs to it, if there is one.
+#[derive(Debug)]
+pub struct OneBy;
+/// Each gets all rows that belong to it.
+#[derive(Debug)]
+pub struct ManyBy;
+/// Each gets all of it.
+#[derive(Debug)]
+pub struct Whole;
+/// `OneBy` or `ManyBy`, and the closure that tells to which item a row belongs.
+#[derive(Debug)]
+pub struct By<K, F>(K, F);
+
+/// A strategy.
+pub trait How: Send {
+    /// It, without the closures that have no part in types.
+    type Kind;
+}
+
+/// A strategy for what may stand in a `Result`.
+pub trait Nested {}
+
+impl How for Each {
+    type Kind = Self;
+}
+impl How for Flat {
+    type Kind = Self;
+}
+impl How for Whole {
+    type Kind = Self;
+}
+impl<K: Send, F: Send> How for By<K, F> {
+    type Kind = K;
+}
+impl Nested for Each {}
+impl Nested for OneBy {}
+impl Nested for ManyBy {}
+
+/// What each caller gets of an `X`.
+type One<X, T, H> = <X as Outcome<T, <H as How>::Kind>>::One;
+
+/// What each caller of a function that returns `Self` gets.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be handed out to the callers of a batch",
+    label = "not one result for each item",
+    note = "return `()`, a `Vec` with one result for each item, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these",
+    note = "for rows in any order write `one_by = |row| …` or `many_by = |row| …`; for one answer to all, `shared`"
+)]
+pub trait Outcome<T, K> {
+    /// Each caller's.
+    type One;
+}
+
+/// Hands out a `Self`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be handed out to the callers of a batch",
+    label = "not one result for each item",
+    note = "return `()`, a `Vec` with one result for each item, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these",
+    note = "for rows in any order write `one_by = |row| …` or `many_by = |row| …`; for one answer to all, `shared`"
+)]
+pub trait HandOut<T, H, S, One> {
+    /// What must be known of the items when they are gone.
+    type Kept: Send;
+    /// Keeps it.
+    fn keep(items: &[T]) -> Self::Kept;
+    /// One result an item. `sharing` is asked only for what more than one caller gets.
+    fn hand_out(self, how: &H, kept: Self::Kept, sharing: &S) -> Results<One>;
+}
+
+/// A `Result` whose error splits the batch instead of being shared.
+#[diagnostic::on_unimplemented(
+    message = "`split_on_err` needs a function that returns a `Result`, not a `{Self}`",
+    label = "there is no `Err` to split on"
+)]
+pub trait Split<T, H, S, One> {
+    /// What must be known of the items when they are gone.
+    type Kept: Send;
+    /// Keeps it.
+    fn keep(items: &[T]) -> Self::Kept;
+    /// One result an item; or the error, as the one caller gets it who may be left alone with it.
+    fn split(self, how: &H, kept: Self::Kept, sharing: &S) -> Result<Results<One>, One>;
+}
+
+/// A list of rows, or a `Result` of one.
+#[diagnostic::on_unimplemented(
+    message = "`one_by` and `many_by` need a function that returns its rows as a `Vec`, not a `{Self}`",
+    label = "not a `Vec` of rows"
+)]
+pub trait Rows {
+    /// A row.
+    type Row;
+}
+
+impl<R> Rows for Vec<R> {
+    type Row = R;
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: Rows, E> Rows for Result<X, E> {
+    type Row = X::Row;
+}
+
+// ---- what several callers get
+
+/// Makes one value several.
+pub trait Copies<O> {
+    /// As many as `n`, at least one; the last is the original.
+    fn copies(&self, one: O, n: usize) -> Vec<O>;
+}
+
+/// Makes one error several, as `Err`s.
+#[diagnostic::on_unimplemented(
+    message = "the error can't be given to every caller of a batch: `{E}` is not `Clone`",
+    label = "add `share_err = …` or `clone_with = …` to the attribute, or derive `Clone` for `{E}`"
+)]
+pub trait Errors<V, E> {
+    /// As many as `n`, at least one; the last is the original where that can be.
+    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>>;
+}
+
+/// By `Clone`.
+#[derive(Debug)]
+pub struct ByClone;
+/// An error by `share_err`, all else by `Clone`.
+#[derive(Debug)]
+pub struct SharedErr<F>(F);
+/// By `clone_with`.
+#[derive(Debug)]
+pub struct ClonedWith<F>(F);
+
+/// `share_err`, for callers that get an `O`.
+pub fn shared_err<O: IsResult, F: Fn(Arc<O::Err>) -> O::Err>(share: F) -> SharedErr<F> {
+    SharedErr(share)
+}
+
+/// `clone_with`, for callers that get an `O`.
+pub fn cloned_with<O, F: Fn(&O) -> O>(clone: F) -> ClonedWith<F> {
+    ClonedWith(clone)
+}
+
+fn copies<O>(one: O, n: usize, copy: impl Fn(&O) -> O) -> Vec<O> {
+    let mut all = Vec::with_capacity(n);
+    all.extend((1..n).map(|_| copy(&one)));
+    all.push(one);
+    all
+}
+
+impl<O: Clone> Copies<O> for ByClone {
+    fn copies(&self, one: O, n: usize) -> Vec<O> {
+        copies(one, n, O::clone)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<V, E: Clone> Errors<V, E> for ByClone {
+    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>> {
+        copies(error, n, E::clone).into_iter().map(Err).collect()
+    }
+}
+
+impl<V: Clone, E, F: Fn(Arc<E>) -> E> Copies<Result<V, E>> for SharedErr<F> {
+    fn copies(&self, one: Result<V, E>, n: usize) -> Vec<Result<V, E>> {
+        match one {
+            Ok(value) => copies(value, n, V::clone).into_iter().map(Ok).collect(),
+            Err(error) => self.errors(error, n),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<V, E, F: Fn(Arc<E>) -> E> Errors<V, E> for SharedErr<F> {
+    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>> {
+        if n == 1 {
+            return vec![Err(error)];
+        }
+        let error = Arc::new(error);
+        (0..n).map(|_| Err((self.0)(Arc::clone(&error)))).collect()
+    }
+}
+
+impl<O, F: Fn(&O) -> O> Copies<O> for ClonedWith<F> {
+    fn copies(&self, one: O, n: usize) -> Vec<O> {
+        copies(one, n, &self.0)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<V, E, F: Fn(&Result<V, E>) -> Result<V, E>> Errors<V, E> for ClonedWith<F> {
+    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>> {
+        copies(Err(error), n, &self.0)
+    }
+}
+
+// ---- the table
+
+/// An output that is not a `Result`. `One` is what belongs to an item, and `Top` what its caller gets: the
+/// same, or a `Result` of it.
+pub trait Shape<T, H, S, One, Top> {
+    /// What must be known of the items when they are gone.
+    type Kept: Send;
+    /// Keeps it.
+    fn keep(items: &[T]) -> Self::Kept;
+    /// How many items there were.
+    fn count(kept: &Self::Kept) -> usize;
+    /// One for each.
+    fn hand_out(self, how: &H, kept: Self::Kept, sharing: &S, top: fn(One) -> Top) -> Results<Top>;
+}
+
+impl<T, S, Top> Shape<T, Each, S, (), Top> for () {
+    type Kept = usize;
+    fn keep(items: &[T]) -> usize {
+        items.len()
+    }
+    fn count(kept: &usize) -> usize {
+        *kept
+    }
+    fn hand_out(self, _: &Each, items: usize, _: &S, top: fn(()) -> Top) -> Results<Top> {
+        Ok((0..items).map(|_| top(())).collect())
+    }
+}
+
+impl<T, S, Top, R> Shape<T, Each, S, R, Top> for Vec<R> {
+    type Kept = usize;
+    fn keep(items: &[T]) -> usize {
+        items.len()
+    }
+    fn count(kept: &usize) -> usize {
+        *kept
+    }
+    fn hand_out(self, _: &Each, items: usize, _: &S, top: fn(R) -> Top) -> Results<Top> {
+        as_many(items, self.into_iter().map(top).collect())
+    }
+}
+
+fn as_many<R>(items: usize, results: Vec<R>) -> Results<R> {
+    if results.len() == items {
+        Ok(results)
+    } else {
+        Err(WrongNumber {
+            items,
+            results: results.len(),
+        })
+    }
+}
+
+impl<T, S, Top, R, B> Shape<T, Each, S, Option<R>, Top> for HashMap<T, R, B>
+where
+    T: Eq + Hash + Clone + Send,
+    S: Copies<Top>,
+    B: BuildHasher,
+{
+    type Kept = Vec<T>;
+    fn keep(items: &[T]) -> Vec<T> {
+        items.to_vec()
+    }
+    fn count(kept: &Vec<T>) -> usize {
+        kept.len()
+    }
+    fn hand_out(
+        mut self,
+        _: &Each,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Option<R>) -> Top,
+    ) -> Results<Top> {
+        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(self.remove(item)),
+            sharing,
+        ))
+    }
+}
+
+impl<T, S, Top, R> Shape<T, Each, S, Option<R>, Top> for BTreeMap<T, R>
+where
+    T: Ord + Clone + Send,
+    S: Copies<Top>,
+{
+    type Kept = Vec<T>;
+    fn keep(items: &[T]) -> Vec<T> {
+        items.to_vec()
+    }
+    fn count(kept: &Vec<T>) -> usize {
+        kept.len()
+    }
+    fn hand_out(
+        mut self,
+        _: &Each,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Option<R>) -> Top,
+    ) -> Results<Top> {
+        let places = BTreeMap::<&T, Vec<usize>>::new();
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(self.remove(item)),
+            sharing,
+        ))
+    }
+}
+
+impl<T, S, Top, R, F> Shape<T, By<OneBy, F>, S, Option<R>, Top> for Vec<R>
+where
+    T: Eq + Hash + Clone + Send,
+    S: Copies<Top>,
+    F: Fn(&R) -> T + Send,
+{
+    type Kept = Vec<T>;
+    fn keep(items: &[T]) -> Vec<T> {
+        items.to_vec()
+    }
+    fn count(kept: &Vec<T>) -> usize {
+        kept.len()
+    }
+    fn hand_out(
+        self,
+        By(_, item_of): &By<OneBy, F>,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Option<R>) -> Top,
+    ) -> Results<Top> {
+        let mut rows = HashMap::with_capacity(self.len());
+        for row in self {
+            rows.entry(item_of(&row)).or_insert(row);
+        }
+        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(rows.remove(item)),
+            sharing,
+        ))
+    }
+}
+
+impl<T, S, Top, R, F> Shape<T, By<ManyBy, F>, S, Vec<R>, Top> for Vec<R>
+where
+    T: Eq + Hash + Clone + Send,
+    S: Copies<Top>,
+    F: Fn(&R) -> T + Send,
+{
+    type Kept = Vec<T>;
+    fn keep(items: &[T]) -> Vec<T> {
+        items.to_vec()
+    }
+    fn count(kept: &Vec<T>) -> usize {
+        kept.len()
+    }
+    fn hand_out(
+        self,
+        By(_, item_of): &By<ManyBy, F>,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Vec<R>) -> Top,
+    ) -> Results<Top> {
+        let mut rows = HashMap::<T, Vec<R>>::with_capacity(items.len());
+        for row in self {
+            rows.entry(item_of(&row)).or_default().push(row);
+        }
+        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(rows.remove(item).unwrap_or_default()),
+            sharing,
+        ))
+    }
+}
+
+/// The places of equal items.
+trait Places<'a, T: 'a>: IntoIterator<Item = (&'a T, Vec<usize>)> {
+    fn of(&mut self, item: &'a T) -> &mut Vec<usize>;
+}
+
+impl<'a, T: Eq + Hash> Places<'a, T> for HashMap<&'a T, Vec<usize>> {
+    fn of(&mut self, item: &'a T) -> &mut Vec<usize> {
+        self.entry(item).or_default()
+    }
+}
+
+impl<'a, T: Ord> Places<'a, T> for BTreeMap<&'a T, Vec<usize>> {
+    fn of(&mut self, item: &'a T) -> &mut Vec<usize> {
+        self.entry(item).or_default()
+    }
+}
+
+/// Looks up each distinct item once; equal ones share what is found.
+fn by_item<'a, T: 'a, O>(
+    items: impl ExactSizeIterator<Item = &'a T>,
+    mut places: impl Places<'a, T>,
+    mut find: impl FnMut(&T) -> O,
+    sharing: &impl Copies<O>,
+) -> Vec<O> {
+    let mut all: Vec<Option<O>> = (0..items.len()).map(|_| None).collect();
+    for (place, item) in items.enumerate() {
+        places.of(item).push(place);
+    }
+    for (item, places) in places {
+        for (place, copy) in places.iter().zip(sharing.copies(find(item), places.len())) {
+            all[*place] = Some(copy);
+        }
+    }
+    all.into_iter().flatten().collect()
+}
+
+macro_rules! shapes {
+    ($([$($generic:ident)*] $how:ty, $shape:ty => $one:ty;)*) => {$(
+        impl<T, $($generic),*> Outcome<T, $how> for $shape {
+            type One = $one;
+        }
+        #[diagnostic::do_not_recommend]
+        impl<T, S, $($generic),*> HandOut<T, $how, S, $one> for $shape
+        where
+            Self: Shape<T, $how, S, $one, $one>,
+        {
+            type Kept = <Self as Shape<T, $how, S, $one, $one>>::Kept;
+            fn keep(items: &[T]) -> Self::Kept {
+                <Self as Shape<T, $how, S, $one, $one>>::keep(items)
+            }
+            fn hand_out(self, how: &$how, kept: Self::Kept, sharing: &S) -> Results<$one> {
+                Shape::hand_out(self, how, kept, sharing, |one| one)
+            }
+        }
+    )*};
+}
+
+shapes! {
+    [] Each, () => ();
+    [R] Each, Vec<R> => R;
+    [R B] Each, HashMap<T, R, B> => Option<R>;
+    [R] Each, BTreeMap<T, R> => Option<R>;
+}
+
+impl<T, R> Outcome<T, OneBy> for Vec<R> {
+    type One = Option<R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, S, R, F> HandOut<T, By<OneBy, F>, S, Option<R>> for Vec<R>
+where
+    F: Send,
+    Self: Shape<T, By<OneBy, F>, S, Option<R>, Option<R>>,
+{
+    type Kept = <Self as Shape<T, By<OneBy, F>, S, Option<R>, Option<R>>>::Kept;
+    fn keep(items: &[T]) -> Self::Kept {
+        <Self as Shape<T, By<OneBy, F>, S, Option<R>, Option<R>>>::keep(items)
+    }
+    fn hand_out(self, how: &By<OneBy, F>, kept: Self::Kept, sharing: &S) -> Results<Option<R>> {
+        Shape::hand_out(self, how, kept, sharing, |one| one)
+    }
+}
+
+impl<T, R> Outcome<T, ManyBy> for Vec<R> {
+    type One = Vec<R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, S, R, F> HandOut<T, By<ManyBy, F>, S, Vec<R>> for Vec<R>
+where
+    F: Send,
+    Self: Shape<T, By<ManyBy, F>, S, Vec<R>, Vec<R>>,
+{
+    type Kept = <Self as Shape<T, By<ManyBy, F>, S, Vec<R>, Vec<R>>>::Kept;
+    fn keep(items: &[T]) -> Self::Kept {
+        <Self as Shape<T, By<ManyBy, F>, S, Vec<R>, Vec<R>>>::keep(items)
+    }
+    fn hand_out(self, how: &By<ManyBy, F>, kept: Self::Kept, sharing: &S) -> Results<Vec<R>> {
+        Shape::hand_out(self, how, kept, sharing, |one| one)
+    }
+}
+
+// ---- in a `Result`
+
+impl<T, K: Nested, X: Outcome<T, K>, E> Outcome<T, K> for Result<X, E> {
+    type One = Result<X::One, E>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, H, S, O, X, E> HandOut<T, H, S, Result<O, E>> for Result<X, E>
+where
+    H: How<Kind: Nested>,
+    X: Shape<T, H, S, O, Result<O, E>>,
+    S: Errors<O, E>,
+{
+    type Kept = X::Kept;
+    fn keep(items: &[T]) -> X::Kept {
+        X::keep(items)
+    }
+    fn hand_out(self, how: &H, kept: X::Kept, sharing: &S) -> Results<Result<O, E>> {
+        match self {
+            Ok(output) => output.hand_out(how, kept, sharing, Ok),
+            Err(error) => Ok(sharing.errors(error, X::count(&kept))),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, H, S, O, X, E> Split<T, H, S, Result<O, E>> for Result<X, E>
+where
+    H: How<Kind: Nested>,
+    X: Shape<T, H, S, O, Result<O, E>>,
+{
+    type Kept = X::Kept;
+    fn keep(items: &[T]) -> X::Kept {
+        X::keep(items)
+    }
+    fn split(
+        self,
+        how: &H,
+        kept: X::Kept,
+        sharing: &S,
+    ) -> Result<Results<Result<O, E>>, Result<O, E>> {
+        match self {
+            Ok(output) => Ok(output.hand_out(how, kept, sharing, Ok)),
+            Err(error) => Err(Err(error)),
+        }
+    }
+}
+
+impl<T, R, E> Outcome<T, Flat> for Result<Vec<Result<R, E>>, E> {
+    type One = Result<R, E>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, S: Errors<R, E>, R, E> HandOut<T, Flat, S, Result<R, E>> for Result<Vec<Result<R, E>>, E> {
+    type Kept = usize;
+    fn keep(items: &[T]) -> usize {
+        items.len()
+    }
+    fn hand_out(self, _: &Flat, items: usize, sharing: &S) -> Results<Result<R, E>> {
+        match self {
+            Ok(results) => as_many(items, results),
+            Err(error) => Ok(sharing.errors(error, items)),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, S, R, E> Split<T, Flat, S, Result<R, E>> for Result<Vec<Result<R, E>>, E> {
+    type Kept = usize;
+    fn keep(items: &[T]) -> usize {
+        items.len()
+    }
+    fn split(self, _: &Flat, items: usize, _: &S) -> Result<Results<Result<R, E>>, Result<R, E>> {
+        self.map(|results| as_many(items, results)).map_err(Err)
+    }
+}
+
+impl<T, X> Outcome<T, Whole> for X {
+    type One = X;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, X, S: Copies<X>> HandOut<T, Whole, S, X> for X {
+    type Kept = usize;
+    fn keep(items: &[T]) -> usize {
+        items.len()
+    }
+    fn hand_out(self, _: &Whole, items: usize, sharing: &S) -> Results<X> {
+        Ok(sharing.copies(self, items))
+    }
+}
+
+// ---- bulk calls
+
+/// Runs the body on the items, and hands out what it returns.
+pub async fn bulk<X, T, H, S, B, F>(
+    how: H,
+    sharing: S,
+    items: Vec<T>,
+    body: B,
+) -> Results<One<X, T, H>>
+where
+    X: Outcome<T, H::Kind> + HandOut<T, H, S, One<X, T, H>>,
+    H: How,
+    B: FnOnce(Vec<T>) -> F,
+    F: Future<Output = X>,
+{
+    let kept = X::keep(&items);
+    let output = body(items).await;
+    output.hand_out(&how, kept, &sharing)
+}
+
+/// The same, by the closure that tells to which item a row belongs.
+pub async fn bulk_by<X, T, K, C, S, B, F>(
+    kind: K,
+    by: C,
+    sharing: S,
+    items: Vec<T>,
+    body: B,
+) -> Results<One<X, T, By<K, C>>>
+where
+    X: Outcome<T, K> + HandOut<T, By<K, C>, S, One<X, T, By<K, C>>> + Rows,
+    K: Send,
+    C: Fn(&X::Row) -> T + Send,
+    B: FnOnce(Vec<T>) -> F,
+    F: Future<Output = X>,
+{
+    bulk(By(kind, by), sharing, items, body).await
+}
+
+/// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
+/// n these are at most 1 + 2·log2(n) calls: when the first half is fine, the second is known to hold the bad one, and
+/// is not tried as a whole.
+pub async fn split<X, T, H, S, B, F>(
+    how: H,
+    sharing: S,
+    items: Vec<T>,
+    mut body: B,
+) -> Results<One<X, T, H>>
+where
+    X: Outcome<T, H::Kind> + Split<T, H, S, One<X, T, H>>,
+    T: Clone,
+    H: How,
+    B: FnMut(Vec<T>) -> F,
+    F: Future<Output = X>,
+{
+    let mut results: Vec<Option<One<X, T, H>>> = items.iter().map(|_| None).collect();
+    let mut todo = vec![Part {
+        range: 0..items.len(),
+        side: Side::All,
+    }];
+    while let Some(Part { range, side }) = todo.pop() {
+        if side == Side::SecondOfBad && range.len() > 1 {
+            todo.extend(halves(range));
+            continue;
+        }
+        let part = &items[range.clone()];
+        let kept = X::keep(part);
+        let output = body(part.to_vec()).await;
+        match output.split(&how, kept, &sharing) {
+            Ok(handed_out) => {
+                for (place, one) in range.zip(handed_out?) {
+                    results[place] = Some(one);
+                }
+                if let (Side::First, Some(second)) = (side, todo.last_mut()) {
+                    second.side = Side::SecondOfBad;
+                }
+            }
+            Err(error) if range.len() == 1 => results[range.start] = Some(error),
+            Err(_) => todo.extend(halves(range)),
+        }
+    }
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// The same, by the closure that tells to which item a row belongs.
+pub async fn split_by<X, T, K, C, S, B, F>(
+    kind: K,
+    by: C,
+    sharing: S,
+    items: Vec<T>,
+    body: B,
+) -> Results<One<X, T, By<K, C>>>
+where
+    X: Outcome<T, K> + Split<T, By<K, C>, S, One<X, T, By<K, C>>> + Rows,
+    T: Clone,
+    K: Send,
+    C: Fn(&X::Row) -> T + Send,
+    B: FnMut(Vec<T>) -> F,
+    F: Future<Output = X>,
+{
+    split(By(kind, by), sharing, items, body).await
+}
+
+/// Items yet to be tried.
+struct Part {
+    range: Range<usize>,
+    side: Side,
+}
+
+/// What is known of them.
+#[derive(PartialEq)]
+enum Side {
+    All,
+    First,
+    /// The first half is not yet known to be fine.
+    Second,
+    /// It is.
+    SecondOfBad,
+}
+
+/// The first half is the last to be pushed, and so the next to be tried.
+fn halves(Range { start, end }: Range<usize>) -> [Part; 2] {
+    let middle = start + (end - start) / 2;
+    [
+        Part {
+            range: middle..end,
+            side: Side::Second,
+        },
+        Part {
+            range: start..middle,
+            side: Side::First,
+        },
+    ]
+}
+
+/// A weight, as a closure gives it.
+pub trait Weight {
+    /// In the unit of `max_weight`.
+    fn weight(self) -> u64;
+}
+
+macro_rules! weights {
+    ($($int:ty)*) => {$(
+        impl Weight for $int {
+            fn weight(self) -> u64 {
+                u64::try_from(self).unwrap_or(0)
+            }
+        }
+    )*};
+}
+weights!(u8 u16 u32 u64 usize i32);
+
+/// An item's weight.
+pub fn weight<T, W: Weight>(item: &T, weight: impl FnOnce(&T) -> W) -> u64 {
+    weight(item).weight()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::ready;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Waker};
+
+    /// Bodies here never wait.
+    fn now<F: Future>(future: F) -> F::Output {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("not ready"),
+        }
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct NotClone(u32);
+
+    #[test]
+    fn a_list_is_handed_out_in_order() {
+        let ones = now(bulk(Each, ByClone, vec![1, 2, 3], |items| {
+            ready(items.into_iter().map(NotClone).collect::<Vec<_>>())
+        }));
+        assert_eq!(ones.unwrap(), [NotClone(1), NotClone(2), NotClone(3)]);
+    }
+
+    #[test]
+    fn nothing_is_handed_out_to_each() {
+        assert_eq!(
+            now(bulk(Each, ByClone, vec![1, 2], |_| ready(()))).unwrap(),
+            [(), ()]
+        );
+    }
+
+    #[test]
+    fn a_wrong_number_says_both_numbers() {
+        let wrong = now(bulk(Each, ByClone, vec![1, 2, 3], |_| ready(vec![0]))).unwrap_err();
+        assert_eq!((wrong.items, wrong.results), (3, 1));
+        let wrong = now(bulk(Each, ByClone, vec![1], |_| {
+            ready(Ok::<_, u8>(vec![0, 1]))
+        }))
+        .unwrap_err();
+        assert_eq!((wrong.items, wrong.results), (1, 2));
+    }
+
+    #[test]
+    fn maps_are_looked_up_and_equal_items_share() {
+        let ones = now(bulk(Each, ByClone, vec![1, 2, 1, 3], |_| {
+            ready(HashMap::from([(1, "a"), (3, "c")]))
+        }));
+        assert_eq!(ones.unwrap(), [Some("a"), None, Some("a"), Some("c")]);
+        let ones = now(bulk(Each, ByClone, vec![2, 2], |_| {
+            ready(Ok::<_, u8>(BTreeMap::from([(2, "b")])))
+        }));
+        assert_eq!(ones.unwrap(), [Ok(Some("b")), Ok(Some("b"))]);
+    }
+
+    #[test]
+    fn rows_are_handed_out_by_their_items() {
+        let rows = || vec![(3, "c"), (1, "a"), (3, "d")];
+        let ones = now(bulk_by(
+            OneBy,
+            |row: &(i32, _)| row.0,
+            ByClone,
+            vec![1, 2, 3],
+            |_| ready(rows()),
+        ));
+        assert_eq!(ones.unwrap(), [Some((1, "a")), None, Some((3, "c"))]);
+        let many = now(bulk_by(
+            ManyBy,
+            |row: &(i32, _)| row.0,
+            ByClone,
+            vec![1, 2, 3, 3],
+            |_| ready(Ok::<_, u8>(rows())),
+        ));
+        let [one, none, three, also_three] = &many.unwrap()[..] else {
+            panic!("four items")
+        };
+        assert_eq!((one, none), (&Ok(vec![(1, "a")]), &Ok(vec![])));
+        assert_eq!(
+            (three, also_three),
+            (&Ok(vec![(3, "c"), (3, "d")]), &Ok(vec![(3, "c"), (3, "d")]))
+        );
+    }
+
+    #[test]
+    fn one_answer_is_for_all() {
+        assert_eq!(
+            now(bulk(Whole, ByClone, vec![1, 2], |items| ready(items.len()))).unwrap(),
+            [2, 2]
+        );
+        assert_eq!(
+            now(bulk(Whole, ByClone, vec![1, 2], |_| ready(Err::<u8, _>(
+                "no"
+            ))))
+            .unwrap(),
+            [Err("no"), Err("no")]
+        );
+    }
+
+    #[test]
+    fn results_within_a_result_are_flat() {
+        let ones = now(bulk(Flat, ByClone, vec![1, 2], |_| {
+            ready(Ok(vec![Ok(NotClone(1)), Err("two")]))
+        }));
+        assert_eq!(ones.unwrap(), [Ok(NotClone(1)), Err("two")]);
+        let ones = now(bulk(Flat, ByClone, vec![1, 2], |_| {
+            ready(Err::<Vec<Result<u8, _>>, _>("all"))
+        }));
+        assert_eq!(ones.unwrap(), [Err("all"), Err("all")]);
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Error {
+        Own(u32),
+        Shared(Arc<Error>),
+    }
+
+    #[test]
+    fn who_shares_with_nobody_gets_the_original_error() {
+        let fail = |_| ready(Err::<(), _>(Error::Own(1)));
+        assert_eq!(
+            now(bulk(
+                Each,
+                shared_err::<Result<(), _>, _>(Error::Shared),
+                vec![1],
+                fail
+            ))
+            .unwrap(),
+            [Err(Error::Own(1))]
+        );
+        let both = now(bulk(
+            Each,
+            shared_err::<Result<(), _>, _>(Error::Shared),
+            vec![1, 2],
+            fail,
+        ))
+        .unwrap();
+        assert_eq!(
+            both,
+            [
+                Err(Error::Shared(Arc::new(Error::Own(1)))),
+                Err(Error::Shared(Arc::new(Error::Own(1))))
+            ]
+        );
+    }
+
+    #[test]
+    fn the_last_gets_the_original_by_clone_and_by_clone_with() {
+        static CLONES: AtomicUsize = AtomicUsize::new(0);
+        fn again(result: &Result<(), NotClone>) -> Result<(), NotClone> {
+            CLONES.fetch_add(1, Ordering::Relaxed);
+            result
+                .as_ref()
+                .map(|&()| ())
+                .map_err(|error| NotClone(error.0))
+        }
+        let all = now(bulk(Each, cloned_with(again), vec![1, 2, 3], |_| {
+            ready(Err::<(), _>(NotClone(5)))
+        }))
+        .unwrap();
+        assert_eq!(all, [Err(NotClone(5)), Err(NotClone(5)), Err(NotClone(5))]);
+        assert_eq!(CLONES.load(Ordering::Relaxed), 2);
+    }
+
+    /// The calls that it takes, with these items bad.
+    fn split_calls(n: usize, bad: &[usize]) -> usize {
+        let mut calls = 0;
+        let mut saved = vec![0; n];
+        let results = now(split(
+            Each,
+            ByClone,
+            (0..n).collect(),
+            |items: Vec<usize>| {
+                calls += 1;
+                assert!(!items.is_empty());
+                let error = items.iter().find(|item| bad.contains(item));
+                ready(match error {
+                    Some(&bad) => Err(NotClone(u32::try_from(bad).unwrap())),
+                    None => {
+                        items.iter().for_each(|&item| saved[item] += 1);
+                        Ok(items)
+                    }
+                })
+            },
+        ));
+        for (item, result) in results.unwrap().into_iter().enumerate() {
+            let is_bad = bad.contains(&item);
+            assert_eq!(result.is_err(), is_bad);
+            assert_eq!(
+                result.unwrap_or_else(|NotClone(bad)| bad as usize),
+                item,
+                "each gets its own"
+            );
+            assert_eq!(saved[item], usize::from(!is_bad), "each is saved once");
+        }
+        calls
+    }
+
+    #[test]
+    fn one_bad_item_costs_few_calls() {
+        for n in 1..=130_usize {
+            assert_eq!(split_calls(n, &[]), 1);
+            for bad in 0..n {
+                let calls = split_calls(n, &[bad]);
+                assert!(
+                    calls as f64 <= 1.0 + 2.0 * (n as f64).log2() + 1e-9,
+                    "{calls} calls for {bad} of {n}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_bad_item_fails_its_own_caller() {
+        for bad in 0..(1_usize << 9) {
+            let bad: Vec<usize> = (0..9).filter(|item| bad >> item & 1 == 1).collect();
+            split_calls(9, &bad);
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_is_not_split() {
+        let wrong = now(split(Each, ByClone, vec![1, 2], |_| {
+            ready(Ok::<_, NotClone>(vec![1]))
+        }))
+        .unwrap_err();
+        assert_eq!((wrong.items, wrong.results), (2, 1));
+    }
+}

@@ -1,0 +1,152 @@
+//! A caller's place in a batch: the future that its call is.
+
+use std::fmt;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+
+use super::cell::{Cell, Failure};
+use super::group::{Ticket, Turn};
+use super::table::{Polled, Queue, Seated};
+use crate::sync::Arc;
+
+/// A place in a batch. Dropped before the bulk call has begun, it takes its item along.
+pub struct Seat<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    table: H,
+    cell: Arc<Cell<R>>,
+    ticket: Ticket,
+    stage: Stage,
+    spawn: Spawn<H, R>,
+}
+
+/// Gives a batch a task on a runtime.
+pub(super) type Spawn<H, R> = fn(&Handle, H, Arc<Cell<R>>, Turn);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It came with its waker.
+    Seated,
+    Polled,
+    Served,
+}
+
+impl<H, R> Seat<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone,
+{
+    pub(super) fn take(table: H, seated: Seated<R>, spawn: Spawn<H, R>) -> Self {
+        let Seated {
+            cell,
+            ticket,
+            opened,
+        } = seated;
+        let seat = Self {
+            table,
+            cell,
+            ticket,
+            stage: Stage::Seated,
+            spawn,
+        };
+        if opened {
+            seat.give_task(0);
+        }
+        seat
+    }
+
+    /// Waits for the result.
+    pub fn result(self) -> Self {
+        self
+    }
+
+    #[cold]
+    fn give_task(&self, turn: Turn) {
+        match Handle::try_current() {
+            Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), self.cell.clone(), turn),
+            Err(_) => {
+                // Another caller may be on a runtime.
+                self.table.orphan(&self.cell, turn);
+                panic!(
+                    "`{}` was called outside of a tokio runtime: a batch needs one to run its bulk call on",
+                    self.table.path()
+                );
+            }
+        }
+    }
+}
+
+impl<H, R> Future for Seat<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone + Unpin,
+{
+    type Output = R;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let this = self.get_mut();
+        if this.stage == Stage::Seated {
+            this.stage = Stage::Polled;
+            return Poll::Pending;
+        }
+        match this.table.poll(&this.cell, this.ticket, cx) {
+            Polled::Result(result) => {
+                this.stage = Stage::Served;
+                Poll::Ready(result)
+            }
+            Polled::Failed(failure) => {
+                this.stage = Stage::Served;
+                failed(this.table.path(), &failure)
+            }
+            Polled::Waits => Poll::Pending,
+            Polled::Adopts(turn) => {
+                this.give_task(turn);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[cold]
+fn failed(path: &str, failure: &Failure) -> ! {
+    match failure {
+        Failure::Panic(said) => {
+            panic!("`{path}` panicked in the bulk call that this call was part of: {said}")
+        }
+        Failure::WrongNumber { items, results } => {
+            panic!("`{path}` returned {results} results for {items} items")
+        }
+        Failure::RuntimeGone => {
+            panic!("the runtime on which `{path}` ran the bulk call of this call was shut down")
+        }
+        Failure::NoTimers => panic!(
+            "`{path}` could not wait for more calls: its runtime has no timers (see `tokio::runtime::Builder::enable_time`)"
+        ),
+    }
+}
+
+impl<H, R> Drop for Seat<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    #[inline]
+    fn drop(&mut self) {
+        if self.stage != Stage::Served {
+            self.table.leave(&self.cell, self.ticket);
+        }
+    }
+}
+
+impl<H, R> fmt::Debug for Seat<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat")
+            .field("function", &self.table.path())
+            .finish_non_exhaustive()
+    }
+}

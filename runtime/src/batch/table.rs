@@ -1,0 +1,597 @@
+//! The groups of one function.
+//!
+//! Sharded by the hash of the group's key. A shard's lock protects its groups, whose queues hold the items: a call with a
+//! place in a batch takes this one lock. User code runs under it only as a key's `Eq` and `to_owned` and as a unique
+//! value's `Eq`, before anything is changed; items, keys, wakers and bulk calls are dropped after unlocking.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Waker};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use tokio::time::Instant;
+
+use super::cell::{Cell, Ended, Failure, Found};
+use super::group::{
+    Added, Caller, Closing, Coming, Go, Group, Left, Opening, Queuing, Run, Ticket, Turn,
+};
+use super::{Item, Limits};
+use crate::key::Key;
+use crate::padded::Padded;
+use crate::stats::Closed;
+use crate::sync::{Arc, Mutex};
+use crate::wake::{discard, guarded, wake_all};
+use crate::watch::{Watch, Watched};
+
+/// The groups of one function.
+pub struct Table<K, T, U, B, R> {
+    pub(super) path: Cow<'static, str>,
+    hasher: RandomState,
+    shards: Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>,
+    watch: Watch,
+    /// How many items the last batch had: room for as many is made when one opens.
+    expected: AtomicUsize,
+    panics: AtomicU64,
+}
+
+struct Shard<K, T, U, B, R> {
+    groups: HashTable<Entry<K, T, U, B, R>>,
+    next_id: u64,
+    counts: Counts,
+}
+
+struct Entry<K, T, U, B, R> {
+    hash: u64,
+    id: u64,
+    key: K,
+    group: Group<T, U, B, Waker, Arc<Cell<R>>>,
+}
+
+/// Counts that ride in a shard's lock.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) calls: u64,
+    pub(super) executions: u64,
+    pub(super) items: u64,
+    pub(super) largest: u64,
+    pub(super) closed: Closed,
+}
+
+/// What a table holds at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    pub(super) counts: Counts,
+    pub(super) running: u64,
+    pub(super) waiting: u64,
+}
+
+/// A place in a batch, and whether the caller has to give that batch its task.
+pub(super) struct Seated<R> {
+    pub(super) cell: Arc<Cell<R>>,
+    pub(super) ticket: Ticket,
+    pub(super) opened: bool,
+}
+
+impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
+    pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
+        let shards = shards.next_power_of_two();
+        let shard = |first_id| Shard {
+            groups: HashTable::new(),
+            next_id: first_id,
+            counts: Counts::default(),
+        };
+        Self {
+            path,
+            hasher: RandomState::default(),
+            shards: (0..shards as u64)
+                .map(|first_id| Padded(Mutex::new(shard(first_id))))
+                .collect(),
+            watch: Watch::new(),
+            expected: AtomicUsize::new(0),
+            panics: AtomicU64::new(0),
+        }
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard<K, T, U, B, R>> {
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+    }
+
+    /// An item comes, and gets a place.
+    #[inline]
+    pub(super) fn join(
+        &self,
+        waker: Waker,
+        key: &impl Key<Owned = K>,
+        item: Item<T, U>,
+        limits: impl FnOnce() -> Limits,
+        bulk: impl FnOnce() -> B,
+    ) -> Seated<R>
+    where
+        U: Hash,
+    {
+        let hash = {
+            let mut hasher = self.hasher.build_hasher();
+            key.hash(&mut hasher);
+            hasher.finish()
+        };
+        let Item {
+            item,
+            weight,
+            unique,
+        } = item;
+        let unique = unique.map(|unique| (self.hasher.hash_one(&unique), unique));
+        let coming = Coming {
+            item,
+            waker,
+            weight,
+            unique,
+        };
+
+        let mut shard = self.shard(hash).lock();
+        shard.counts.calls += 1;
+        let found = shard
+            .groups
+            .find_mut(hash, |entry| entry.hash == hash && key.is(&entry.key));
+        let coming = match found {
+            None => {
+                drop(shard);
+                coming
+            }
+            Some(entry) => match entry.group.add(coming, Instant::now) {
+                Added::Placed { cell, ticket, wake } => {
+                    drop(shard);
+                    wake_all(wake);
+                    return Seated {
+                        cell,
+                        ticket,
+                        opened: false,
+                    };
+                }
+                Added::NoRoom { coming, wake } => {
+                    drop(shard);
+                    wake_all(wake);
+                    coming
+                }
+            },
+        };
+        self.open(hash, key, coming, limits(), bulk())
+    }
+
+    /// Opens a batch, unless somebody else did in the meantime.
+    #[inline(never)]
+    fn open(
+        &self,
+        hash: u64,
+        key: &impl Key<Owned = K>,
+        coming: Coming<T, U, Waker>,
+        limits: Limits,
+        bulk: B,
+    ) -> Seated<R> {
+        let room = limits.size.min(self.expected.load(Relaxed)).max(1);
+        let items = Vec::with_capacity(room);
+        let callers = Vec::with_capacity(room);
+        let now = Instant::now();
+
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        let id = shard.next_id;
+        shard.next_id += self.shards.len() as u64;
+        let entry = shard.groups.entry(
+            hash,
+            |entry| entry.hash == hash && key.is(&entry.key),
+            |entry| entry.hash,
+        );
+        let entry = match entry {
+            hashbrown::hash_table::Entry::Occupied(entry) => entry.into_mut(),
+            hashbrown::hash_table::Entry::Vacant(place) => {
+                let key = key.to_owned();
+                place
+                    .insert(Entry {
+                        hash,
+                        id,
+                        key,
+                        group: Group::new(),
+                    })
+                    .into_mut()
+            }
+        };
+        let (coming, closed) = match entry.group.add(coming, || now) {
+            Added::Placed { cell, ticket, wake } => {
+                drop(guard);
+                wake_all(wake);
+                return Seated {
+                    cell,
+                    ticket,
+                    opened: false,
+                };
+            }
+            Added::NoRoom { coming, wake } => (coming, wake),
+        };
+        let cell = Arc::new(Cell::new(hash, entry.id, id));
+        let opening = Opening {
+            cell: cell.clone(),
+            limits,
+            bulk,
+            items,
+            callers,
+            now,
+        };
+        let ticket = entry.group.open(id, opening, coming);
+        drop(guard);
+        wake_all(closed);
+        Seated {
+            cell,
+            ticket,
+            opened: true,
+        }
+    }
+
+    /// A batch's task is polled.
+    pub(super) fn go(&self, cell: &Arc<Cell<R>>, turn: Turn, cx: &mut Context<'_>) -> Step<T, B> {
+        let mut waker = None;
+        loop {
+            let mut guard = self.shard(cell.hash).lock();
+            let shard = &mut *guard;
+            let Some(entry) = shard
+                .groups
+                .find_mut(cell.hash, |entry| entry.id == cell.group)
+            else {
+                return Step::Gone;
+            };
+            match entry.group.go(
+                cell.id,
+                turn,
+                Instant::now,
+                |old| old.will_wake(cx.waker()),
+                &mut waker,
+            ) {
+                None => {
+                    drop(guard);
+                    waker = Some(cx.waker().clone());
+                }
+                Some(Go::Gone) => return Step::Gone,
+                Some(Go::Wait(until, old)) => {
+                    drop(guard);
+                    discard(old);
+                    return Step::Wait(until);
+                }
+                Some(Go::Run(run)) => {
+                    let Run {
+                        items,
+                        callers,
+                        bulk,
+                        closed,
+                        wake,
+                    } = run;
+                    shard.counts.ran(items.len(), closed);
+                    self.expected.store(items.len(), Relaxed);
+                    // Under the shard's lock, too: a caller always finds its batch queued or running.
+                    cell.run(callers);
+                    drop(guard);
+                    wake_all(wake);
+                    discard(waker);
+                    return Step::Run(items, bulk);
+                }
+            }
+        }
+    }
+
+    pub(super) fn panicked_so_far(&self) -> u64 {
+        self.panics.load(Relaxed)
+    }
+
+    /// Sends every open batch off. Returns all that is under way.
+    pub(super) fn flush(&self) -> Vec<Arc<Cell<R>>> {
+        let mut under_way = Vec::new();
+        for shard in &self.shards {
+            let mut tasks = Vec::new();
+            let mut shard = shard.0.lock();
+            for entry in &mut shard.groups {
+                let (task, mut cells) = entry.group.flush();
+                tasks.extend(task);
+                under_way.append(&mut cells);
+            }
+            drop(shard);
+            wake_all(tasks);
+        }
+        under_way
+    }
+
+    pub(super) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for shard in &self.shards {
+            let shard = shard.0.lock();
+            census.counts.add(&shard.counts);
+            for entry in &shard.groups {
+                census.running += entry.group.running() as u64;
+                census.waiting += entry
+                    .group
+                    .queued()
+                    .map(|batch| batch.len() as u64)
+                    .sum::<u64>();
+            }
+        }
+        census
+    }
+}
+
+/// A table, as those see it who need not know what its items and bulk calls are.
+pub trait Queue<R> {
+    /// The function's path.
+    fn path(&self) -> &str;
+    /// A bulk call has ended, one way or the other.
+    fn ended(&self, cell: &Cell<R>);
+    /// A bulk call panicked.
+    fn panicked(&self);
+    /// A task is lost: another caller's runtime has to do its work.
+    fn orphan(&self, cell: &Cell<R>, turn: Turn);
+    /// A task can't do its work: its callers are told.
+    fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure);
+    /// A caller is polled.
+    fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R>;
+    /// A caller goes without its result.
+    fn leave(&self, cell: &Cell<R>, ticket: Ticket);
+}
+
+impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn panicked(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    fn ended(&self, cell: &Cell<R>) {
+        let mut guard = self.shard(cell.hash).lock();
+        let shard = &mut *guard;
+        let Ok(mut found) = shard
+            .groups
+            .find_entry(cell.hash, |entry| entry.id == cell.group)
+        else {
+            return;
+        };
+        let wake = found.get_mut().group.ended(cell.id);
+        let entry = if found.get().group.is_idle() {
+            Some(found.remove().0)
+        } else {
+            None
+        };
+        shard.tidy();
+        drop(guard);
+        guarded(|| drop(entry));
+        wake_all(wake);
+    }
+
+    fn orphan(&self, cell: &Cell<R>, turn: Turn) {
+        let mut shard = self.shard(cell.hash).lock();
+        let Some(entry) = shard
+            .groups
+            .find_mut(cell.hash, |entry| entry.id == cell.group)
+        else {
+            return;
+        };
+        let callers = entry.group.orphan(cell.id, turn);
+        drop(shard);
+        wake_all(callers);
+    }
+
+    fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure) {
+        let mut shard = self.shard(cell.hash).lock();
+        let Some(entry) = shard
+            .groups
+            .find_mut(cell.hash, |entry| entry.id == cell.group)
+        else {
+            return;
+        };
+        let Some(Run {
+            items,
+            callers,
+            bulk,
+            wake,
+            ..
+        }) = entry.group.fail(cell.id, turn)
+        else {
+            return;
+        };
+        cell.run(callers);
+        drop(shard);
+        guarded(|| drop((items, bulk)));
+        wake_all(wake);
+        self.ended(cell);
+        wake_callers(cell.fail(Ended::Failed(failure)));
+    }
+
+    fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {
+        let mut waker = None;
+        loop {
+            match cell.poll(ticket, |old| old.will_wake(cx.waker()), &mut waker) {
+                Found::Result(result) => {
+                    discard(waker);
+                    return Polled::Result(result);
+                }
+                Found::Failed(failure) => {
+                    discard(waker);
+                    return Polled::Failed(failure);
+                }
+                Found::Runs(old) => {
+                    discard(old);
+                    discard(waker);
+                    return Polled::Waits;
+                }
+                Found::NeedsWaker => waker = Some(cx.waker().clone()),
+                Found::Queued => {
+                    let mut shard = self.shard(cell.hash).lock();
+                    let group = shard
+                        .groups
+                        .find_mut(cell.hash, |entry| entry.id == cell.group)
+                        .map(|entry| &mut entry.group);
+                    let queuing = group.and_then(|group| {
+                        group.queuing(cell.id, ticket, |old| old.will_wake(cx.waker()), &mut waker)
+                    });
+                    drop(shard);
+                    match queuing {
+                        // It began to run between the two looks.
+                        None => {}
+                        Some(Queuing::NeedsWaker) => waker = Some(cx.waker().clone()),
+                        Some(Queuing::Waits(old)) => {
+                            discard(old);
+                            discard(waker);
+                            return Polled::Waits;
+                        }
+                        Some(Queuing::Adopts(turn, old)) => {
+                            discard(old);
+                            discard(waker);
+                            return Polled::Adopts(turn);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn leave(&self, cell: &Cell<R>, ticket: Ticket) {
+        let mut guard = self.shard(cell.hash).lock();
+        let shard = &mut *guard;
+        let Ok(mut found) = shard
+            .groups
+            .find_entry(cell.hash, |entry| entry.id == cell.group)
+        else {
+            return;
+        };
+        let Some(left) = found.get_mut().group.leave(cell.id, ticket) else {
+            return;
+        };
+        let entry = if found.get().group.is_idle() {
+            Some(found.remove().0)
+        } else {
+            None
+        };
+        shard.tidy();
+        drop(guard);
+        let Left {
+            item,
+            unique,
+            waker,
+            emptied,
+            wake,
+        } = left;
+        let ended = emptied.is_some();
+        guarded(|| drop((item, unique)));
+        guarded(|| drop(emptied));
+        guarded(|| drop(entry));
+        discard(waker);
+        wake_all(wake.into_iter().flatten());
+        if ended {
+            wake_callers(cell.fail(Ended::Empty));
+        }
+    }
+}
+
+/// What a batch's task has to do.
+pub(super) enum Step<T, B> {
+    Run(Vec<T>, B),
+    /// Wait until then, or to be woken.
+    Wait(Option<Instant>),
+    /// End: the batch is gone, or another task's.
+    Gone,
+}
+
+/// What a caller that is polled has to do.
+#[derive(Debug)]
+pub enum Polled<R> {
+    Result(R),
+    Failed(Failure),
+    Waits,
+    /// Give the batch a task with this turn, and wait.
+    Adopts(Turn),
+}
+
+/// Wakes all that waited for a batch's end.
+pub(super) fn wake_callers((callers, observers): (Vec<Caller<Waker>>, Vec<Waker>)) {
+    wake_all(
+        callers
+            .into_iter()
+            .filter_map(|caller| caller.waker)
+            .chain(observers),
+    );
+}
+
+impl<K, T, U, B, R> Watched for Table<K, T, U, B, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Send + 'static,
+    R: Send + 'static,
+{
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    fn tick(&self) -> bool {
+        let now = Instant::now();
+        let mut any = false;
+        for shard in &self.shards {
+            let (mut tasks, mut callers) = (Vec::new(), Vec::new());
+            let mut shard = shard.0.lock();
+            any |= !shard.groups.is_empty();
+            for entry in &mut shard.groups {
+                entry.group.tick(now, &mut tasks, &mut callers);
+            }
+            drop(shard);
+            tasks.into_iter().for_each(|task| discard(Some(task)));
+            wake_all(callers);
+        }
+        any
+    }
+}
+
+/// Groups for which a shard keeps room while it is idle.
+const KEPT: usize = 28;
+
+impl<K, T, U, B, R> Shard<K, T, U, B, R> {
+    /// Gives memory back, at a cost that is a constant for each removal.
+    fn tidy(&mut self) {
+        let (len, capacity) = (self.groups.len(), self.groups.capacity());
+        if capacity > KEPT && len < capacity / 8 {
+            self.groups.shrink_to(len * 2, |entry| entry.hash);
+        }
+    }
+}
+
+impl Counts {
+    fn ran(&mut self, items: usize, closed: Closing) {
+        let items = items as u64;
+        self.executions += 1;
+        self.items += items;
+        self.largest = self.largest.max(items);
+        match closed {
+            Closing::Size => self.closed.size += 1,
+            Closing::Delay => self.closed.delay += 1,
+            Closing::Weight => self.closed.weight += 1,
+            Closing::Unique => self.closed.unique += 1,
+            Closing::Eager => self.closed.eager += 1,
+            Closing::Flush => self.closed.flush += 1,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.executions += other.executions;
+        self.items += other.items;
+        self.largest = self.largest.max(other.largest);
+        self.closed.merge(&other.closed);
+    }
+}
+
+impl<K, T, U, B, R> fmt::Debug for Table<K, T, U, B, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("function", &self.path)
+            .finish_non_exhaustive()
+    }
+}

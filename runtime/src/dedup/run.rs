@@ -1,0 +1,324 @@
+//! The future that a call is, from its first poll on.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::Joining;
+use super::flight::{Flight, Outcome};
+use super::share::Share;
+use super::state::{Followed, Slot, Turn};
+use super::table::{Entered, Landed, Rested, Table};
+use crate::frames;
+use crate::key::Key;
+use crate::sync::Arc;
+use crate::wake::message;
+use crate::watch;
+
+/// A call that has begun.
+///
+/// No bounds but those that `Drop` needs: the compiler has to find the future `Send` without proving any `'static`.
+pub struct Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    pub(super) table: T,
+    share: S,
+    pub(super) role: Role<V>,
+    key: PhantomData<fn() -> K>,
+}
+
+/// What a call is at the moment. A lone leader is on its way to have, a shared one has met, followers.
+pub(super) enum Role<V> {
+    LeadsAlone {
+        hash: u64,
+        id: u64,
+        rested: bool,
+    },
+    Leads {
+        flight: Arc<Flight<V>>,
+        turn: Turn,
+    },
+    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too.
+    Follows {
+        flight: Arc<Flight<V>>,
+        slot: Option<Slot>,
+        joined: bool,
+    },
+    /// It runs by itself, or it has its result.
+    Free,
+}
+
+impl<T, K, V, S> Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Share<Stored = V>,
+{
+    #[inline]
+    pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
+        let (entered, first) = table.enter(key, joining);
+        if first {
+            watch::arm(&table);
+        }
+        let role = match entered {
+            Entered::Leads { hash, id } => Role::LeadsAlone {
+                hash,
+                id,
+                rested: false,
+            },
+            Entered::Follows(flight) => Role::Follows {
+                flight,
+                slot: None,
+                joined: true,
+            },
+            Entered::Alone => Role::Free,
+        };
+        Self {
+            table,
+            share,
+            role,
+            key: PhantomData,
+        }
+    }
+
+    /// Runs the body, or waits for another call that does.
+    #[inline]
+    pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
+        Run { body, call: self }
+    }
+
+    /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
+    pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
+        let Role::Follows { flight, slot, .. } = &mut self.role else {
+            return Poll::Ready(None);
+        };
+        if flight.outcome().is_some() {
+            return Poll::Ready(Some(self.landed()));
+        }
+        if frames::inside(self.table.execution(flight.id)) {
+            // This call is made from inside the execution that it would wait for.
+            self.table.rare.reentrant.fetch_add(1, Relaxed);
+            self.table.rare.executions.fetch_add(1, Relaxed);
+            self.leave();
+            return Poll::Ready(None);
+        }
+        match flight.follow(*slot, cx) {
+            Followed::Waits(place, old) => {
+                *slot = Some(place);
+                crate::wake::discard(old);
+                Poll::Pending
+            }
+            Followed::Leads(turn) => {
+                self.table.rare.unshared.fetch_add(1, Relaxed);
+                self.table.rare.executions.fetch_add(1, Relaxed);
+                self.role = Role::Leads {
+                    flight: flight.clone(),
+                    turn,
+                };
+                Poll::Ready(None)
+            }
+            Followed::Landed => Poll::Ready(Some(self.landed())),
+        }
+    }
+
+    /// A follower's flight has landed.
+    fn landed(&mut self) -> S::Output {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::Follows { flight, .. } => self.hand(&flight),
+            _ => unreachable!("asked by a follower"),
+        }
+    }
+
+    /// This caller's own result of a flight that has landed.
+    pub(super) fn hand(&self, flight: &Flight<V>) -> S::Output {
+        match flight.outcome() {
+            Some(Outcome::Value(stored)) => self.share.hand(stored),
+            Some(Outcome::Sole(stored)) => {
+                let stored = stored.lock().take();
+                self.share
+                    .sole(stored.expect("a single caller takes it once"))
+            }
+            Some(Outcome::Panic(said)) => panic!(
+                "`{}` panicked in the execution that this call shares: {said}",
+                self.table.path
+            ),
+            None => unreachable!("a flight with followers lands with a result"),
+        }
+    }
+
+    /// One poll of the body by a leader.
+    #[inline]
+    fn lead<F: Future<Output = S::Output>>(
+        &mut self,
+        body: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<S::Output> {
+        let id = match &self.role {
+            Role::LeadsAlone { id, .. } => *id,
+            Role::Leads { flight, .. } => flight.id,
+            Role::Follows { .. } | Role::Free => return body.poll(cx),
+        };
+        let polled = frames::within(self.table.execution(id), || {
+            catch_unwind(AssertUnwindSafe(|| body.poll(cx)))
+        });
+        match polled {
+            Ok(Poll::Ready(output)) => {
+                if let Role::LeadsAlone { hash, id, .. } = self.role {
+                    if self.table.lands_alone(hash, id) {
+                        self.role = Role::Free;
+                        return Poll::Ready(output);
+                    }
+                }
+                Poll::Ready(self.land(output))
+            }
+            Ok(Poll::Pending) => {
+                self.rest(cx);
+                Poll::Pending
+            }
+            Err(payload) => {
+                if let Some((hash, id, turn)) = self.leads() {
+                    self.table.land_panic(hash, id, turn, message(&*payload));
+                }
+                resume_unwind(payload)
+            }
+        }
+    }
+
+    /// A leader that has, or may have, followers has a result.
+    #[inline(never)]
+    fn land(&mut self, output: S::Output) -> S::Output {
+        let Some((hash, id, turn)) = self.leads() else {
+            return output;
+        };
+        match self.table.land::<S>(hash, id, turn, output) {
+            Landed::Alone(output) => output,
+            Landed::Shared(flight) => self.hand(&flight),
+        }
+    }
+
+    /// Gives the role up: what was led, if anything.
+    fn leads(&mut self) -> Option<(u64, u64, Turn)> {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
+            Role::Leads { flight, turn } => Some((flight.hash, flight.id, turn)),
+            Role::Follows { .. } | Role::Free => None,
+        }
+    }
+
+    /// A leader goes on waiting: it leaves its waker, and learns of followers or of its deposition.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        if let Role::LeadsAlone { hash, id, rested } = &mut self.role {
+            match self.table.rest(*hash, *id, !mem::replace(rested, true), cx) {
+                Rested::Lone => return,
+                Rested::Shared(flight) => self.role = Role::Leads { flight, turn: 0 },
+                Rested::Gone => self.role = Role::Free,
+            }
+        }
+        if let Role::Leads { flight, turn } = &self.role {
+            if flight.rest(*turn, cx).is_err() {
+                self.role = Role::Free;
+            }
+        }
+    }
+}
+
+impl<T, K, V, S> Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    /// The call goes without a result.
+    fn leave(&mut self) {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::LeadsAlone { hash, id, .. } => self.table.leader_leaves(hash, id, 0),
+            Role::Leads { flight, turn } => self.table.leader_leaves(flight.hash, flight.id, turn),
+            Role::Follows {
+                flight,
+                slot,
+                joined,
+            } => {
+                if joined {
+                    self.table.rare.unshared.fetch_add(1, Relaxed);
+                }
+                self.table.follower_leaves(&flight, slot);
+            }
+            Role::Free => {}
+        }
+    }
+}
+
+impl<T, K, V, S> Drop for Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.role, Role::Free) {
+            self.leave();
+        }
+    }
+}
+
+pin_project! {
+    /// A call that runs the body, or waits for another that does.
+    ///
+    /// The body is dropped before the call: no other execution begins while one that was given up still holds something.
+    pub struct Run<T, K, V, S, F>
+    where
+        T: Deref<Target = Table<K, V>>,
+    {
+        #[pin]
+        body: F,
+        call: Call<T, K, V, S>,
+    }
+}
+
+impl<T, K, V, S, F> Future for Run<T, K, V, S, F>
+where
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Share<Stored = V>,
+    F: Future<Output = S::Output>,
+{
+    type Output = S::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Output> {
+        let this = self.project();
+        if let Role::Follows { .. } = this.call.role {
+            if let Some(output) = std::task::ready!(this.call.follow(cx)) {
+                return Poll::Ready(output);
+            }
+        }
+        this.call.lead(this.body, cx)
+    }
+}
+
+impl<T, K, V, S> fmt::Debug for Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("function", &self.table.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, K, V, S, F> fmt::Debug for Run<T, K, V, S, F>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}

@@ -1,0 +1,35 @@
+//! What is counted of a function's flights.
+
+use std::sync::atomic::AtomicU64;
+
+/// Counts that ride in a shard's lock.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) calls: u64,
+    pub(crate) executions: u64,
+    /// Calls that joined a flight. Some left it or took it over: see [`Rare::unshared`].
+    pub(crate) joined: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.executions += other.executions;
+        self.joined += other.joined;
+    }
+}
+
+/// Counts of what seldom happens.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// Joined calls that got no shared result: they left, took over, or ran by themselves.
+    pub(crate) unshared: AtomicU64,
+    /// Executions beyond those that opened a flight or ran beside one: by takeover or re-entrancy.
+    pub(crate) executions: AtomicU64,
+    /// Leaders that were dropped while others waited.
+    pub(crate) left: AtomicU64,
+    /// Leaders that were not polled although they could go on.
+    pub(crate) stalled: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) reentrant: AtomicU64,
+}

@@ -1,0 +1,567 @@
+//! The map of flights of one function.
+//!
+//! Sharded by the key's hash. A shard's lock protects its entries and counts. It is held for one look-up and a few
+//! plain stores; the user code that runs under it is a key's `Eq` and `to_owned`, before anything is changed. Keys, wakers
+//! and results are dropped after unlocking. Lock order: a shard, then one of its flights.
+//!
+//! A flight with a lone leader is an entry by value and allocates nothing but its key. `joined` counts the followers of a
+//! shared one *under the shard's lock*: so whoever removes the entry knows of everybody who will ever look at its flight,
+//! and a caller that found an entry never finds it gone.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::mem;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Waker};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use tokio::time::Instant;
+
+use super::flight::{Flight, Outcome};
+use super::share::Share;
+use super::state::{Slot, Tick, Turn};
+use super::{Joining, stats};
+use crate::frames::{self, Execution};
+use crate::key::Key;
+use crate::padded::Padded;
+use crate::sync::{Arc, Mutex};
+use crate::wake::{discard, guarded, wake_all};
+use crate::watch::{Watch, Watched};
+
+/// The flights of one function.
+pub struct Table<K, V> {
+    pub(super) path: Cow<'static, str>,
+    hasher: RandomState,
+    shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
+    watch: Watch,
+    /// When it was made.
+    base: Instant,
+    pub(super) rare: stats::Rare,
+}
+
+struct Shard<K, V> {
+    entries: HashTable<Entry<K, V>>,
+    next_id: u64,
+    counts: stats::Counts,
+    /// Flights that got a follower, in that order, for the watch. Some have landed since.
+    followed: VecDeque<(u64, u64)>,
+    /// There were more than [`KEPT`] entries, and there is room for them.
+    many: bool,
+}
+
+struct Entry<K, V> {
+    hash: u64,
+    id: u64,
+    key: K,
+    /// When it began, in microseconds of the table's age, if the function has a `max_age_ms`; or [`CLOSED`].
+    born: u64,
+    flight: Stage<V>,
+}
+
+/// Nobody joins any more: the flight was forgotten, or is too old.
+const CLOSED: u64 = u64::MAX;
+
+enum Stage<V> {
+    /// The leader alone. Its waker is there once it waits.
+    Lone(Option<Waker>),
+    Shared {
+        flight: Arc<Flight<V>>,
+        joined: u32,
+    },
+}
+
+/// What a call is to do.
+pub(super) enum Entered<V> {
+    Leads {
+        hash: u64,
+        id: u64,
+    },
+    Follows(Arc<Flight<V>>),
+    /// Runs by itself, beside the flight.
+    Alone,
+}
+
+/// Where a lone leader stands that goes on waiting.
+pub(super) enum Rested<V> {
+    Lone,
+    Shared(Arc<Flight<V>>),
+    /// It was deposed, and its successor has landed.
+    Gone,
+}
+
+/// A landed flight, from its leader's view.
+pub(super) enum Landed<V, O> {
+    /// Nobody else wanted the result.
+    Alone(O),
+    Shared(Arc<Flight<V>>),
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+    pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
+        let shards = shards.next_power_of_two();
+        Self {
+            path,
+            hasher: RandomState::default(),
+            shards: (0..shards)
+                .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
+                .collect(),
+            watch: Watch::new(),
+            base: Instant::now(),
+            rare: stats::Rare::default(),
+        }
+    }
+
+    pub(super) fn execution(&self, id: u64) -> Execution {
+        Execution {
+            table: (&raw const *self).addr(),
+            id,
+        }
+    }
+
+    #[inline]
+    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// A call begins. The second is whether the watch has to look at this flight from now on.
+    #[inline]
+    pub(super) fn enter(&self, key: &impl Key<Owned = K>, joining: Joining) -> (Entered<V>, bool) {
+        let hash = self.hash(key);
+        let now = joining.max_age_ms.map_or(0, |_| self.age());
+        let mut shard = self.shard(hash).lock();
+        let shard = &mut *shard;
+        shard.counts.calls += 1;
+        if let Some(entry) = shard
+            .entries
+            .find_mut(hash, |entry| entry.is_open(hash, key))
+        {
+            if joining.joins(entry.born, now) {
+                let (flight, joined, first) = entry.followed(&mut shard.followed);
+                if joining.is_full(|| flight.followers(*joined)) {
+                    shard.counts.executions += 1;
+                    return (Entered::Alone, first);
+                }
+                *joined += 1;
+                shard.counts.joined += 1;
+                return (Entered::Follows(flight.clone()), first);
+            }
+            entry.born = CLOSED;
+        }
+        let key = key.to_owned();
+        shard.counts.executions += 1;
+        let id = shard.next_id;
+        shard.next_id += self.shards.len() as u64;
+        let flight = Stage::Lone(None);
+        let entry = Entry {
+            hash,
+            id,
+            key,
+            born: now,
+            flight,
+        };
+        shard.entries.insert_unique(hash, entry, |entry| entry.hash);
+        shard.many |= shard.entries.len() > KEPT;
+        (Entered::Leads { hash, id }, false)
+    }
+
+    fn age(&self) -> u64 {
+        let age = Instant::now().saturating_duration_since(self.base);
+        u64::try_from(age.as_micros()).map_or(CLOSED - 1, |age| age.min(CLOSED - 1))
+    }
+
+    /// Calls that begin from now on do not join the flight that is up.
+    pub(super) fn forget(&self, key: &impl Key<Owned = K>) {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash).lock();
+        if let Some(entry) = shard
+            .entries
+            .find_mut(hash, |entry| entry.is_open(hash, key))
+        {
+            entry.born = CLOSED;
+        }
+    }
+
+    /// A leader that was alone when it was last here goes on waiting. `first` says that it was never here.
+    pub(super) fn rest(&self, hash: u64, id: u64, first: bool, cx: &mut Context<'_>) -> Rested<V> {
+        let mut waker = first.then(|| cx.waker().clone());
+        loop {
+            let mut shard = self.shard(hash).lock();
+            let Some(entry) = shard.entries.find_mut(hash, |entry| entry.id == id) else {
+                return Rested::Gone;
+            };
+            match &mut entry.flight {
+                Stage::Shared { flight, .. } => {
+                    let flight = flight.clone();
+                    drop(shard);
+                    discard(waker);
+                    return Rested::Shared(flight);
+                }
+                Stage::Lone(Some(old)) if old.will_wake(cx.waker()) => return Rested::Lone,
+                Stage::Lone(old) => {
+                    if let Some(waker) = waker.take() {
+                        let old = old.replace(waker);
+                        drop(shard);
+                        discard(old);
+                        return Rested::Lone;
+                    }
+                }
+            }
+            drop(shard);
+            waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// The opener of a flight gives it to a task, and follows. The second is whether the watch has to be armed.
+    pub(super) fn share(&self, hash: u64, id: u64) -> Option<(Arc<Flight<V>>, bool)> {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        // Gone if it was stalled in between, and its successor has landed.
+        let entry = shard.entries.find_mut(hash, |entry| entry.id == id)?;
+        let (flight, joined, first) = entry.followed(&mut shard.followed);
+        *joined += 1;
+        let flight = flight.clone();
+        drop(guard);
+        flight.give_to_task();
+        Some((flight, first))
+    }
+
+    /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now.
+    #[inline]
+    pub(super) fn lands_alone(&self, hash: u64, id: u64) -> bool {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        match shard.entries.find_entry(hash, |entry| entry.id == id) {
+            Ok(found) if matches!(found.get().flight, Stage::Lone(_)) => {
+                let entry = found.remove().0;
+                shard.removed(hash, id);
+                drop(guard);
+                entry.discard();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The leader has a result.
+    pub(super) fn land<S: Share<Stored = V>>(
+        &self,
+        hash: u64,
+        id: u64,
+        turn: Turn,
+        output: S::Output,
+    ) -> Landed<V, S::Output> {
+        self.end(hash, id, turn, output, |output, _| {
+            Outcome::Value(S::store(output))
+        })
+    }
+
+    /// A task has a result. A single caller gets the original.
+    pub(super) fn land_task<O>(
+        &self,
+        flight: &Flight<V>,
+        turn: Turn,
+        output: O,
+        store: fn(O) -> V,
+    ) {
+        self.end(flight.hash, flight.id, turn, output, |output, sole| {
+            let value = store(output);
+            if sole {
+                Outcome::Sole(Mutex::new(Some(value)))
+            } else {
+                Outcome::Value(value)
+            }
+        });
+    }
+
+    /// The body panicked.
+    pub(super) fn land_panic(&self, hash: u64, id: u64, turn: Turn, message: &str) {
+        self.rare.panics.fetch_add(1, Relaxed);
+        self.end(hash, id, turn, message, |message, _| {
+            Outcome::Panic(message.into())
+        });
+    }
+
+    /// The key leaves the map, then the outcome is published, then everybody is woken.
+    fn end<O>(
+        &self,
+        hash: u64,
+        id: u64,
+        turn: Turn,
+        output: O,
+        outcome: impl FnOnce(O, bool) -> Outcome<V>,
+    ) -> Landed<V, O> {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        let Ok(found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
+            // A deposed leader, and its successor has landed.
+            return Landed::Alone(output);
+        };
+        let Stage::Shared { flight, joined } = &found.get().flight else {
+            let entry = found.remove().0;
+            shard.removed(hash, id);
+            drop(guard);
+            entry.discard();
+            return Landed::Alone(output);
+        };
+        let flight = flight.clone();
+        let mut state = flight.state.lock();
+        if !state.is_led_by(turn) {
+            return Landed::Alone(output);
+        }
+        let waiting = state.waiting(*joined);
+        let entry = found.remove().0;
+        shard.removed(hash, id);
+        drop(guard);
+        let (output, landed) = if waiting == 0 {
+            (Some(output), state.land(turn))
+        } else {
+            flight.publish(outcome(output, waiting == 1));
+            (None, state.land(turn))
+        };
+        drop(state);
+        entry.discard();
+        if let Ok(landed) = landed {
+            discard(landed.leader);
+            wake_all(landed.followers);
+        }
+        match output {
+            Some(output) => Landed::Alone(output),
+            None => Landed::Shared(flight),
+        }
+    }
+}
+
+impl<K, V> Table<K, V> {
+    /// By bits that the shard's own table uses neither for its index nor for its tags.
+    #[inline]
+    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+    }
+
+    /// The leader goes without a result.
+    pub(super) fn leader_leaves(&self, hash: u64, id: u64, turn: Turn) {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        let Ok(found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
+            return;
+        };
+        let Stage::Shared { flight, joined } = &found.get().flight else {
+            let entry = found.remove().0;
+            shard.removed(hash, id);
+            drop(guard);
+            entry.discard();
+            return;
+        };
+        let flight = flight.clone();
+        let mut state = flight.state.lock();
+        let Ok(vacated) = state.vacate(turn) else {
+            return;
+        };
+        let entry = if state.waiting(*joined) == 0 {
+            state.close();
+            let entry = found.remove().0;
+            shard.removed(hash, id);
+            Some(entry)
+        } else {
+            None
+        };
+        drop(state);
+        drop(guard);
+        discard(vacated.leader);
+        match entry {
+            Some(entry) => entry.discard(),
+            None => {
+                self.rare.left.fetch_add(1, Relaxed);
+                wake_all(vacated.followers);
+            }
+        }
+    }
+
+    /// A follower goes.
+    pub(super) fn follower_leaves(&self, flight: &Arc<Flight<V>>, slot: Option<Slot>) {
+        if !flight.leave(slot) {
+            return;
+        }
+        // Was this the last that could claim it, or wanted its result?
+        let mut guard = self.shard(flight.hash).lock();
+        let shard = &mut *guard;
+        let Ok(found) = shard
+            .entries
+            .find_entry(flight.hash, |entry| entry.id == flight.id)
+        else {
+            return;
+        };
+        let Stage::Shared { joined, .. } = found.get().flight else {
+            return;
+        };
+        let mut state = flight.state.lock();
+        if state.may_be_abandoned() && state.waiting(joined) == 0 {
+            let task = state.close();
+            let entry = found.remove().0;
+            shard.removed(flight.hash, flight.id);
+            drop(state);
+            drop(guard);
+            entry.discard();
+            wake_all(task);
+        }
+    }
+
+    /// How many flights are up, and how many followers wait.
+    pub(super) fn census(&self) -> (u64, u64, stats::Counts) {
+        let (mut up, mut followers, mut counts) = (0, 0, stats::Counts::default());
+        for shard in &self.shards {
+            let shard = shard.0.lock();
+            counts.add(&shard.counts);
+            up += shard.entries.len() as u64;
+            for entry in &shard.entries {
+                if let Stage::Shared { flight, joined } = &entry.flight {
+                    followers += u64::from(flight.state.lock().waiting(*joined));
+                }
+            }
+        }
+        (up, followers, counts)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V> {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    fn tick(&self) -> bool {
+        let mut any = false;
+        for shard in &self.shards {
+            let mut looked_at = mem::take(&mut shard.0.lock().followed);
+            looked_at.retain(|&(hash, id)| self.look_at(hash, id));
+            if !looked_at.is_empty() {
+                let mut shard = shard.0.lock();
+                looked_at.append(&mut shard.followed);
+                // Those that landed in between go at the next tick.
+                shard.followed = looked_at;
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+    /// Looks for a stalled leader. Returns whether the flight is still up.
+    fn look_at(&self, hash: u64, id: u64) -> bool {
+        let shard = self.shard(hash).lock();
+        let Some(Entry {
+            flight: Stage::Shared { flight, .. },
+            ..
+        }) = shard.entries.find(hash, |entry| entry.id == id)
+        else {
+            return false;
+        };
+        let flight = flight.clone();
+        drop(shard);
+        let tick = flight
+            .state
+            .lock()
+            .tick(|| frames::polled_anywhere(self.execution(id)));
+        match tick {
+            Tick::Nothing => {}
+            Tick::Prod(leader) => guarded(|| leader.wake()),
+            Tick::Deposed { followers, leader } => {
+                self.rare.stalled.fetch_add(1, Relaxed);
+                discard(leader);
+                wake_all(followers);
+            }
+        }
+        true
+    }
+}
+
+impl<K, V> Shard<K, V> {
+    fn new(first_id: u64) -> Self {
+        Self {
+            entries: HashTable::new(),
+            next_id: first_id,
+            counts: stats::Counts::default(),
+            followed: VecDeque::new(),
+            many: false,
+        }
+    }
+
+    /// After an entry was removed: gives memory back.
+    #[inline]
+    fn removed(&mut self, hash: u64, id: u64) {
+        if self.many || self.followed.capacity() > 0 {
+            self.tidy(hash, id);
+        }
+    }
+
+    /// The cost is a constant for each removal: a table that is copied was once eight times as full.
+    #[inline(never)]
+    fn tidy(&mut self, hash: u64, id: u64) {
+        if self.followed.back() == Some(&(hash, id)) {
+            self.followed.pop_back();
+        }
+        let len = self.entries.len();
+        if self.many && len < self.entries.capacity() / 8 {
+            self.entries.shrink_to(len * 2, |entry| entry.hash);
+            self.many = self.entries.capacity() > KEPT;
+        }
+        if len == 0 && self.followed.capacity() > KEPT {
+            self.followed = VecDeque::new();
+        } else if len == 0 {
+            self.followed.clear();
+        }
+    }
+}
+
+/// Entries for which a shard keeps room while it is idle.
+const KEPT: usize = 28;
+
+impl<K: Send + Sync + 'static, V> Entry<K, V> {
+    #[inline]
+    fn is_open(&self, hash: u64, key: &impl Key<Owned = K>) -> bool {
+        self.hash == hash && self.born != CLOSED && key.is(&self.key)
+    }
+}
+
+impl<K, V> Entry<K, V> {
+    /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
+    fn followed(
+        &mut self,
+        watched: &mut VecDeque<(u64, u64)>,
+    ) -> (&mut Arc<Flight<V>>, &mut u32, bool) {
+        let mut first = false;
+        if let Stage::Lone(leader) = &mut self.flight {
+            let flight = Arc::new(Flight::of(self.hash, self.id, leader.take()));
+            self.flight = Stage::Shared { flight, joined: 0 };
+            watched.push_back((self.hash, self.id));
+            first = true;
+        }
+        match &mut self.flight {
+            Stage::Shared { flight, joined } => (flight, joined, first),
+            Stage::Lone(_) => unreachable!("made one above"),
+        }
+    }
+
+    /// Drops what an entry held: a key and a waker, which are user code.
+    fn discard(self) {
+        let Self { key, flight, .. } = self;
+        if mem::needs_drop::<K>() {
+            guarded(|| drop(key));
+        }
+        if let Stage::Lone(waker) = flight {
+            discard(waker);
+        }
+    }
+}
+
+impl<K, V> std::fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table")
+            .field("function", &self.path)
+            .finish_non_exhaustive()
+    }
+}

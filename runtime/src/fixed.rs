@@ -1,0 +1,23 @@
+//! How a call in the global scope holds its table; in any other scope it is an `Arc`.
+
+use std::ops::Deref;
+
+/// A `&'static`.
+///
+/// A type of its own because a bare `&'static` inside a future loses its `'static` where the compiler looks for `Send`.
+#[derive(Debug)]
+pub struct Fixed<T: 'static>(pub(crate) &'static T);
+
+impl<T> Clone for Fixed<T> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<T> Deref for Fixed<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0
+    }
+}

@@ -1,0 +1,275 @@
+//! Arguments for an execution that outlives its caller: their owned forms, and what these lend to the body.
+//!
+//! A reference goes by its owned form, and the body sees a reference again; a value goes as it is. So an expansion
+//! writes, where the caller is, one of
+//!
+//! ```text
+//! let pool = own(Arg::new(pool).part());   // the argument may be moved
+//! let name = own(Part(&name).key());       // it is still borrowed by the key
+//! ```
+//!
+//! and, where the body is, `let pool = pool.lend();`.
+
+use super::{ByRef, ByValue, OptRef, SliceRef};
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+
+/// A part that can outlive its caller.
+#[diagnostic::on_unimplemented(
+    message = "this argument can't outlive its caller",
+    label = "the execution may go on when the caller is gone: a reference needs an owned form (`Clone`), and all needs to be `Send + 'static`"
+)]
+pub trait Own {
+    /// What is kept.
+    type Held: Send + 'static;
+    /// Makes it, or moves it there.
+    fn own(self) -> Self::Held;
+}
+
+/// The owned form of a part. An expansion calls it with the argument's span, so that errors point there.
+pub fn own<P: Own>(part: P) -> P::Held {
+    part.own()
+}
+
+/// An argument, before it is known what kind of part it is. It can be taken out once.
+#[derive(Debug)]
+pub struct Arg<A>(Option<A>);
+
+impl<A> Arg<A> {
+    /// An argument that may be moved.
+    pub fn new(argument: A) -> Self {
+        Self(Some(argument))
+    }
+
+    fn take(&mut self) -> A {
+        self.0
+            .take()
+            .expect("an argument is taken once, where it is named")
+    }
+}
+
+/// A value that has been moved.
+#[derive(Debug)]
+pub struct Moved<A>(A);
+
+impl<'a, B: ?Sized> Arg<Option<&'a B>> {
+    /// As an optional reference.
+    pub fn part(mut self) -> OptRef<'a, B> {
+        OptRef(self.take())
+    }
+}
+
+impl<'a, 'b, B: ?Sized> Arg<&'a [&'b B]> {
+    /// As a slice of references.
+    pub fn part(mut self) -> SliceRef<'a, 'b, B> {
+        SliceRef(self.take())
+    }
+}
+
+/// Arguments that are references.
+pub trait RefArg {
+    /// The part.
+    type Part;
+    /// As a reference.
+    fn part(self) -> Self::Part;
+}
+
+impl<'a, B: ?Sized> RefArg for Arg<&'a B> {
+    type Part = ByRef<'a, B>;
+    fn part(mut self) -> ByRef<'a, B> {
+        ByRef(self.take())
+    }
+}
+
+/// All other arguments: found last, through one more reference.
+pub trait ValueArg {
+    /// The part.
+    type Part;
+    /// As a value.
+    fn part(self) -> Self::Part;
+}
+
+impl<A> ValueArg for &mut Arg<A> {
+    type Part = Moved<A>;
+    fn part(self) -> Moved<A> {
+        Moved(self.take())
+    }
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HeldValue<A>(A);
+
+/// The owned form of a reference.
+#[derive(Debug)]
+pub struct HeldRef<B: ?Sized + ToOwned>(B::Owned);
+
+/// The owned form of an optional reference.
+#[derive(Debug)]
+pub struct HeldOpt<B: ?Sized + ToOwned>(Option<B::Owned>);
+
+/// The owned form of a slice of references.
+#[derive(Debug)]
+pub struct HeldSlice<B: ?Sized + ToOwned>(Vec<B::Owned>);
+
+#[diagnostic::do_not_recommend]
+impl<A: Send + 'static> Own for Moved<A> {
+    type Held = HeldValue<A>;
+    fn own(self) -> HeldValue<A> {
+        HeldValue(self.0)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: Clone + Send + 'static> Own for ByValue<'_, A> {
+    type Held = HeldValue<A>;
+    fn own(self) -> HeldValue<A> {
+        HeldValue(self.0.clone())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for ByRef<'_, B> {
+    type Held = HeldRef<B>;
+    fn own(self) -> HeldRef<B> {
+        HeldRef(self.0.to_owned())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for OptRef<'_, B> {
+    type Held = HeldOpt<B>;
+    fn own(self) -> HeldOpt<B> {
+        HeldOpt(self.0.map(ToOwned::to_owned))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for SliceRef<'_, '_, B> {
+    type Held = HeldSlice<B>;
+    fn own(self) -> HeldSlice<B> {
+        HeldSlice(self.0.iter().map(|b| (*b).to_owned()).collect())
+    }
+}
+
+impl<A> HeldValue<A> {
+    /// The value.
+    pub fn lend(self) -> A {
+        self.0
+    }
+}
+
+impl<B: ?Sized + ToOwned> HeldRef<B> {
+    /// A reference again.
+    pub fn lend(&self) -> &B {
+        self.0.borrow()
+    }
+}
+
+impl<B: ?Sized + ToOwned> HeldOpt<B> {
+    /// An optional reference again.
+    pub fn lend(&self) -> Option<&B> {
+        self.0.as_ref().map(Borrow::borrow)
+    }
+}
+
+impl<B: ?Sized + ToOwned> HeldSlice<B> {
+    /// References again; the body sees them as a slice.
+    pub fn lend(&self) -> Vec<&B> {
+        self.0.iter().map(Borrow::borrow).collect()
+    }
+}
+
+// By hand, since what has to be `Clone` is the owned form.
+impl<B: ?Sized + ToOwned<Owned: Clone>> Clone for HeldRef<B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<B: ?Sized + ToOwned<Owned: Clone>> Clone for HeldOpt<B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<B: ?Sized + ToOwned<Owned: Clone>> Clone for HeldSlice<B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+// `unique` tells items apart by held parts.
+impl<B: ?Sized + ToOwned + Hash> Hash for HeldRef<B> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.lend().hash(state);
+    }
+}
+
+impl<B: ?Sized + ToOwned + PartialEq> PartialEq for HeldRef<B> {
+    fn eq(&self, other: &Self) -> bool {
+        self.lend() == other.lend()
+    }
+}
+
+impl<B: ?Sized + ToOwned + Eq> Eq for HeldRef<B> {}
+
+impl<B: ?Sized + ToOwned + Hash> Hash for HeldOpt<B> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.lend().hash(state);
+    }
+}
+
+impl<B: ?Sized + ToOwned + PartialEq> PartialEq for HeldOpt<B> {
+    fn eq(&self, other: &Self) -> bool {
+        self.lend() == other.lend()
+    }
+}
+
+impl<B: ?Sized + ToOwned + Eq> Eq for HeldOpt<B> {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Part, RefPart as _, ValuePart as _};
+    use super::{Arg, RefArg as _, ValueArg as _, own};
+    use std::sync::Arc;
+
+    #[test]
+    fn references_come_back_as_references() {
+        let name = String::from("Ada");
+        let (text, maybe, words) = (&*name, Some(&*name), [&*name, "B"]);
+        let slice: &[&str] = &words;
+        let held = (
+            own(Arg::new(text).part()),
+            own(Arg::new(maybe).part()),
+            own(Arg::new(slice).part()),
+        );
+        let copies = (
+            own(Part(&text).key()),
+            own(Part(&maybe).key()),
+            own(Part(&slice).key()),
+        );
+        drop(name);
+        for (text, maybe, slice) in [held, copies] {
+            assert_eq!(text.lend(), "Ada");
+            assert_eq!(maybe.lend(), Some("Ada"));
+            assert_eq!(slice.lend(), ["Ada", "B"]);
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_clone_are_moved() {
+        struct Connection(u8);
+        let held = own(Arg::new(Connection(7)).part());
+        assert_eq!(held.lend().0, 7);
+    }
+
+    #[test]
+    fn a_counted_pointer_is_counted_and_not_copied() {
+        let service = Arc::new(5);
+        let (by_ref, by_value) = (own(Arg::new(&service).part()), own(Part(&service).key()));
+        assert_eq!(Arc::strong_count(&service), 3);
+        assert!(Arc::ptr_eq(by_ref.lend(), &service));
+        assert!(Arc::ptr_eq(&by_value.lend(), &service));
+    }
+}
