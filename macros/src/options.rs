@@ -411,10 +411,19 @@ fn list<T>(
     item: fn(ParseStream<'_>) -> syn::Result<T>,
 ) -> syn::Result<Vec<T>> {
     if !input.peek(syn::token::Paren) {
-        let rest: TokenStream = std::iter::from_fn(|| tree_before_comma(input)).collect();
+        let rest: Vec<TokenTree> = std::iter::from_fn(|| tree_before_comma(input)).collect();
+        // `skip = pool` tells what is meant.
+        let example = match &rest[..] {
+            [TokenTree::Punct(equals), TokenTree::Ident(one)]
+                if equals.as_char() == '=' && name != "key" =>
+            {
+                format!("{name}({one})")
+            }
+            _ => example.to_owned(),
+        };
         return Err(syn::Error::new_spanned(
-            quote!(#name #rest),
-            format!("`{name}` takes a list in parentheses, as in `{example}`"),
+            quote!(#name #(#rest)*),
+            format!("`{name}` takes a list in parentheses; write `{example}`"),
         ));
     }
     let content;

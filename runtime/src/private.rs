@@ -11,7 +11,7 @@ pub use crate::dedup::{
 };
 pub use crate::fixed::Fixed;
 pub use crate::key::owned::{RefArg, ValueArg, arg, own, unique};
-pub use crate::key::{Key, Part, RefPart, ValuePart, part};
+pub use crate::key::{Key, Part, RefPart, ValuePart, part, self_part};
 pub use crate::path::Path;
 
 // By these paths, since the user's prelude may be another one.
