@@ -19,7 +19,10 @@ mod sync;
 mod wake;
 mod watch;
 
-pub use piggyback_macros::{batch, dedup};
+#[doc = include_str!("../docs/batch.md")]
+pub use piggyback_macros::batch;
+#[doc = include_str!("../docs/dedup.md")]
+pub use piggyback_macros::dedup;
 pub use scope::Scope;
 pub use stats::{Closed, Kind, Row, Stats};
 
