@@ -93,8 +93,12 @@ impl Ledger {
             let replies = load.timelines(route, people.clone(), CALLERS).await?;
             ledger.enter(route, replies);
         }
-        Ok(compare(&ledger.plain, &ledger.piggyback)
-            .map(|people| format!("So are those of {people} people after all posts were saved.")))
+        Ok(match compare(&ledger.plain, &ledger.piggyback) {
+            Ok(people) => Ok(format!(
+                "So are those of {people} people after all posts were saved."
+            )),
+            Err(wrong) => Err(format!("After all posts were saved: {wrong}")),
+        })
     }
 
     pub(crate) async fn every_post_is_saved_once(&self, db: &Db) -> anyhow::Result<Finding> {

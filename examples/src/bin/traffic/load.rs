@@ -47,6 +47,7 @@ pub(crate) struct Burst {
     pub(crate) queries: u64,
 }
 
+/// Makes the traffic, and counts the queries it leads to.
 #[derive(Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) db: &'a Db,
@@ -57,7 +58,8 @@ pub(crate) struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Callers that call, get their answer, and call again, until the time is over.
+    /// Callers that call, get their answer, and call again, until the time is over. What was begun
+    /// is also finished, so that requests and queries can be compared.
     pub(crate) async fn run(
         &self,
         job: Job,
@@ -76,11 +78,13 @@ impl Load<'_> {
             let progress = self.progress.clone();
             running.spawn(async move {
                 let mut replies = Vec::new();
-                while start.elapsed() < duration {
+                loop {
                     replies.push(caller.call(route, calls.next()).await?);
                     progress.reply();
+                    if start.elapsed() >= duration {
+                        break anyhow::Ok(replies);
+                    }
                 }
-                anyhow::Ok(replies)
             });
         }
         let replies = concat(running).await?;

@@ -84,7 +84,7 @@ impl Report {
 pub(crate) fn setting(database: &str, follows: usize, zipf: f64) -> String {
     format!(
         "{database}, {} cores for everything: database, server and callers.\n\
-         {} people, {} posts, {} follows; people are read and post by Zipf({zipf:.1}).",
+         {} people, {} posts, {} follows; who reads and who posts is drawn by Zipf({zipf}).",
         available_parallelism().map_or(1, usize::from),
         count(PEOPLE as u64),
         count(POSTS as u64),
@@ -170,7 +170,7 @@ pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
