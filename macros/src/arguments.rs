@@ -2,7 +2,7 @@
 
 use crate::options::Common;
 use crate::signature::{Argument, Binding};
-use crate::tokens::{Place, Private, local, mentions};
+use crate::tokens::{Place, Private, local, mentions, method_at};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Type};
@@ -58,14 +58,9 @@ impl Arguments<'_> {
     }
 
     fn part(&self, place: Place, of: impl ToTokens) -> TokenStream {
-        let private = self.private;
-        self.private.call_at(
-            place,
-            "part",
-            quote!(),
-            "",
-            quote!(#private::Part(&#of).key()),
-        )
+        let part = self.private.call_at(place, "Part", quote!(&#of));
+        let part = method_at(place, part, "key", quote!());
+        self.private.call_at(place, "part", part)
     }
 
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
@@ -80,7 +75,7 @@ impl Arguments<'_> {
     /// For executions that outlive their caller. What the key borrows, or an option's expression in `lent`, while the
     /// call is made can't be moved; without `lent`, all can.
     //
-    // Output: let pool = private::own(private::Arg::new(pool).part());   // skipped: moved, or the owned form of a reference
+    // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::Part(&id).key());            // in the key, which borrows it
     //         …
     //         let pool = pool.lend();
@@ -93,19 +88,20 @@ impl Arguments<'_> {
                     && self.key_expr(binding).is_none()
                     && !mentions(lent, ident)
             });
+            let place = argument.place();
             let form = if free {
-                quote!(#private::Arg::new(#ident).part())
+                let arg = private.call_at(place, "arg", quote!(#ident));
+                method_at(place, arg, "part", quote!())
             } else {
-                quote!(#private::Part(&#ident).key())
+                let part = private.call_at(place, "Part", quote!(&#ident));
+                method_at(place, part, "key", quote!())
             };
             let name = if argument.receiver {
                 local("self")
             } else {
                 ident.clone()
             };
-            let form = self
-                .private
-                .call_at(argument.place(), "own", quote!(), "", form);
+            let form = private.call_at(place, "own", form);
             let cfgs = &argument.cfgs;
             let slice = argument
                 .ty

@@ -12,7 +12,7 @@ use syn::ext::IdentExt;
 
 // Input:  body
 // Output: let flights: &'static private::Flights = { static … };
-//         let call = { use …; flights.enter(||{}, key, private::Cloned::<R>::new(), private::Joining::new()) };
+//         let call = { use …; flights.enter(||{}, key, private::cloned(private::output::<R>()), private::Joining::new()) };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
     let Call {
@@ -92,28 +92,15 @@ fn sharing(call: &Call<'_>) -> TokenStream {
         output,
         ..
     } = call;
+    let of = private.output_at(call.output_place, output);
     match (&common.share_err, &common.clone_with) {
-        (Some(Given { value, .. }), _) => private.call_at(
-            Place::of(value),
-            "ShareErr",
-            quote!(::<#output, _>),
-            "new",
-            quote!(#value),
-        ),
-        (None, Some(Given { value, .. })) => private.call_at(
-            Place::of(value),
-            "CloneWith",
-            quote!(::<#output, _>),
-            "new",
-            quote!(#value),
-        ),
-        (None, None) => private.call_at(
-            call.output_place,
-            "Cloned",
-            quote!(::<#output>),
-            "new",
-            quote!(),
-        ),
+        (Some(Given { value, .. }), _) => {
+            private.call_at(Place::of(value), "share_err", quote!(#of, #value))
+        }
+        (None, Some(Given { value, .. })) => {
+            private.call_at(Place::of(value), "clone_with", quote!(#of, #value))
+        }
+        (None, None) => private.call_at(call.output_place, "cloned", of),
     }
 }
 

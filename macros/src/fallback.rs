@@ -7,7 +7,7 @@ use crate::signature::Function;
 use crate::tokens::Private;
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ReturnType, parse_quote};
+use syn::{FnArg, ReturnType, parse_quote};
 
 /// A function for `#[dedup]`: as written, and at least `async`.
 pub(crate) fn dedup(mut function: Function) -> TokenStream {
@@ -29,9 +29,19 @@ pub(crate) fn batch(
     }
     if let Some(items) = items {
         if let (Some(output), Some(hand_out)) = (function.output(), hand_out) {
-            function.set_output(hand_out.one(&output, &items.item(), private));
+            if !hand_out.is_hopeless(&output) {
+                function.set_output(hand_out.one(&output, &items.item(), private));
+            }
         }
         items.singular(&mut function);
+    }
+    if items.is_none() {
+        // It is not known which argument is the items, so callers may give what they like.
+        for argument in &mut function.sig.inputs {
+            if let FnArg::Typed(argument) = argument {
+                *argument.ty = parse_quote!(impl ::core::marker::Sized);
+            }
+        }
     }
     function
         .attrs

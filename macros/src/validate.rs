@@ -3,6 +3,7 @@
 use crate::errors::{Errors, did_you_mean};
 use crate::items::Items;
 use crate::options::{Attribute, Common, Given, Options};
+use crate::outcome::HandOut;
 use crate::signature::{Argument, Function, peel};
 use crate::tokens::mentions;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -178,6 +179,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) function: &'a Function,
     pub(crate) common: &'a Common,
     pub(crate) items: Option<&'a Items>,
+    pub(crate) hand_out: Option<HandOut>,
     pub(crate) is_batch: bool,
     pub(crate) spawns: bool,
 }
@@ -205,7 +207,7 @@ fn is_in_key(common: &Common, argument: &Argument, binding: &Ident) -> bool {
         .skip
         .as_ref()
         .is_some_and(|skip| skip.value.contains(binding));
-    !stands_in && !skipped && !(argument.receiver && common.scope.is_some())
+    !(stands_in || skipped || argument.receiver && common.scope.is_some())
 }
 
 /// The names in `skip(…)` and `key(…)`.
@@ -365,6 +367,13 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
             errors.at(&output, format!("a result that is produced bit by bit can't be {word}; collect it, and return a `Vec`"));
             return;
         }
+    }
+    if plan
+        .hand_out
+        .is_some_and(|hand_out| hand_out.is_hopeless(&output))
+    {
+        errors.at(&output, "there is no result for each item in this; return `()`, a `Vec` with one for each, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these; or add `shared`, if all callers get the whole");
+        return;
     }
     if shows_borrow(tokens) {
         errors.at(&output, format!("a result that borrows can't be {word}; return an owned value, such as a `String` for a `&str`, or an `Arc`"));

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An execution: its table's address and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,81 +18,110 @@ pub(crate) struct Execution {
 /// How deep annotated functions may nest on one thread before frames spill into a list of the thread's own.
 const SHOWN: usize = 8;
 
-/// The frames that other threads can see.
+/// A thread's frames, as other threads see them. Lives as long as the process, and serves one thread after another: so a
+/// poll finds it in a plain thread-local pointer.
 #[derive(Default)]
+#[repr(align(128))]
 struct Shown {
     /// More than [`SHOWN`]: some can't be seen, and the thread counts as polling everything.
     depth: AtomicUsize,
     frames: [(AtomicUsize, AtomicU64); SHOWN],
 }
 
-struct Local {
-    shown: Arc<Shown>,
-    depth: Cell<usize>,
-    spilled: RefCell<Vec<Execution>>,
+/// All that were ever made, and those without a thread.
+struct Threads {
+    all: Vec<&'static Shown>,
+    free: Vec<&'static Shown>,
 }
 
-static THREADS: Mutex<Vec<Weak<Shown>>> = Mutex::new(Vec::new());
+static THREADS: Mutex<Threads> = Mutex::new(Threads {
+    all: Vec::new(),
+    free: Vec::new(),
+});
+
+fn threads() -> MutexGuard<'static, Threads> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 thread_local! {
-    static LOCAL: Local = {
-        let shown = Arc::new(Shown::default());
-        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|thread| thread.strong_count() > 0);
-        threads.push(Arc::downgrade(&shown));
-        Local { shown, depth: Cell::new(0), spilled: RefCell::default() }
-    };
+    static MINE: Cell<Option<&'static Shown>> = const { Cell::new(None) };
+    static SPILLED: RefCell<Vec<Execution>> = const { RefCell::new(Vec::new()) };
+    static RETURN: Return = const { Return };
+}
+
+/// Gives the thread's frames back when it ends.
+struct Return;
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        if let Some(shown) = MINE.take() {
+            threads().free.push(shown);
+        }
+    }
+}
+
+/// The thread's frames. `None` while the thread is torn down: then it polls without.
+#[inline]
+fn mine() -> Option<&'static Shown> {
+    MINE.get().or_else(take)
+}
+
+#[cold]
+fn take() -> Option<&'static Shown> {
+    RETURN.try_with(|_| ()).ok()?;
+    let mut threads = threads();
+    let shown = threads.free.pop().unwrap_or_else(|| {
+        let shown = Box::leak(Box::default());
+        threads.all.push(shown);
+        shown
+    });
+    MINE.set(Some(shown));
+    Some(shown)
 }
 
 /// Runs one poll of an execution.
+#[inline]
 pub(crate) fn within<R>(execution: Execution, poll: impl FnOnce() -> R) -> R {
     /// Pops on unwinding, too.
-    struct Pop;
+    struct Pop(&'static Shown, usize);
     impl Drop for Pop {
+        #[inline]
         fn drop(&mut self) {
-            let _ = LOCAL.try_with(|local| {
-                let depth = local.depth.get() - 1;
-                local.depth.set(depth);
-                local.shown.depth.store(depth, Relaxed);
-                if depth >= SHOWN {
-                    local.spilled.borrow_mut().pop();
-                }
-            });
+            self.0.depth.store(self.1, Relaxed);
+            if self.1 >= SHOWN {
+                SPILLED.with_borrow_mut(Vec::pop);
+            }
         }
     }
-    let pushed = LOCAL.try_with(|local| {
-        let depth = local.depth.get();
-        match local.shown.frames.get(depth) {
+    let _pop = mine().map(|shown| {
+        let depth = shown.depth.load(Relaxed);
+        match shown.frames.get(depth) {
             Some((table, id)) => {
                 table.store(execution.table, Relaxed);
                 id.store(execution.id, Relaxed);
             }
-            None => local.spilled.borrow_mut().push(execution),
+            None => SPILLED.with_borrow_mut(|spilled| spilled.push(execution)),
         }
-        local.depth.set(depth + 1);
-        local.shown.depth.store(depth + 1, Relaxed);
+        shown.depth.store(depth + 1, Relaxed);
+        Pop(shown, depth)
     });
-    // A thread that is being torn down has no frames: it polls without.
-    let _pop = pushed.is_ok().then_some(Pop);
     poll()
 }
 
 /// Whether this thread is inside a poll of `execution`.
+#[inline]
 pub(crate) fn inside(execution: Execution) -> bool {
-    LOCAL
-        .try_with(|local| {
-            let depth = local.depth.get();
-            depth > 0
-                && (local.shown.holds(execution, depth)
-                    || depth > SHOWN && local.spilled.borrow().contains(&execution))
-        })
-        .unwrap_or(false)
+    MINE.get().is_some_and(|shown| {
+        let depth = shown.depth.load(Relaxed);
+        depth > 0
+            && (shown.holds(execution, depth)
+                || depth > SHOWN && SPILLED.with_borrow(|spilled| spilled.contains(&execution)))
+    })
 }
 
 /// Whether any thread is inside a poll of `execution`.
 pub(crate) fn polled_anywhere(execution: Execution) -> bool {
-    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-    threads.iter().filter_map(Weak::upgrade).any(|thread| {
+    threads().all.iter().any(|thread| {
         let depth = thread.depth.load(Relaxed);
         depth > SHOWN || thread.holds(execution, depth)
     })

@@ -5,6 +5,7 @@
 #[path = "private.rs"]
 pub mod __private;
 mod batch;
+mod bounds;
 mod dedup;
 mod fixed;
 mod frames;

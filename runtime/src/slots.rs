@@ -1,7 +1,8 @@
 //! The tables behind one annotated function: one for each monomorphisation, found by its marker's `TypeId`.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 /// A list that only grows, by one table a monomorphisation: read without a lock, bounded by the program text.
@@ -10,9 +11,15 @@ pub(crate) struct Slots {
 }
 
 struct Slot {
-    marker: TypeId,
+    /// A [`Marked`].
     table: Box<dyn Any + Send + Sync>,
     next: OnceLock<Box<Slot>>,
+}
+
+/// A table under its marker: the type of this is the question that a look-up asks.
+struct Marked<M, T> {
+    table: T,
+    marker: PhantomData<fn() -> M>,
 }
 
 impl Slots {
@@ -22,34 +29,44 @@ impl Slots {
         }
     }
 
-    /// The table of the monomorphisation with this marker. The type is part of the question: two that agree in the
-    /// marker but not in the type (which regions alone could tell apart) do not get each other's.
+    /// The table of the monomorphisation with this marker. The table's type is part of the question: two that agree in
+    /// the marker but not in the type (which regions alone could tell apart) do not get each other's.
     #[inline]
-    pub(crate) fn get<T: Send + Sync + 'static>(
+    pub(crate) fn get<M: 'static, T: Send + Sync + 'static>(
         &'static self,
-        marker: TypeId,
+        make: impl FnOnce() -> T,
+    ) -> (&'static T, bool) {
+        if let Some(slot) = self.first.get() {
+            if let Some(Marked { table, .. }) = slot.table.downcast_ref::<Marked<M, T>>() {
+                return (table, false);
+            }
+        }
+        self.search::<M, T>(make)
+    }
+
+    #[cold]
+    fn search<M: 'static, T: Send + Sync + 'static>(
+        &'static self,
         make: impl FnOnce() -> T,
     ) -> (&'static T, bool) {
         let mut make = Some(make);
-        let mut cell = &self.first;
         let mut made = false;
+        let mut cell = &self.first;
         loop {
-            let slot = match cell.get() {
-                Some(slot) => slot,
-                None => cell.get_or_init(|| {
-                    made = true;
-                    let make = make.take().expect("a table is made once");
-                    Box::new(Slot {
-                        marker,
-                        table: Box::new(make()),
-                        next: OnceLock::new(),
-                    })
-                }),
-            };
-            if slot.marker == marker {
-                if let Some(table) = slot.table.downcast_ref() {
-                    return (table, made);
-                }
+            let slot = cell.get_or_init(|| {
+                made = true;
+                let make = make.take().expect("a table is made once");
+                let table = Marked {
+                    table: make(),
+                    marker: PhantomData::<fn() -> M>,
+                };
+                Box::new(Slot {
+                    table: Box::new(table),
+                    next: OnceLock::new(),
+                })
+            });
+            if let Some(Marked { table, .. }) = slot.table.downcast_ref::<Marked<M, T>>() {
+                return (table, made);
             }
             cell = &slot.next;
         }
@@ -71,12 +88,11 @@ mod tests {
         static SLOTS: Slots = Slots::new();
         struct A;
         struct B;
-        let (a, b) = (TypeId::of::<A>(), TypeId::of::<B>());
-        assert_eq!(SLOTS.get(a, || 1u8), (&1, true));
-        assert_eq!(SLOTS.get(b, || 2u8), (&2, true));
-        assert_eq!(SLOTS.get(a, || 3u16), (&3, true));
-        assert_eq!(SLOTS.get(a, || 9u8), (&1, false));
-        assert_eq!(SLOTS.get(b, || 9u8), (&2, false));
-        assert_eq!(SLOTS.get(a, || 9u16), (&3, false));
+        assert_eq!(SLOTS.get::<A, _>(|| 1u8), (&1, true));
+        assert_eq!(SLOTS.get::<B, _>(|| 2u8), (&2, true));
+        assert_eq!(SLOTS.get::<A, _>(|| 3u16), (&3, true));
+        assert_eq!(SLOTS.get::<A, _>(|| 9u8), (&1, false));
+        assert_eq!(SLOTS.get::<B, _>(|| 9u8), (&2, false));
+        assert_eq!(SLOTS.get::<A, _>(|| 9u16), (&3, false));
     }
 }

@@ -159,7 +159,7 @@ impl Batches {
         R: Send + 'static,
     {
         let make = || Table::<K::Owned, T, U, B, R>::new(self.path.of::<M>(), crate::shards());
-        let (table, made) = self.slots.get(TypeId::of::<M>(), make);
+        let (table, made) = self.slots.get::<M, _>(make);
         if made {
             Scope::global().list(table);
         }

@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 use std::task::{Context, Waker};
 
-use super::state::{Deposed, Followed, Rest, Slot, State, Turn};
+use super::state::{Deposed, Followed, Relaunch, Rest, Slot, State, Turn};
 use crate::sync::Mutex;
 use crate::wake::discard;
 
@@ -24,6 +24,8 @@ pub(crate) struct Flight<V> {
 #[derive(Debug)]
 pub(crate) enum Outcome<V> {
     Value(V),
+    /// For a single caller, which takes it.
+    Sole(Mutex<Option<V>>),
     /// The body panicked, and said this.
     Panic(Box<str>),
 }
@@ -69,14 +71,35 @@ impl<V> Flight<V> {
         }
     }
 
-    /// A follower goes. Returns whether the flight is vacant, and perhaps abandoned.
+    /// How many of `joined` callers wait for another's execution.
+    pub(super) fn followers(&self, joined: u32) -> u32 {
+        let state = self.state.lock();
+        state.waiting(joined) - u32::from(state.spawned && joined > 0)
+    }
+
+    /// A task is the leader from now on.
+    pub(super) fn give_to_task(&self) {
+        self.state.lock().spawned = true;
+    }
+
+    /// A caller of a spawned flight is polled.
+    pub(super) fn relaunch(&self, can_start: bool) -> Relaunch {
+        self.state.lock().relaunch(can_start)
+    }
+
+    /// A task is polled: whether it has to end.
+    pub(super) fn retires(&self, turn: Turn) -> bool {
+        self.state.lock().retires(turn)
+    }
+
+    /// A follower goes. Returns whether the flight is abandoned, perhaps.
     pub(super) fn leave(&self, slot: Option<Slot>) -> bool {
         let mut state = self.state.lock();
         let waker = state.leave(slot);
-        let vacant = state.is_vacant();
+        let abandoned = state.may_be_abandoned();
         drop(state);
         discard(waker);
-        vacant
+        abandoned
     }
 
     /// The leader goes on waiting.

@@ -8,6 +8,7 @@
 mod flight;
 mod run;
 mod share;
+mod spawned;
 mod state;
 mod stats;
 mod table;
@@ -15,10 +16,9 @@ mod table;
 use std::any::TypeId;
 use std::fmt;
 
-use tokio::time::Instant;
-
 pub use self::run::{Call, Run};
 pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
+pub use self::spawned::Spawned;
 pub use self::table::Table;
 use crate::fixed::Fixed;
 use crate::key::Key;
@@ -44,7 +44,7 @@ impl Flights {
     }
 
     /// Begins a call in the global scope.
-    #[inline]
+    #[inline(always)]
     pub fn enter<M, K, S>(
         &'static self,
         _marker: M,
@@ -100,7 +100,7 @@ impl Flights {
     #[inline]
     fn fixed<M: 'static, K: Key, S: Share>(&'static self) -> &'static Table<K::Owned, S::Stored> {
         let make = || Table::new(self.path.of::<M>(), crate::shards());
-        let (table, made) = self.slots.get(TypeId::of::<M>(), make);
+        let (table, made) = self.slots.get::<M, _>(make);
         if made {
             Scope::global().list(table);
         }
@@ -145,15 +145,14 @@ impl Joining {
         self
     }
 
-    fn is_too_old(self, began: Option<Instant>, now: Option<Instant>) -> bool {
-        match (self.max_age_ms, began, now) {
-            (Some(ms), Some(began), Some(now)) => {
-                now.saturating_duration_since(began).as_millis() > u128::from(ms)
-            }
-            _ => false,
-        }
+    /// Whether a flight is young enough; both in microseconds.
+    #[inline]
+    fn joins(self, born: u64, now: u64) -> bool {
+        self.max_age_ms
+            .is_none_or(|ms| now.saturating_sub(born) <= ms.saturating_mul(1000))
     }
 
+    #[inline]
     fn is_full(self, waiting: impl FnOnce() -> u32) -> bool {
         self.max_followers
             .is_some_and(|most| waiting() as usize >= most)
@@ -163,18 +162,18 @@ impl Joining {
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> {
     fn row(&self) -> Row {
         use std::sync::atomic::Ordering::Relaxed;
-        let (in_flight, waiting, counts) = self.census();
+        let counts = self.counts();
         let rare = &self.rare;
         Row {
             function: self.path.clone(),
-            calls: counts.calls,
-            executions: counts.executions + rare.executions.load(Relaxed),
+            calls: counts.opened + counts.alone + counts.joined,
+            executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
             shared: counts
                 .joined
                 .saturating_sub(rare.unshared.load(Relaxed))
-                .saturating_sub(waiting),
-            in_flight,
-            waiting,
+                .saturating_sub(counts.waiting),
+            in_flight: counts.up,
+            waiting: counts.waiting,
             panics: rare.panics.load(Relaxed),
             kind: Kind::Dedup {
                 leaders_dropped: rare.left.load(Relaxed),

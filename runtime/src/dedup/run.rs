@@ -29,26 +29,29 @@ pub struct Call<T, K, V, S>
 where
     T: Deref<Target = Table<K, V>>,
 {
-    table: T,
+    pub(super) table: T,
     share: S,
-    role: Role<V>,
+    pub(super) role: Role<V>,
     key: PhantomData<fn() -> K>,
 }
 
 /// What a call is at the moment. A lone leader is on its way to have, a shared one has met, followers.
-enum Role<V> {
+pub(super) enum Role<V> {
     LeadsAlone {
         hash: u64,
         id: u64,
+        bucket: u32,
         rested: bool,
     },
     Leads {
         flight: Arc<Flight<V>>,
         turn: Turn,
     },
+    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too.
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
+        joined: bool,
     },
     /// It runs by itself, or it has its result.
     Free,
@@ -61,19 +64,30 @@ where
     V: Send + Sync + 'static,
     S: Share<Stored = V>,
 {
-    #[inline]
+    /// Begins a call. Always inlined: the call is then made where the caller's future has it, and not moved there.
+    #[inline(always)]
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
-        let (entered, first) = table.enter(key, joining);
-        if first {
-            watch::arm(&table);
-        }
-        let role = match entered {
-            Entered::Leads { hash, id } => Role::LeadsAlone {
+        let hash = table.hash(key);
+        let role = match table.enter(hash, key, joining) {
+            Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
+                bucket,
                 rested: false,
             },
-            Entered::Follows(flight) => Role::Follows { flight, slot: None },
+            Entered::Follows(flight) => Role::Follows {
+                flight,
+                slot: None,
+                joined: true,
+            },
+            Entered::FollowsFirst(flight) => {
+                watch::arm(&table);
+                Role::Follows {
+                    flight,
+                    slot: None,
+                    joined: true,
+                }
+            }
             Entered::Alone => Role::Free,
         };
         Self {
@@ -85,21 +99,18 @@ where
     }
 
     /// Runs the body, or waits for another call that does.
-    #[inline]
+    #[inline(always)]
     pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
         Run { body, call: self }
     }
 
     /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
-    fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
-        let Role::Follows { flight, slot } = &mut self.role else {
+    pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
+        let Role::Follows { flight, slot, .. } = &mut self.role else {
             return Poll::Ready(None);
         };
-        if let Some(outcome) = flight.outcome() {
-            let flight = flight.clone();
-            let _ = outcome;
-            self.role = Role::Free;
-            return Poll::Ready(Some(self.hand(&flight)));
+        if flight.outcome().is_some() {
+            return Poll::Ready(Some(self.landed()));
         }
         if frames::inside(self.table.execution(flight.id)) {
             // This call is made from inside the execution that it would wait for.
@@ -123,18 +134,27 @@ where
                 };
                 Poll::Ready(None)
             }
-            Followed::Landed => {
-                let flight = flight.clone();
-                self.role = Role::Free;
-                Poll::Ready(Some(self.hand(&flight)))
-            }
+            Followed::Landed => Poll::Ready(Some(self.landed())),
+        }
+    }
+
+    /// A follower's flight has landed.
+    fn landed(&mut self) -> S::Output {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::Follows { flight, .. } => self.hand(&flight),
+            _ => unreachable!("asked by a follower"),
         }
     }
 
     /// This caller's own result of a flight that has landed.
-    fn hand(&self, flight: &Flight<V>) -> S::Output {
+    pub(super) fn hand(&self, flight: &Flight<V>) -> S::Output {
         match flight.outcome() {
             Some(Outcome::Value(stored)) => self.share.hand(stored),
+            Some(Outcome::Sole(stored)) => {
+                let stored = stored.lock().take();
+                self.share
+                    .sole(stored.expect("a single caller takes it once"))
+            }
             Some(Outcome::Panic(said)) => panic!(
                 "`{}` panicked in the execution that this call shares: {said}",
                 self.table.path
@@ -144,42 +164,73 @@ where
     }
 
     /// One poll of the body by a leader.
+    #[inline]
     fn lead<F: Future<Output = S::Output>>(
         &mut self,
         body: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<S::Output> {
-        let (hash, id, turn) = match &self.role {
-            Role::LeadsAlone { hash, id, .. } => (*hash, *id, 0),
-            Role::Leads { flight, turn } => (flight.hash, flight.id, *turn),
+        let id = match &self.role {
+            Role::LeadsAlone { id, .. } => *id,
+            Role::Leads { flight, .. } => flight.id,
             Role::Follows { .. } | Role::Free => return body.poll(cx),
         };
-        let execution = self.table.execution(id);
-        match frames::within(execution, || {
+        let polled = frames::within(self.table.execution(id), || {
             catch_unwind(AssertUnwindSafe(|| body.poll(cx)))
-        }) {
+        });
+        match polled {
             Ok(Poll::Ready(output)) => {
-                self.role = Role::Free;
-                Poll::Ready(match self.table.land::<S>(hash, id, turn, output) {
-                    Landed::Alone(output) => output,
-                    Landed::Shared(flight) => self.hand(&flight),
-                })
+                if let Role::LeadsAlone {
+                    hash, id, bucket, ..
+                } = self.role
+                {
+                    if self.table.lands_alone(hash, id, bucket) {
+                        self.role = Role::Free;
+                        return Poll::Ready(output);
+                    }
+                }
+                Poll::Ready(self.land(output))
             }
             Ok(Poll::Pending) => {
                 self.rest(cx);
                 Poll::Pending
             }
             Err(payload) => {
-                self.role = Role::Free;
-                self.table.land_panic(hash, id, turn, message(&*payload));
+                if let Some((hash, id, turn)) = self.leads() {
+                    self.table.land_panic(hash, id, turn, message(&*payload));
+                }
                 resume_unwind(payload)
             }
         }
     }
 
+    /// A leader that has, or may have, followers has a result.
+    #[inline(never)]
+    fn land(&mut self, output: S::Output) -> S::Output {
+        let Some((hash, id, turn)) = self.leads() else {
+            return output;
+        };
+        match self.table.land::<S>(hash, id, turn, output) {
+            Landed::Alone(output) => output,
+            Landed::Shared(flight) => self.hand(&flight),
+        }
+    }
+
+    /// Gives the role up: what was led, if anything.
+    fn leads(&mut self) -> Option<(u64, u64, Turn)> {
+        match mem::replace(&mut self.role, Role::Free) {
+            Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
+            Role::Leads { flight, turn } => Some((flight.hash, flight.id, turn)),
+            Role::Follows { .. } | Role::Free => None,
+        }
+    }
+
     /// A leader goes on waiting: it leaves its waker, and learns of followers or of its deposition.
     fn rest(&mut self, cx: &mut Context<'_>) {
-        if let Role::LeadsAlone { hash, id, rested } = &mut self.role {
+        if let Role::LeadsAlone {
+            hash, id, rested, ..
+        } = &mut self.role
+        {
             match self.table.rest(*hash, *id, !mem::replace(rested, true), cx) {
                 Rested::Lone => return,
                 Rested::Shared(flight) => self.role = Role::Leads { flight, turn: 0 },
@@ -203,7 +254,16 @@ where
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => self.table.leader_leaves(hash, id, 0),
             Role::Leads { flight, turn } => self.table.leader_leaves(flight.hash, flight.id, turn),
-            Role::Follows { flight, slot } => self.table.follower_leaves(&flight, slot),
+            Role::Follows {
+                flight,
+                slot,
+                joined,
+            } => {
+                if joined {
+                    self.table.rare.unshared.fetch_add(1, Relaxed);
+                }
+                self.table.follower_leaves(&flight, slot);
+            }
             Role::Free => {}
         }
     }

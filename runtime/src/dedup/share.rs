@@ -14,6 +14,8 @@ pub trait Share {
     fn store(output: Self::Output) -> Self::Stored;
     /// Makes one caller's result. Runs user code: never under a lock of the map or the flight.
     fn hand(&self, stored: &Self::Stored) -> Self::Output;
+    /// Makes the result of a caller that shares with nobody: the original.
+    fn sole(&self, stored: Self::Stored) -> Self::Output;
 }
 
 /// A `Result`, by whatever alias.
@@ -59,6 +61,9 @@ impl<R: Clone + Send + Sync + 'static> Share for Cloned<R> {
     fn hand(&self, stored: &R) -> R {
         stored.clone()
     }
+    fn sole(&self, stored: R) -> R {
+        stored
+    }
 }
 
 /// By `share_err`: the success is cloned, the error goes into an `Arc` from which each caller's is made.
@@ -87,6 +92,9 @@ where
             Err(error) => Err((self.0)(error.clone())),
         })
     }
+    fn sole(&self, stored: Self::Stored) -> R {
+        R::from_result(stored.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(&self.0)))
+    }
 }
 
 /// By `clone_with`. The mutex makes up for a result that is not `Sync`: its callers copy it one after another.
@@ -107,6 +115,9 @@ impl<R: Send + 'static, F: Fn(&R) -> R> Share for CloneWith<R, F> {
     }
     fn hand(&self, stored: &Mutex<R>) -> R {
         (self.0)(&stored.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    fn sole(&self, stored: Mutex<R>) -> R {
+        stored.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,6 +40,10 @@ pub(crate) struct State<W> {
     free: Option<Slot>,
     /// How many places are taken.
     seated: u32,
+    /// The leader is a task: all callers follow, and without them it is to end.
+    pub(super) spawned: bool,
+    /// The last leader is gone for good, not only stalled.
+    lost: bool,
     /// How many followers went: by leaving or by claiming. Joined (which the map counts) minus gone is who still waits.
     gone: u32,
 }
@@ -70,6 +74,16 @@ pub(crate) enum Followed<W> {
     Landed,
 }
 
+/// What a caller of a spawned flight has to do first.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Relaunch {
+    No,
+    /// Start the next task, with this turn.
+    Start(Turn),
+    /// Nothing can be done: the task is gone, and with it the body.
+    Lost,
+}
+
 /// What the watch has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tick<W> {
@@ -98,6 +112,8 @@ impl<W> State<W> {
             followers: Vec::new(),
             free: None,
             seated: 0,
+            spawned: false,
+            lost: false,
             gone: 0,
         }
     }
@@ -180,8 +196,39 @@ impl<W> State<W> {
         }
     }
 
-    pub(crate) fn is_vacant(&self) -> bool {
-        self.phase == Phase::Vacant
+    /// Whether nobody needs this flight any more, if there are no followers but those that have a place.
+    pub(crate) fn may_be_abandoned(&self) -> bool {
+        match self.phase {
+            Phase::Led => self.spawned && self.seated == 0,
+            Phase::Vacant => true,
+            Phase::Landed => false,
+        }
+    }
+
+    /// A caller of a spawned flight is polled. `can_start`: it still has the body.
+    pub(crate) fn relaunch(&mut self, can_start: bool) -> Relaunch {
+        if self.phase != Phase::Vacant {
+            return Relaunch::No;
+        }
+        if can_start {
+            self.turn += 1;
+        } else if self.lost {
+            return Relaunch::Lost;
+        }
+        // Without a body it can only hope for the stalled task, whose turn it still is, to go on.
+        self.phase = Phase::Led;
+        self.idle = 0;
+        if can_start {
+            Relaunch::Start(self.turn)
+        } else {
+            Relaunch::No
+        }
+    }
+
+    /// A task is polled: whether it leads no more, and has to end.
+    pub(crate) fn retires(&mut self, turn: Turn) -> bool {
+        self.lost |= self.phase == Phase::Vacant && self.turn == turn;
+        !self.is_led_by(turn)
     }
 
     /// The leader was polled and goes on waiting. `waker` as in [`follow`](Self::follow): `Ok(true)` if it is needed.
@@ -210,6 +257,7 @@ impl<W> State<W> {
             return Err(Deposed);
         }
         self.phase = Phase::Vacant;
+        self.lost = true;
         Ok(Vacated {
             leader: self.leader.take(),
             followers: self.take_wakers(),
@@ -228,9 +276,10 @@ impl<W> State<W> {
         })
     }
 
-    /// The flight is vacant and the last follower has gone: nobody will come.
-    pub(crate) fn close(&mut self) {
+    /// The last follower of a vacant or spawned flight has gone: nobody will come. Returns the leader, to be told.
+    pub(crate) fn close(&mut self) -> Option<W> {
         self.phase = Phase::Landed;
+        self.leader.take()
     }
 
     /// The watch passes by. `polled` says that the leader is being polled at this moment.
@@ -256,6 +305,7 @@ impl<W> State<W> {
             return Tick::Nothing;
         }
         self.phase = Phase::Vacant;
+        self.lost = false;
         Tick::Deposed {
             followers: self.take_wakers(),
             leader: self.leader.take(),

@@ -15,8 +15,8 @@ use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 
-use foldhash::quality::RandomState;
-use hashbrown::HashTable;
+use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table as table};
 use tokio::time::Instant;
 
 use super::flight::{Flight, Outcome};
@@ -36,13 +36,18 @@ pub struct Table<K, V> {
     hasher: RandomState,
     shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
     watch: Watch,
+    /// When it was made.
+    base: Instant,
     pub(super) rare: stats::Rare,
 }
 
 struct Shard<K, V> {
     entries: HashTable<Entry<K, V>>,
     next_id: u64,
-    counts: stats::Counts,
+    /// Calls that joined a flight.
+    joined: u64,
+    /// Calls that ran by themselves, beside a flight.
+    alone: u64,
     /// Flights that got a follower, in that order, for the watch. Some have landed since.
     followed: VecDeque<(u64, u64)>,
 }
@@ -51,12 +56,13 @@ struct Entry<K, V> {
     hash: u64,
     id: u64,
     key: K,
-    /// When it began, if the function has a `max_age_ms`.
-    began: Option<Instant>,
-    /// Nobody joins any more: it was forgotten, or is too old.
-    closed: bool,
+    /// When it began, in microseconds of the table's age, if the function has a `max_age_ms`; or [`CLOSED`].
+    born: u64,
     flight: Stage<V>,
 }
+
+/// Nobody joins any more: the flight was forgotten, or is too old.
+const CLOSED: u64 = u64::MAX;
 
 enum Stage<V> {
     /// The leader alone. Its waker is there once it waits.
@@ -69,11 +75,11 @@ enum Stage<V> {
 
 /// What a call is to do.
 pub(super) enum Entered<V> {
-    Leads {
-        hash: u64,
-        id: u64,
-    },
+    /// It opened the flight with this number, in this bucket of its shard.
+    Leads(u64, u32),
     Follows(Arc<Flight<V>>),
+    /// The same, as the first that does: the watch has to look at this flight from now on.
+    FollowsFirst(Arc<Flight<V>>),
     /// Runs by itself, beside the flight.
     Alone,
 }
@@ -103,6 +109,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
                 .collect(),
             watch: Watch::new(),
+            base: Instant::now(),
             rare: stats::Rare::default(),
         }
     }
@@ -114,71 +121,79 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
-    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+    #[inline]
+    pub(super) fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         key.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// A call begins. The second is whether the watch has to look at this flight from now on.
-    #[inline]
-    pub(super) fn enter(&self, key: &impl Key<Owned = K>, joining: Joining) -> (Entered<V>, bool) {
-        let hash = self.hash(key);
-        let now = joining.max_age_ms.map(|_| Instant::now());
+    /// A call begins.
+    pub(super) fn enter(
+        &self,
+        hash: u64,
+        key: &impl Key<Owned = K>,
+        joining: Joining,
+    ) -> Entered<V> {
+        let now = joining.max_age_ms.map_or(0, |_| self.age());
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
-        shard.counts.calls += 1;
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| {
-            entry.hash == hash && !entry.closed && key.is(&entry.key)
-        }) {
-            if joining.is_too_old(entry.began, now) {
-                entry.closed = true;
-            } else {
-                let (flight, joined, first) = match &mut entry.flight {
-                    Stage::Shared { flight, joined } => (flight, joined, false),
-                    Stage::Lone(leader) => {
-                        let flight = Arc::new(Flight::of(hash, entry.id, leader.take()));
-                        entry.flight = Stage::Shared { flight, joined: 0 };
-                        let Stage::Shared { flight, joined } = &mut entry.flight else {
-                            unreachable!()
-                        };
-                        shard.followed.push_back((hash, entry.id));
-                        (flight, joined, true)
-                    }
-                };
-                if joining.is_full(|| flight.state.lock().waiting(*joined)) {
-                    shard.counts.executions += 1;
-                    return (Entered::Alone, first);
+        let entry = shard
+            .entries
+            .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
+        let place = match entry {
+            table::Entry::Vacant(place) => place,
+            table::Entry::Occupied(mut entry) if joining.joins(entry.get().born, now) => {
+                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
+                if joining.is_full(|| flight.followers(*joined)) {
+                    shard.alone += 1;
+                    return Entered::Alone;
                 }
                 *joined += 1;
-                shard.counts.joined += 1;
-                return (Entered::Follows(flight.clone()), first);
+                shard.joined += 1;
+                let flight = flight.clone();
+                return if first {
+                    Entered::FollowsFirst(flight)
+                } else {
+                    Entered::Follows(flight)
+                };
             }
-        }
-        let key = key.to_owned();
-        shard.counts.executions += 1;
+            table::Entry::Occupied(mut entry) => {
+                entry.get_mut().born = CLOSED;
+                match shard.entries.entry(hash, |_| false, |entry| entry.hash) {
+                    table::Entry::Vacant(place) => place,
+                    table::Entry::Occupied(_) => unreachable!("nothing was looked for"),
+                }
+            }
+        };
         let id = shard.next_id;
-        shard.next_id += self.shards.len() as u64;
-        let entry = Entry {
+        let key = key.to_owned();
+        let entry = place.insert(Entry {
             hash,
             id,
             key,
-            began: now,
-            closed: false,
+            born: now,
             flight: Stage::Lone(None),
-        };
-        shard.entries.insert_unique(hash, entry, |entry| entry.hash);
-        (Entered::Leads { hash, id }, false)
+        });
+        let bucket = entry.bucket_index();
+        shard.next_id += self.shards.len() as u64;
+        Entered::Leads(id, bucket as u32)
+    }
+
+    fn age(&self) -> u64 {
+        let age = Instant::now().saturating_duration_since(self.base);
+        u64::try_from(age.as_micros()).map_or(CLOSED - 1, |age| age.min(CLOSED - 1))
     }
 
     /// Calls that begin from now on do not join the flight that is up.
     pub(super) fn forget(&self, key: &impl Key<Owned = K>) {
         let hash = self.hash(key);
         let mut shard = self.shard(hash).lock();
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| {
-            entry.hash == hash && !entry.closed && key.is(&entry.key)
-        }) {
-            entry.closed = true;
+        if let Some(entry) = shard
+            .entries
+            .find_mut(hash, |entry| entry.is_open(hash, key))
+        {
+            entry.born = CLOSED;
         }
     }
 
@@ -212,6 +227,39 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
+    /// The opener of a flight gives it to a task, and follows. The second is whether the watch has to be armed.
+    pub(super) fn share(&self, hash: u64, id: u64) -> Option<(Arc<Flight<V>>, bool)> {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        // Gone if it was stalled in between, and its successor has landed.
+        let entry = shard.entries.find_mut(hash, |entry| entry.id == id)?;
+        let (flight, joined, first) = entry.followed(&mut shard.followed);
+        *joined += 1;
+        let flight = flight.clone();
+        drop(guard);
+        flight.give_to_task();
+        Some((flight, first))
+    }
+
+    /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now; if not,
+    /// [`land`](Self::land) knows.
+    #[inline]
+    pub(super) fn lands_alone(&self, hash: u64, id: u64, bucket: u32) -> bool {
+        let mut guard = self.shard(hash).lock();
+        let shard = &mut *guard;
+        // It is where it was put, unless the table has grown or shrunk since.
+        match shard.entries.get_bucket_entry(bucket as usize) {
+            Ok(found) if found.get().id == id && matches!(found.get().flight, Stage::Lone(_)) => {
+                let entry = found.remove().0;
+                shard.removed(hash, id);
+                drop(guard);
+                entry.discard();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The leader has a result.
     pub(super) fn land<S: Share<Stored = V>>(
         &self,
@@ -220,28 +268,45 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         turn: Turn,
         output: S::Output,
     ) -> Landed<V, S::Output> {
-        self.end(hash, id, turn, output, |output| {
+        self.end(hash, id, turn, output, |output, _| {
             Outcome::Value(S::store(output))
         })
+    }
+
+    /// A task has a result. A single caller gets the original.
+    pub(super) fn land_task<O>(
+        &self,
+        flight: &Flight<V>,
+        turn: Turn,
+        output: O,
+        store: fn(O) -> V,
+    ) {
+        self.end(flight.hash, flight.id, turn, output, |output, sole| {
+            let value = store(output);
+            if sole {
+                Outcome::Sole(Mutex::new(Some(value)))
+            } else {
+                Outcome::Value(value)
+            }
+        });
     }
 
     /// The body panicked.
     pub(super) fn land_panic(&self, hash: u64, id: u64, turn: Turn, message: &str) {
         self.rare.panics.fetch_add(1, Relaxed);
-        self.end(hash, id, turn, message, |message| {
+        self.end(hash, id, turn, message, |message, _| {
             Outcome::Panic(message.into())
         });
     }
 
     /// The key leaves the map, then the outcome is published, then everybody is woken.
-    #[inline]
     fn end<O>(
         &self,
         hash: u64,
         id: u64,
         turn: Turn,
         output: O,
-        outcome: impl FnOnce(O) -> Outcome<V>,
+        outcome: impl FnOnce(O, bool) -> Outcome<V>,
     ) -> Landed<V, O> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
@@ -268,7 +333,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let (output, landed) = if waiting == 0 {
             (Some(output), state.land(turn))
         } else {
-            flight.publish(outcome(output));
+            flight.publish(outcome(output, waiting == 1));
             (None, state.land(turn))
         };
         drop(state);
@@ -286,6 +351,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
 
 impl<K, V> Table<K, V> {
     /// By bits that the shard's own table uses neither for its index nor for its tags.
+    #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
@@ -331,11 +397,10 @@ impl<K, V> Table<K, V> {
 
     /// A follower goes.
     pub(super) fn follower_leaves(&self, flight: &Arc<Flight<V>>, slot: Option<Slot>) {
-        self.rare.unshared.fetch_add(1, Relaxed);
         if !flight.leave(slot) {
             return;
         }
-        // The flight is vacant. Was this the last that could claim it?
+        // Was this the last that could claim it, or wanted its result?
         let mut guard = self.shard(flight.hash).lock();
         let shard = &mut *guard;
         let Ok(found) = shard
@@ -348,30 +413,32 @@ impl<K, V> Table<K, V> {
             return;
         };
         let mut state = flight.state.lock();
-        if state.is_vacant() && state.waiting(joined) == 0 {
-            state.close();
+        if state.may_be_abandoned() && state.waiting(joined) == 0 {
+            let task = state.close();
             let entry = found.remove().0;
             shard.removed(flight.hash, flight.id);
             drop(state);
             drop(guard);
             entry.discard();
+            wake_all(task);
         }
     }
 
-    /// How many flights are up, and how many followers wait.
-    pub(super) fn census(&self) -> (u64, u64, stats::Counts) {
-        let (mut up, mut followers, mut counts) = (0, 0, stats::Counts::default());
-        for shard in &self.shards {
+    pub(super) fn counts(&self) -> stats::Counts {
+        let mut counts = stats::Counts::default();
+        for (first_id, shard) in self.shards.iter().enumerate() {
             let shard = shard.0.lock();
-            counts.add(&shard.counts);
-            up += shard.entries.len() as u64;
+            counts.opened += (shard.next_id - first_id as u64) / self.shards.len() as u64;
+            counts.joined += shard.joined;
+            counts.alone += shard.alone;
+            counts.up += shard.entries.len() as u64;
             for entry in &shard.entries {
                 if let Stage::Shared { flight, joined } = &entry.flight {
-                    followers += u64::from(flight.state.lock().waiting(*joined));
+                    counts.waiting += u64::from(flight.followers(*joined));
                 }
             }
         }
-        (up, followers, counts)
+        counts
     }
 }
 
@@ -432,23 +499,35 @@ impl<K, V> Shard<K, V> {
         Self {
             entries: HashTable::new(),
             next_id: first_id,
-            counts: stats::Counts::default(),
+            joined: 0,
+            alone: 0,
             followed: VecDeque::new(),
         }
     }
 
-    /// After an entry was removed: gives memory back, at a cost that is a constant for each removal.
+    /// After an entry was removed: gives memory back.
     #[inline]
     fn removed(&mut self, hash: u64, id: u64) {
+        if self.entries.capacity() > KEPT || self.followed.capacity() > 0 {
+            self.tidy(hash, id);
+        }
+    }
+
+    /// The cost is a constant for each removal: a table that is copied was once eight times as full.
+    #[inline(never)]
+    fn tidy(&mut self, hash: u64, id: u64) {
         if self.followed.back() == Some(&(hash, id)) {
             self.followed.pop_back();
         }
-        let (len, capacity) = (self.entries.len(), self.entries.capacity());
+        let len = self.entries.len();
+        let capacity = self.entries.capacity();
         if capacity > KEPT && len < capacity / 8 {
             self.entries.shrink_to(len * 2, |entry| entry.hash);
         }
-        if len == 0 && self.followed.capacity() > 0 {
+        if len == 0 && self.followed.capacity() > KEPT {
             self.followed = VecDeque::new();
+        } else if len == 0 {
+            self.followed.clear();
         }
     }
 }
@@ -456,11 +535,38 @@ impl<K, V> Shard<K, V> {
 /// Entries for which a shard keeps room while it is idle.
 const KEPT: usize = 28;
 
+impl<K: Send + Sync + 'static, V> Entry<K, V> {
+    #[inline]
+    fn is_open(&self, hash: u64, key: &impl Key<Owned = K>) -> bool {
+        self.hash == hash && self.born != CLOSED && key.is(&self.key)
+    }
+}
+
 impl<K, V> Entry<K, V> {
+    /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
+    fn followed(
+        &mut self,
+        watched: &mut VecDeque<(u64, u64)>,
+    ) -> (&mut Arc<Flight<V>>, &mut u32, bool) {
+        let mut first = false;
+        if let Stage::Lone(leader) = &mut self.flight {
+            let flight = Arc::new(Flight::of(self.hash, self.id, leader.take()));
+            self.flight = Stage::Shared { flight, joined: 0 };
+            watched.push_back((self.hash, self.id));
+            first = true;
+        }
+        match &mut self.flight {
+            Stage::Shared { flight, joined } => (flight, joined, first),
+            Stage::Lone(_) => unreachable!("made one above"),
+        }
+    }
+
     /// Drops what an entry held: a key and a waker, which are user code.
     fn discard(self) {
         let Self { key, flight, .. } = self;
-        guarded(|| drop(key));
+        if mem::needs_drop::<K>() {
+            guarded(|| drop(key));
+        }
         if let Stage::Lone(waker) = flight {
             discard(waker);
         }

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Instructions per call, as valgrind's callgrind counts them: the same from run to run, whatever else
+# the machine does. Each contender runs alone, N calls and then 2N calls; the difference is what N calls
+# take, without start-up and set-up.
+#
+#   benches/callgrind.sh                      D1, everybody
+#   benches/callgrind.sh "B1 ct 100" 20000    another workload, with its N
+#   benches/callgrind.sh D1 5000 piggyback    only contenders whose name has this in it
+#   FEATURES=ours benches/callgrind.sh …      features of this package to build with
+set -eu
+
+workload=${1:-D1}
+calls=${2:-5000}
+only=${3:-}
+
+cd "$(dirname "$0")/.."
+cargo build --quiet --release -p piggyback-benches --features "${FEATURES:-}"
+program=${CARGO_TARGET_DIR:-target}/release/piggyback-benches
+
+instructions() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+        "$program" --callgrind "$workload" --contender "$1" --calls "$2" 2>&1 |
+        sed -n 's/.*Collected : *\([0-9]*\).*/\1/p'
+}
+
+"$program" --only "$workload" --list | while IFS="$(printf '\t')" read -r id contender; do
+    [ "$id" = "$workload" ] || continue
+    case $contender in *"$only"*) ;; *) continue ;; esac
+    once=$(instructions "$contender" "$calls" </dev/null)
+    twice=$(instructions "$contender" $((2 * calls)) </dev/null)
+    printf '%-52s %10d instructions a call\n' "$contender" $(((twice - once) / calls))
+done

@@ -1,0 +1,255 @@
+//! E: what the attribute is for. Callers insert one row each into PostgreSQL; batches make it one
+//! statement for many. Against the same callers with a statement each, and against a program that has
+//! ready-made lists, which is the limit.
+
+use super::Workload;
+use crate::{
+    alloc,
+    measure::{Column, Kind, Plan, Progress, Who, quartiles},
+    report::Table,
+    side_by_side::Flavour,
+};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use std::{sync::Arc, time::Instant};
+use tokio::sync::{mpsc, oneshot};
+
+const CALLERS: u64 = 256;
+const SIZE: usize = 100;
+const DELAY_MS: u64 = 5;
+/// Each round. A multiple of what callers and lists take.
+const ROWS: u64 = 256_000;
+/// What a pool has by default, and all contenders.
+const CONNECTIONS: u32 = 10;
+
+pub(crate) fn workload() -> Workload {
+    Workload::Other(
+        "E",
+        "256 callers insert one row each into PostgreSQL, size 100, 5 ms; rows a second",
+        run,
+    )
+}
+
+fn run(plan: &Plan) -> Vec<Table> {
+    let columns = vec![Column::timed("rows/s")];
+    let mut table = Table::new("E", workload().title(), columns);
+    table.more_is_better = true;
+    let Ok(url) = std::env::var("DATABASE_URL") else {
+        table
+            .notes
+            .push("skipped: set DATABASE_URL to a PostgreSQL database to run it".into());
+        return vec![table];
+    };
+    let all_rows = plan.calls(ROWS);
+    let rounds = plan.rounds(7);
+    let progress = Progress::new("E");
+    let mut contenders = contenders();
+    let mut figures = vec![Vec::new(); contenders.len()];
+    let measured = Flavour::Multi.runtime().block_on(async {
+        let pool = PgPoolOptions::new()
+            .min_connections(CONNECTIONS)
+            .max_connections(CONNECTIONS)
+            .connect(&url)
+            .await?;
+        sqlx::query("DROP TABLE IF EXISTS piggyback_bench")
+            .execute(&pool)
+            .await?;
+        sqlx::query("CREATE TABLE piggyback_bench (id bigint PRIMARY KEY, name text NOT NULL)")
+            .execute(&pool)
+            .await?;
+        for round in 0..=rounds {
+            for i in 0..contenders.len() {
+                let at = (round + i) % contenders.len();
+                let (who, share, insert) = &mut contenders[at];
+                let rows = all_rows / *share;
+                progress.say(&format!("round {round}/{rounds}  {}", who.name));
+                sqlx::query("TRUNCATE piggyback_bench")
+                    .execute(&pool)
+                    .await?;
+                let begun = Instant::now();
+                insert(pool.clone(), rows).await;
+                let seconds = begun.elapsed().as_secs_f64();
+                let (inserted,): (i64,) = sqlx::query_as("SELECT count(*) FROM piggyback_bench")
+                    .fetch_one(&pool)
+                    .await?;
+                assert_eq!(inserted as u64, rows, "{} lost rows", who.name);
+                // The first round warms up.
+                if round > 0 {
+                    figures[at].push(rows as f64 / seconds);
+                }
+            }
+        }
+        sqlx::query("DROP TABLE piggyback_bench")
+            .execute(&pool)
+            .await?;
+        Ok::<_, sqlx::Error>(())
+    });
+    progress.done();
+    debug_assert!(!alloc::counting());
+    if let Err(error) = measured {
+        table.notes.push(format!("failed: {error}"));
+        return vec![table];
+    }
+    for ((who, ..), figures) in contenders.into_iter().zip(figures) {
+        table.push(who, vec![quartiles(figures)]);
+    }
+    if let (Some(ours), Some(limit)) = (table.ours(0), table.of(AS_MANY, 0)) {
+        table.goal_at_least(format!("÷ {AS_MANY}"), ours / limit, 0.90);
+    }
+    if let (Some(ours), Some(single)) = (table.ours(0), table.of("one INSERT each", 0)) {
+        table.notes.push(format!(
+            "#[batch] is {:.1} times one INSERT each",
+            ours / single
+        ));
+    }
+    vec![table]
+}
+
+/// The limit: with 256 callers there are never more than two full lists of 100 under way.
+const AS_MANY: &str = "ready-made lists of 100, as many as callers fill";
+
+type Insert = Box<dyn FnMut(PgPool, u64) -> futures::future::BoxFuture<'static, ()>>;
+
+/// Who, the share of the rows that it inserts (the slow ones need not insert all), and how.
+fn contenders() -> Vec<(Who, u64, Insert)> {
+    let who = |name: &str, kind| Who {
+        name: name.into(),
+        kind,
+    };
+    vec![
+        #[cfg(feature = "ours")]
+        (
+            who("piggyback #[batch]", Kind::Ours),
+            1,
+            Box::new(|pool, rows| {
+                Box::pin(callers(rows, move |id| {
+                    let pool = pool.clone();
+                    async move { crate::ours::insert(&pool, row(id)).await.unwrap() }
+                }))
+            }),
+        ),
+        (
+            who("mpsc + oneshot + spawn, by hand", Kind::Peer),
+            1,
+            Box::new(|pool, rows| {
+                Box::pin(async move {
+                    let (sender, receiver) = mpsc::unbounded_channel();
+                    tokio::spawn(collect(receiver, pool));
+                    callers(rows, move |id| {
+                        let (answer, answered) = oneshot::channel();
+                        sender.send((row(id), answer)).unwrap();
+                        async { answered.await.unwrap() }
+                    })
+                    .await;
+                })
+            }),
+        ),
+        (
+            who("one INSERT each", Kind::Bound),
+            10,
+            Box::new(|pool, rows| {
+                Box::pin(callers(rows, move |id| {
+                    let pool = pool.clone();
+                    async move {
+                        let (id, name) = row(id);
+                        sqlx::query("INSERT INTO piggyback_bench (id, name) VALUES ($1, $2)")
+                            .bind(id)
+                            .bind(name)
+                            .execute(&pool)
+                            .await
+                            .unwrap();
+                    }
+                }))
+            }),
+        ),
+        (
+            who(AS_MANY, Kind::Bound),
+            1,
+            Box::new(|pool, rows| Box::pin(lists(pool, rows, CALLERS / SIZE as u64))),
+        ),
+        (
+            who("ready-made lists of 100, one a connection", Kind::Bound),
+            1,
+            Box::new(|pool, rows| Box::pin(lists(pool, rows, u64::from(CONNECTIONS)))),
+        ),
+    ]
+}
+
+fn row(id: u64) -> (i64, String) {
+    (id as i64, format!("name of {id}"))
+}
+
+/// The statement, for whoever has many rows.
+pub(crate) async fn insert_all(pool: &PgPool, rows: Vec<(i64, String)>) -> Result<(), sqlx::Error> {
+    let (ids, names): (Vec<i64>, Vec<String>) = rows.into_iter().unzip();
+    sqlx::query(
+        "INSERT INTO piggyback_bench (id, name) SELECT * FROM UNNEST($1::bigint[], $2::text[])",
+    )
+    .bind(ids)
+    .bind(names)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// So many callers, each inserting one row after another.
+async fn callers<F>(rows: u64, insert: impl Fn(u64) -> F + Send + Sync + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
+    let insert = Arc::new(insert);
+    let each = rows / CALLERS;
+    let mut tasks = tokio::task::JoinSet::new();
+    for caller in 0..CALLERS {
+        let insert = insert.clone();
+        tasks.spawn(async move {
+            for id in caller * each..(caller + 1) * each {
+                insert(id).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// Lists that need no collecting, so many at a time.
+async fn lists(pool: PgPool, rows: u64, at_a_time: u64) {
+    let lists = rows / SIZE as u64;
+    let mut tasks = tokio::task::JoinSet::new();
+    for inserter in 0..at_a_time {
+        let pool = pool.clone();
+        tasks.spawn(async move {
+            for list in (inserter..lists).step_by(at_a_time as usize) {
+                let first = list * SIZE as u64;
+                let rows = (first..first + SIZE as u64).map(row).collect();
+                insert_all(&pool, rows).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+type Pending = ((i64, String), oneshot::Sender<()>);
+
+async fn collect(mut receiver: mpsc::UnboundedReceiver<Pending>, pool: PgPool) {
+    let mut batch = Vec::with_capacity(SIZE);
+    while receiver.recv_many(&mut batch, SIZE).await > 0 {
+        let delay = tokio::time::sleep(std::time::Duration::from_millis(DELAY_MS));
+        let mut delay = std::pin::pin!(delay);
+        while batch.len() < SIZE {
+            let missing = SIZE - batch.len();
+            tokio::select! {
+                biased;
+                came = receiver.recv_many(&mut batch, missing) => if came == 0 { break },
+                () = &mut delay => break,
+            }
+        }
+        let full = std::mem::replace(&mut batch, Vec::with_capacity(SIZE));
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let (rows, callers): (Vec<_>, Vec<_>) = full.into_iter().unzip();
+            insert_all(&pool, rows).await.unwrap();
+            for caller in callers {
+                let _ = caller.send(());
+            }
+        });
+    }
+}
