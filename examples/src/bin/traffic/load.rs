@@ -119,8 +119,8 @@ impl Load<'_> {
         let mut bursts = Vec::new();
         let mut replies = Vec::new();
 
+        self.progress.bursts(route);
         for size in 1..=largest {
-            self.progress.burst(route, size);
             let mut counts = Vec::new();
             for _ in 0..repeats {
                 let queries = self.db.queries();
@@ -139,6 +139,7 @@ impl Load<'_> {
                     let (caller, reply) = done?;
                     callers.push(caller);
                     replies.push(reply);
+                    self.progress.reply();
                 }
                 counts.push(self.db.queries() - queries);
             }

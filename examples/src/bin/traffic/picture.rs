@@ -198,7 +198,7 @@ fn latency(job: &Measurements) -> Chart {
 
 fn short(value: f64) -> String {
     if value >= 1.0 {
-        report::count(value.round() as u64)
+        report::count(value.round() as usize)
     } else {
         format!("{value:.3}").trim_end_matches('0').into()
     }
