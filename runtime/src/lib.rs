@@ -10,6 +10,7 @@ mod dedup;
 mod fixed;
 mod frames;
 mod key;
+mod observe;
 mod padded;
 mod path;
 mod scope;
