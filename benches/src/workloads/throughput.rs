@@ -33,7 +33,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 ct 100",
             "100 000 items by 1 000 tasks, size 100, 10 ms, one thread; ns an item",
-            || field::<Full<false, 100>>(),
+            field::<Full<false, 100>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.75);
                 table.goal_ratio("one yield an item", table.of("one yield", 0), 1.5);
@@ -43,7 +43,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 mt 100",
             "100 000 items by 1 000 tasks, size 100, 10 ms, 2 workers; ns an item",
-            || field::<Full<true, 100>>(),
+            field::<Full<true, 100>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.95);
                 table.goal_figure(1, 0.1);
@@ -52,7 +52,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 ct 10",
             "100 000 items by 1 000 tasks, size 10, 10 ms, one thread; ns an item",
-            || field::<Full<false, 10>>(),
+            field::<Full<false, 10>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.75);
                 table.goal_figure(1, 0.6);
@@ -61,7 +61,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 mt 10",
             "100 000 items by 1 000 tasks, size 10, 10 ms, 2 workers; ns an item",
-            || field::<Full<true, 10>>(),
+            field::<Full<true, 10>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.95);
                 table.goal_figure(1, 0.6);
@@ -81,19 +81,19 @@ pub(crate) fn races() -> Vec<Race> {
             calls: 400_000,
             shorten: true,
             rounds: 9,
-            field: || field::<Overloaded>(),
+            field: field::<Overloaded>,
             goals: |table| table.goal_figure(2, 2.0),
         },
         race(
             "B4 ct",
             "100 000 items by 1 000 tasks, size 1, one thread; ns an item",
-            || field::<Full<false, 1>>(),
+            field::<Full<false, 1>>,
             one_item_goals,
         ),
         race(
             "B4 mt",
             "100 000 items by 1 000 tasks, size 1, 2 workers; ns an item",
-            || field::<Full<true, 1>>(),
+            field::<Full<true, 1>>,
             one_item_goals,
         ),
     ]
