@@ -2,7 +2,7 @@
 
 use crate::options::Common;
 use crate::signature::{Argument, Binding};
-use crate::tokens::{Place, Private, local, mentions};
+use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Type};
@@ -47,9 +47,12 @@ impl Arguments<'_> {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
             let part = match self.key_expr(binding) {
-                Some(expr) => self.part(Place::of(expr), expr),
+                Some(expr) => self.part("part", Place::of(expr), expr),
                 None if self.is_skipped(argument, binding) => continue,
-                None => self.part(argument.place(), &binding.ident),
+                None if argument.receiver => {
+                    self.part("self_part", argument.place(), &binding.ident)
+                }
+                None => self.part("part", argument.place(), &binding.ident),
             };
             let cfgs = &argument.cfgs;
             key = quote!((#(#cfgs)* #part, #key));
@@ -57,15 +60,10 @@ impl Arguments<'_> {
         key
     }
 
-    fn part(&self, place: Place, of: impl ToTokens) -> TokenStream {
-        let private = self.private;
-        self.private.call_at(
-            place,
-            "part",
-            quote!(),
-            "",
-            quote!(#private::Part(&#of).key()),
-        )
+    fn part(&self, function: &str, place: Place, of: impl ToTokens) -> TokenStream {
+        let part = self.private.call_at(place, "Part", borrow_at(place, of));
+        let part = method_at(place, part, "key", quote!());
+        self.private.call_at(place, function, part)
     }
 
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
@@ -80,7 +78,7 @@ impl Arguments<'_> {
     /// For executions that outlive their caller. What the key borrows, or an option's expression in `lent`, while the
     /// call is made can't be moved; without `lent`, all can.
     //
-    // Output: let pool = private::own(private::Arg::new(pool).part());   // skipped: moved, or the owned form of a reference
+    // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::Part(&id).key());            // in the key, which borrows it
     //         …
     //         let pool = pool.lend();
@@ -93,19 +91,20 @@ impl Arguments<'_> {
                     && self.key_expr(binding).is_none()
                     && !mentions(lent, ident)
             });
+            let place = argument.place();
             let form = if free {
-                quote!(#private::Arg::new(#ident).part())
+                let arg = private.call_at(place, "arg", quote!(#ident));
+                method_at(place, arg, "part", quote!())
             } else {
-                quote!(#private::Part(&#ident).key())
+                let part = private.call_at(place, "Part", quote!(&#ident));
+                method_at(place, part, "key", quote!())
             };
             let name = if argument.receiver {
                 local("self")
             } else {
                 ident.clone()
             };
-            let form = self
-                .private
-                .call_at(argument.place(), "own", quote!(), "", form);
+            let form = private.call_at(place, "own", form);
             let cfgs = &argument.cfgs;
             let slice = argument
                 .ty

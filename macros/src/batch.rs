@@ -5,8 +5,8 @@ use crate::items::Items;
 use crate::options::{Given, Options};
 use crate::outcome::HandOut;
 use crate::plan::Call;
-use crate::tokens::{Place, Private, local, without_self};
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::tokens::{Place, Private, borrow_at, local, method_at, without_self};
+use proc_macro2::TokenStream;
 use quote::quote;
 
 /// What is known of a bulk function beyond its options.
@@ -67,26 +67,30 @@ pub(crate) fn expand(
     let lend = owned.iter().map(|owned| &owned.lend);
     let lists = bulk.items.lists(&items, private);
     let body = without_self(body, &local("self"));
-    let kind = Ident::new(bulk.hand_out.name(), Span::call_site());
-    let by: Vec<_> = options
+    let kind = private.value_at(call.output_place, bulk.hand_out.name());
+    let place = call.output_place;
+    let by = options
         .one_by
-        .iter()
-        .chain(&options.many_by)
-        .map(|given| &given.value)
-        .collect();
-    let bulk_call = match (by.len(), &options.split_on_err) {
-        (0, None) => quote!(bulk::<#output, _, _, _, _, _>),
-        (0, Some(_)) => quote!(split::<#output, _, _, _, _, _>),
-        (_, None) => quote!(bulk_by::<#output, _, _, _, _, _, _>),
-        (_, Some(_)) => quote!(split_by::<#output, _, _, _, _, _, _>),
+        .as_ref()
+        .or(options.many_by.as_ref())
+        .map(|given| &given.value);
+    let of = private.output_at(place, quote!((#output, #item_type, _)));
+    let shape = match by {
+        None => private.call_at(place, "shape", quote!(#kind, #of)),
+        Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
     };
+    let (share, bulk_call) = match &options.split_on_err {
+        None => ("share", quote!(bulk)),
+        Some(_) => ("share_split", quote!(split)),
+    };
+    let handing = method_at(place, shape, share, sharing);
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
     let copies = options.split_on_err.iter().map(|_| all.copies());
     let open = quote! {
         || {
             #(#own)*
             move |#items: #private::Vec<#item_type>| {
-                #private::#bulk_call(#private::#kind, #(#by,)* #sharing, #items, move |#items: #private::Vec<#item_type>| {
+                #private::#bulk_call(#handing, #items, move |#items: #private::Vec<#item_type>| {
                     #(#copies)*
                     async move { #(#lend)* #lists #body }
                 })
@@ -95,8 +99,8 @@ pub(crate) fn expand(
     };
     let join = match &common.scope {
         Some(scope) => {
-            let scope = &scope.value;
-            quote!(join_in(&(#scope), #private::waker().await, ||{}, #key, #value, || #limits, #open))
+            let scope = borrow_at(Place::of(&scope.value), &scope.value);
+            quote!(join_in(#scope, #private::waker().await, ||{}, #key, #value, || #limits, #open))
         }
         None => quote!(join(#private::waker().await, ||{}, #key, #value, || #limits, #open)),
     };
@@ -127,11 +131,16 @@ fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
     let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
     let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
     if let Some(Given { value, .. }) = &options.weight {
-        lets.extend(quote!(let #weight = #private::weight(&#item, #value);));
+        let weigh = private.call_at(Place::of(value), "weight", quote!(&#item, #value));
+        lets.extend(quote!(let #weight = #weigh;));
         methods.extend(quote!(.weight(#weight)));
     }
     if let Some(Given { value, .. }) = &options.unique {
-        lets.extend(quote!(let #unique = #private::own(#private::Arg::new(#private::of(&#item, #value)).part());));
+        let place = Place::of(value);
+        let of = private.call_at(place, "of", quote!(&#item, #value));
+        let part = method_at(place, private.call_at(place, "arg", of), "part", quote!());
+        let told = private.call_at(place, "unique", part);
+        lets.extend(quote!(let #unique = #told;));
         methods.extend(quote!(.unique(#unique)));
     }
     quote!({ let #item: #item_type = #value; #lets #private::Item::new(#item) #methods })
@@ -154,23 +163,15 @@ fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
     let Call {
         private, common, ..
     } = call;
-    let one = &bulk.one;
+    let of = private.output_at(call.output_place, &bulk.one);
     match (&common.share_err, &common.clone_with) {
-        (Some(Given { value, .. }), _) => private.call_at(
-            Place::of(value),
-            "shared_err",
-            quote!(::<#one, _>),
-            "",
-            quote!(#value),
-        ),
-        (None, Some(Given { value, .. })) => private.call_at(
-            Place::of(value),
-            "cloned_with",
-            quote!(::<#one, _>),
-            "",
-            quote!(#value),
-        ),
-        (None, None) => quote!(#private::ByClone),
+        (Some(Given { value, .. }), _) => {
+            private.call_at(Place::of(value), "shared_err", quote!(#of, #value))
+        }
+        (None, Some(Given { value, .. })) => {
+            private.call_at(Place::of(value), "cloned_with", quote!(#of, #value))
+        }
+        (None, None) => private.value_at(call.output_place, "ByClone"),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use crate::options::{Given, Options};
 use crate::plan::Call;
 use crate::signature::Function;
-use crate::tokens::{Place, local, without_self};
+use crate::tokens::{Place, borrow_at, local, without_self};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::GenericParam;
@@ -12,7 +12,7 @@ use syn::ext::IdentExt;
 
 // Input:  body
 // Output: let flights: &'static private::Flights = { static … };
-//         let call = { use …; flights.enter(||{}, key, private::Cloned::<R>::new(), private::Joining::new()) };
+//         let call = { use …; flights.enter(||{}, key, private::cloned(private::output::<R>()), private::Joining::new()) };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
     let Call {
@@ -52,8 +52,8 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     let joining = quote!(#private::Joining::new() #(.max_age_ms(#max_age_ms))* #(.max_followers(#max_followers))*);
     let enter = match &common.scope {
         Some(scope) => {
-            let scope = &scope.value;
-            quote!(enter_in(&(#scope), #marker, #key, #sharing, #joining))
+            let scope = borrow_at(Place::of(&scope.value), &scope.value);
+            quote!(enter_in(#scope, #marker, #key, #sharing, #joining))
         }
         None => quote!(enter(#marker, #key, #sharing, #joining)),
     };
@@ -92,28 +92,15 @@ fn sharing(call: &Call<'_>) -> TokenStream {
         output,
         ..
     } = call;
+    let of = private.output_at(call.output_place, output);
     match (&common.share_err, &common.clone_with) {
-        (Some(Given { value, .. }), _) => private.call_at(
-            Place::of(value),
-            "ShareErr",
-            quote!(::<#output, _>),
-            "new",
-            quote!(#value),
-        ),
-        (None, Some(Given { value, .. })) => private.call_at(
-            Place::of(value),
-            "CloneWith",
-            quote!(::<#output, _>),
-            "new",
-            quote!(#value),
-        ),
-        (None, None) => private.call_at(
-            call.output_place,
-            "Cloned",
-            quote!(::<#output>),
-            "new",
-            quote!(),
-        ),
+        (Some(Given { value, .. }), _) => {
+            private.call_at(Place::of(value), "share_err", quote!(#of, #value))
+        }
+        (None, Some(Given { value, .. })) => {
+            private.call_at(Place::of(value), "clone_with", quote!(#of, #value))
+        }
+        (None, None) => private.call_at(call.output_place, "cloned", of),
     }
 }
 
@@ -158,8 +145,8 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
     let (flights, marker) = (local("flights"), local("marker"));
     let forgotten = match &common.scope {
         Some(scope) => {
-            let scope = &scope.value;
-            quote!(forget_in(&(#scope), #marker, #key, #sharing))
+            let scope = borrow_at(Place::of(&scope.value), &scope.value);
+            quote!(forget_in(#scope, #marker, #key, #sharing))
         }
         None => quote!(forget(#marker, #key, #sharing)),
     };

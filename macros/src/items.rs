@@ -6,7 +6,7 @@ use crate::signature::{Function, peel};
 use crate::tokens::{local, without_lifetimes};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{FnArg, GenericArgument, Pat, PathArguments, Type, TypeParamBound};
+use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamBound};
 
 /// The lists of items: one, or several that go in step.
 pub(crate) struct Items {
@@ -139,7 +139,14 @@ impl Items {
                 continue;
             };
             let (name, item, lent) = (&list.name, &list.item, &list.lent);
-            *argument.pat = Pat::Verbatim(quote!(#name));
+            // Not verbatim: `#[dedup]` reads what it binds.
+            *argument.pat = Pat::Ident(PatIdent {
+                attrs: Vec::new(),
+                by_ref: None,
+                mutability: None,
+                ident: name.clone(),
+                subpat: None,
+            });
             *argument.ty = Type::Verbatim(if self.by_ref {
                 quote!(&#lent)
             } else {
@@ -155,7 +162,7 @@ impl Items {
             .iter()
             .map(|List { name, .. }| {
                 if self.by_ref {
-                    quote!(#private::cloned(#name))
+                    quote!(#private::lent(#name))
                 } else {
                     quote!(#name)
                 }

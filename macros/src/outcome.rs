@@ -80,11 +80,39 @@ impl HandOut {
             }
             _ => {}
         }
-        let kind = quote::format_ident!("{}", self.name());
-        let _ = Place::of(output);
-        quote!(<#output as #private::Outcome<#item, #private::#kind>>::One)
+        private.outcome_at(Place::of(output), output, item, self.name())
+    }
+
+    /// Whether it is plain to see that the output can't be handed out so.
+    pub(crate) fn is_hopeless(self, output: &Type) -> bool {
+        match (self, peel(output)) {
+            (Self::Shared | Self::Flat, _) => false,
+            (Self::Each, Type::Tuple(tuple)) => !tuple.elems.is_empty(),
+            (_, Type::Path(path)) => {
+                let Some(last) = path.path.segments.last() else {
+                    return true;
+                };
+                let name = last.ident.to_string();
+                match (
+                    type_arguments(path).first(),
+                    NO_LISTS.contains(&name.as_str()),
+                ) {
+                    (Some(inner), _) if name.ends_with("Result") => self.is_hopeless(inner),
+                    (_, hopeless) => hopeless,
+                }
+            }
+            (_, Type::Macro(_) | Type::Infer(_) | Type::Verbatim(_)) => false,
+            _ => true,
+        }
     }
 }
+
+/// Types that are known to everybody, and are not one result for each item.
+const NO_LISTS: &[&str] = &[
+    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32",
+    "u64", "u128", "usize", "str", "String", "Option", "Box", "Arc", "Rc", "HashSet", "BTreeSet",
+    "VecDeque",
+];
 
 /// `Result<R, E>` in `Result<Vec<Result<R, E>>, E>`, if that is what it is.
 fn flat(output: &Type) -> Option<&Type> {

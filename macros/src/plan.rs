@@ -192,6 +192,8 @@ impl Plan {
                 function: &function,
                 common: &common,
                 items: found,
+                hand_out,
+                split_on_err: batch.as_ref().and_then(|batch| batch.split_on_err.as_ref()),
                 is_batch: batch.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
             };
@@ -216,11 +218,17 @@ impl Plan {
             direct_function.sig.ident = direct.value.clone();
             siblings.extend(direct_function.as_written());
         }
+        let mut function = function;
         let body = match function.body(&form) {
             Body::Async(body) => typed(&function, body),
-            Body::Plain(body) => quote!(#private::future(move || { #body }).await),
+            Body::Plain(body) => {
+                // What we make of it is but an async block, whatever it was.
+                function
+                    .attrs
+                    .push(parse_quote!(#[allow(clippy::manual_async_fn)]));
+                quote!(#private::future(move || { #body }).await)
+            }
         };
-        let mut function = function;
         let body = match (batch, items.flatten(), hand_out) {
             (Some(options), Some(items), Some(hand_out)) => {
                 let output = function.output().unwrap_or_else(|| parse_quote!(()));

@@ -16,27 +16,62 @@ impl Private {
         }
     }
 
-    /// `private::name`, and what follows it, up to its closing parenthesis, shown by the compiler as if it stood where
-    /// `place` does: an error about the value of the call then points at `place`.
-    pub(crate) fn call_at(
-        &self,
-        place: Place,
-        name: &str,
-        generics: TokenStream,
-        method: &str,
-        arguments: TokenStream,
-    ) -> TokenStream {
+    /// `private::name(arguments)`, shown by the compiler as if it stood where `place` does: an error about the value of
+    /// the call then points at `place`.
+    pub(crate) fn call_at(&self, place: Place, name: &str, arguments: TokenStream) -> TokenStream {
         let Self(path) = self;
         let name = Ident::new(name, Span::call_site());
-        let method = (!method.is_empty()).then(|| {
-            let method = Ident::new(method, Span::call_site());
-            quote!(::#method)
-        });
-        let head = located(quote!(#path::#name), place.start);
-        let method = located(method.into_token_stream(), place.start);
-        let mut group = Group::new(Delimiter::Parenthesis, arguments);
-        group.set_span(Span::call_site().located_at(place.end));
-        quote!(#head #generics #method #group)
+        let function = located(quote!(#path::#name), place.start);
+        let arguments = group_at(place, arguments);
+        quote!(#function #arguments)
+    }
+
+    /// `private::name`, shown where `place` is.
+    pub(crate) fn value_at(&self, place: Place, name: &str) -> TokenStream {
+        let Self(path) = self;
+        let name = Ident::new(name, Span::call_site());
+        located(quote!(#path::#name), place.start)
+    }
+
+    /// `private::output::<ty>()`, which brings a type into calls, shown where `place` is.
+    pub(crate) fn output_at(&self, place: Place, ty: impl ToTokens) -> TokenStream {
+        let Self(path) = self;
+        let open = located(quote!(#path::output::<), place.start);
+        let close = located(quote!(>), place.end);
+        let arguments = group_at(place, TokenStream::new());
+        quote!(#open #ty #close #arguments)
+    }
+}
+
+/// `&(expr)`, shown where `place` is.
+pub(crate) fn borrow_at(place: Place, expr: impl ToTokens) -> TokenStream {
+    let and = located(quote!(&), place.start);
+    let group = group_at(place, quote!(#expr));
+    quote!(#and #group)
+}
+
+fn group_at(place: Place, tokens: TokenStream) -> Group {
+    let mut group = Group::new(Delimiter::Parenthesis, tokens);
+    group.set_span(Span::call_site().located_at(place.end));
+    group
+}
+
+impl Private {
+    /// What the runtime's trait for it says that each caller of a batch gets, shown where `output` stands.
+    pub(crate) fn outcome_at(
+        &self,
+        place: Place,
+        output: impl ToTokens,
+        item: &TokenStream,
+        kind: &str,
+    ) -> TokenStream {
+        let Self(path) = self;
+        let kind = Ident::new(kind, Span::call_site());
+        let open = located(quote!(<), place.start);
+        let outcome = located(quote!(#path::Outcome), place.start);
+        let kind = located(quote!(#path::#kind), place.start);
+        let close = located(quote!(>::One), place.end);
+        quote!(#open #output as #outcome<#item, #kind> #close)
     }
 }
 
@@ -71,6 +106,19 @@ impl Place {
             end: last.1,
         }
     }
+}
+
+/// `receiver.name(arguments)`, shown where `place` is.
+pub(crate) fn method_at(
+    place: Place,
+    receiver: TokenStream,
+    name: &str,
+    arguments: TokenStream,
+) -> TokenStream {
+    let name = Ident::new(name, Span::call_site());
+    let method = located(quote!(.#name), place.start);
+    let group = group_at(place, arguments);
+    quote!(#receiver #method #group)
 }
 
 /// The same tokens, resolved as they are, but shown at `span`.
@@ -114,6 +162,35 @@ pub(crate) fn without_lifetimes(tokens: TokenStream) -> TokenStream {
             }
             TokenTree::Group(group) => {
                 let mut new = Group::new(group.delimiter(), without_lifetimes(group.stream()));
+                new.set_span(group.span());
+                out.extend([TokenTree::Group(new)]);
+            }
+            other => out.extend([other]),
+        }
+    }
+    out
+}
+
+/// All references as `&'static`: a type that fits any signature, where nothing is ever returned.
+pub(crate) fn with_static_lifetimes(tokens: TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = tokens.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                out.extend([TokenTree::Punct(punct)]);
+                out.extend(quote!('static));
+                if matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'') {
+                    trees.next();
+                    trees.next();
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                trees.next();
+                out.extend(quote!('static));
+            }
+            TokenTree::Group(group) => {
+                let mut new = Group::new(group.delimiter(), with_static_lifetimes(group.stream()));
                 new.set_span(group.span());
                 out.extend([TokenTree::Group(new)]);
             }

@@ -16,6 +16,7 @@
 
 pub(crate) mod owned;
 
+use crate::bounds::{Always, Never, Nothing};
 use std::borrow::{Borrow, Cow};
 use std::hash::{Hash, Hasher};
 
@@ -24,10 +25,6 @@ use std::hash::{Hash, Hasher};
 pub struct Part<'a, A: ?Sized>(pub &'a A);
 
 /// A key, or one part of it.
-#[diagnostic::on_unimplemented(
-    message = "this can't be part of a key",
-    label = "not a key: it needs `Hash`, `Eq` and an owned form that is `Send + Sync + 'static`"
-)]
 pub trait Key {
     /// What an open flight or group keeps.
     type Owned: Send + Sync + 'static;
@@ -39,9 +36,51 @@ pub trait Key {
     fn to_owned(&self) -> Self::Owned;
 }
 
-/// States that `key` is a key. An expansion calls it with the argument's span, so that errors point there.
-pub fn part<K: Key>(key: K) -> K {
-    key
+/// What a part is about: the argument, or what `key(…)` says of it.
+pub trait About {
+    /// Its type, without a reference around it.
+    type Argument: ?Sized;
+}
+
+/// States that an argument's part is a key: the same as [`Key`], but its message is about the user's type `A`.
+/// See [`bounds`](crate::bounds) for `M`.
+#[diagnostic::on_unimplemented(
+    message = "`{A}` can't be part of a key",
+    label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "write `key(argument = …)` for what identifies it, such as its id, or `skip(argument)` to leave it out; or derive `Hash`, `PartialEq`, `Eq` and `Clone`"
+)]
+pub trait KeyOf<A: ?Sized, M> {
+    /// The part itself.
+    type Part: Key;
+    /// The part itself.
+    fn part(self) -> Self::Part;
+}
+
+/// The same for a receiver, which has its own ways out.
+#[diagnostic::on_unimplemented(
+    message = "`self` is part of the key, but `{A}` can't be one",
+    label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "if `self` holds part of the key, write `key(self = self.…)`, such as `key(self = self.tenant)`",
+    note = "if each instance is to be by itself, give it a field of type `piggyback::Scope` and write `scope = self.…`",
+    note = "if all instances are interchangeable, write `skip(self)`"
+)]
+pub trait SelfKeyOf<A: ?Sized, M> {
+    /// The part itself.
+    type Part: Key;
+    /// The part itself.
+    fn part(self) -> Self::Part;
+}
+
+/// A receiver's part of the key.
+pub fn self_part<K: About + SelfKeyOf<K::Argument, M>, M>(
+    part: K,
+) -> <K as SelfKeyOf<K::Argument, M>>::Part {
+    part.part()
+}
+
+/// An argument's part of the key. An expansion calls it with the argument's span, so that errors point there.
+pub fn part<K: About + KeyOf<K::Argument, M>, M>(part: K) -> <K as KeyOf<K::Argument, M>>::Part {
+    part.part()
 }
 
 impl Key for () {
@@ -162,6 +201,50 @@ where
     fn to_owned(&self) -> Vec<B::Owned> {
         self.0.iter().map(|b| (*b).to_owned()).collect()
     }
+}
+
+/// Two implementations for each kind of part: see [`bounds`](crate::bounds).
+macro_rules! key_of {
+    ($($part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*];)*) => {$(
+        impl<$argument $($sized)*> About for $part {
+            type Argument = $argument;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* $($bounds)*> KeyOf<$argument, Always> for $part {
+            type Part = Self;
+            fn part(self) -> Self {
+                self
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* + Nothing> KeyOf<$argument, Never> for $part {
+            type Part = ();
+            fn part(self) {}
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* $($bounds)*> SelfKeyOf<$argument, Always> for $part {
+            type Part = Self;
+            fn part(self) -> Self {
+                self
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* + Nothing> SelfKeyOf<$argument, Never> for $part {
+            type Part = ();
+            fn part(self) {}
+        }
+    )*};
+}
+
+key_of! {
+    ByValue<'_, A>, A: [: Sized] [+ Hash + Eq + Clone + Send + Sync + 'static];
+    ByRef<'_, B>, B: [: ?Sized] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
+    OptRef<'_, B>, B: [: ?Sized] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
+    SliceRef<'_, '_, B>, B: [: ?Sized] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
 }
 
 impl<'a, B: ?Sized> Part<'_, Option<&'a B>> {

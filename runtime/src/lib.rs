@@ -5,6 +5,7 @@
 #[path = "private.rs"]
 pub mod __private;
 mod batch;
+mod bounds;
 mod dedup;
 mod fixed;
 mod frames;
@@ -12,14 +13,22 @@ mod key;
 mod padded;
 mod path;
 mod scope;
+mod shared;
 mod slots;
 mod stats;
 mod sync;
 mod wake;
 mod watch;
 
-pub use piggyback_macros::{batch, dedup};
+#[doc = include_str!("../docs/batch.md")]
+pub use piggyback_macros::batch;
+#[doc = include_str!("../docs/dedup.md")]
+pub use piggyback_macros::dedup;
 pub use scope::Scope;
+#[cfg(feature = "anyhow")]
+pub use shared::anyhow;
+#[cfg(feature = "eyre")]
+pub use shared::eyre;
 pub use stats::{Closed, Kind, Row, Stats};
 
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.

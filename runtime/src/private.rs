@@ -1,16 +1,17 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
 pub use crate::batch::results::{
-    ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, bulk, bulk_by, cloned_with, shared_err,
-    split, split_by, weight,
+    ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, bulk, cloned_with, shape, shape_by,
+    shared_err, split, weight,
 };
 pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
+pub use crate::bounds::{clone_with, cloned, output, share_err};
 pub use crate::dedup::{
     Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
 };
 pub use crate::fixed::Fixed;
-pub use crate::key::owned::{Arg, RefArg, ValueArg, own};
-pub use crate::key::{Key, Part, RefPart, ValuePart, part};
+pub use crate::key::owned::{RefArg, ValueArg, arg, own, unique};
+pub use crate::key::{Key, Part, RefPart, ValuePart, part, self_part};
 pub use crate::path::Path;
 
 // By these paths, since the user's prelude may be another one.
@@ -32,7 +33,7 @@ pub fn refs<B: ?Sized, T: Borrow<B>>(items: &[T]) -> Vec<&B> {
 }
 
 /// What a caller lends with `by_ref`.
-pub fn cloned<B: ?Sized + ToOwned>(item: &B) -> B::Owned {
+pub fn lent<B: ?Sized + ToOwned>(item: &B) -> B::Owned {
     item.to_owned()
 }
 

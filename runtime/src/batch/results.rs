@@ -6,10 +6,11 @@
 //! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
 
 use super::{Results, WrongNumber};
-use crate::dedup::IsResult;
+use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,33 +33,12 @@ pub struct Whole;
 #[derive(Debug)]
 pub struct By<K, F>(K, F);
 
-/// A strategy.
-pub trait How: Send {
-    /// It, without the closures that have no part in types.
-    type Kind;
-}
-
 /// A strategy for what may stand in a `Result`.
 pub trait Nested {}
-
-impl How for Each {
-    type Kind = Self;
-}
-impl How for Flat {
-    type Kind = Self;
-}
-impl How for Whole {
-    type Kind = Self;
-}
-impl<K: Send, F: Send> How for By<K, F> {
-    type Kind = K;
-}
 impl Nested for Each {}
 impl Nested for OneBy {}
 impl Nested for ManyBy {}
-
-/// What each caller gets of an `X`.
-type One<X, T, H> = <X as Outcome<T, <H as How>::Kind>>::One;
+impl<K: Nested, F> Nested for By<K, F> {}
 
 /// What each caller of a function that returns `Self` gets.
 #[diagnostic::on_unimplemented(
@@ -73,12 +53,6 @@ pub trait Outcome<T, K> {
 }
 
 /// Hands out a `Self`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be handed out to the callers of a batch",
-    label = "not one result for each item",
-    note = "return `()`, a `Vec` with one result for each item, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these",
-    note = "for rows in any order write `one_by = |row| …` or `many_by = |row| …`; for one answer to all, `shared`"
-)]
 pub trait HandOut<T, H, S, One> {
     /// What must be known of the items when they are gone.
     type Kept: Send;
@@ -89,10 +63,6 @@ pub trait HandOut<T, H, S, One> {
 }
 
 /// A `Result` whose error splits the batch instead of being shared.
-#[diagnostic::on_unimplemented(
-    message = "`split_on_err` needs a function that returns a `Result`, not a `{Self}`",
-    label = "there is no `Err` to split on"
-)]
 pub trait Split<T, H, S, One> {
     /// What must be known of the items when they are gone.
     type Kept: Send;
@@ -130,10 +100,6 @@ pub trait Copies<O> {
 }
 
 /// Makes one error several, as `Err`s.
-#[diagnostic::on_unimplemented(
-    message = "the error can't be given to every caller of a batch: `{E}` is not `Clone`",
-    label = "add `share_err = …` or `clone_with = …` to the attribute, or derive `Clone` for `{E}`"
-)]
 pub trait Errors<V, E> {
     /// As many as `n`, at least one; the last is the original where that can be.
     fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>>;
@@ -150,13 +116,16 @@ pub struct SharedErr<F>(F);
 pub struct ClonedWith<F>(F);
 
 /// `share_err`, for callers that get an `O`.
-pub fn shared_err<O: IsResult, F: Fn(Arc<O::Err>) -> O::Err>(share: F) -> SharedErr<F> {
-    SharedErr(share)
+pub fn shared_err<O: Failing<N>, N, F: ErrOf<O::Err, M>, M>(
+    _: Output<O>,
+    share: F,
+) -> SharedErr<F::Itself> {
+    SharedErr(share.itself())
 }
 
 /// `clone_with`, for callers that get an `O`.
-pub fn cloned_with<O, F: Fn(&O) -> O>(clone: F) -> ClonedWith<F> {
-    ClonedWith(clone)
+pub fn cloned_with<O, F: CopyOf<O, M>, M>(_: Output<O>, clone: F) -> ClonedWith<F::Itself> {
+    ClonedWith(clone.itself())
 }
 
 fn copies<O>(one: O, n: usize, copy: impl Fn(&O) -> O) -> Vec<O> {
@@ -327,7 +296,7 @@ impl<T, S, Top, R, F> Shape<T, By<OneBy, F>, S, Option<R>, Top> for Vec<R>
 where
     T: Eq + Hash + Clone + Send,
     S: Copies<Top>,
-    F: Fn(&R) -> T + Send,
+    F: Fn(&R) -> T,
 {
     type Kept = Vec<T>;
     fn keep(items: &[T]) -> Vec<T> {
@@ -361,7 +330,7 @@ impl<T, S, Top, R, F> Shape<T, By<ManyBy, F>, S, Vec<R>, Top> for Vec<R>
 where
     T: Eq + Hash + Clone + Send,
     S: Copies<Top>,
-    F: Fn(&R) -> T + Send,
+    F: Fn(&R) -> T,
 {
     type Kept = Vec<T>;
     fn keep(items: &[T]) -> Vec<T> {
@@ -462,7 +431,6 @@ impl<T, R> Outcome<T, OneBy> for Vec<R> {
 #[diagnostic::do_not_recommend]
 impl<T, S, R, F> HandOut<T, By<OneBy, F>, S, Option<R>> for Vec<R>
 where
-    F: Send,
     Self: Shape<T, By<OneBy, F>, S, Option<R>, Option<R>>,
 {
     type Kept = <Self as Shape<T, By<OneBy, F>, S, Option<R>, Option<R>>>::Kept;
@@ -481,7 +449,6 @@ impl<T, R> Outcome<T, ManyBy> for Vec<R> {
 #[diagnostic::do_not_recommend]
 impl<T, S, R, F> HandOut<T, By<ManyBy, F>, S, Vec<R>> for Vec<R>
 where
-    F: Send,
     Self: Shape<T, By<ManyBy, F>, S, Vec<R>, Vec<R>>,
 {
     type Kept = <Self as Shape<T, By<ManyBy, F>, S, Vec<R>, Vec<R>>>::Kept;
@@ -502,7 +469,7 @@ impl<T, K: Nested, X: Outcome<T, K>, E> Outcome<T, K> for Result<X, E> {
 #[diagnostic::do_not_recommend]
 impl<T, H, S, O, X, E> HandOut<T, H, S, Result<O, E>> for Result<X, E>
 where
-    H: How<Kind: Nested>,
+    H: Nested,
     X: Shape<T, H, S, O, Result<O, E>>,
     S: Errors<O, E>,
 {
@@ -521,7 +488,7 @@ where
 #[diagnostic::do_not_recommend]
 impl<T, H, S, O, X, E> Split<T, H, S, Result<O, E>> for Result<X, E>
 where
-    H: How<Kind: Nested>,
+    H: Nested,
     X: Shape<T, H, S, O, Result<O, E>>,
 {
     type Kept = X::Kept;
@@ -585,61 +552,143 @@ impl<T, X, S: Copies<X>> HandOut<T, Whole, S, X> for X {
     }
 }
 
-// ---- bulk calls
+// ---- what an expansion writes
+
+/// A strategy for an output `X` of which each caller gets an `O`.
+#[derive(Debug)]
+pub struct Shaped<X, T, H, O>(H, PhantomData<fn(T, X, O)>);
+
+/// Fits a strategy to the output `X` for items `T`.
+pub fn shape<X: Outcome<T, H, One = O>, T, H, O>(
+    how: H,
+    _: Output<(X, T, O)>,
+) -> Shaped<X, T, H, O> {
+    Shaped(how, PhantomData)
+}
+
+/// The same, by the closure that tells to which item a row belongs.
+pub fn shape_by<X, T, O, K, F>(
+    kind: K,
+    _: Output<(X, T, O)>,
+    item_of: F,
+) -> Shaped<X, T, By<K, F>, O>
+where
+    X: Rows + Outcome<T, K, One = O>,
+    F: Fn(&X::Row) -> T,
+{
+    Shaped(By(kind, item_of), PhantomData)
+}
+
+// Methods, since these make the compiler resolve what has been said so far; and the traits are `S`'s, which is resolved
+// last: with anything still unknown, there would be but one implementation to choose from.
+impl<X, T, H, O> Shaped<X, T, H, O> {
+    /// Says how what several callers get is shared by them. See [`bounds`](crate::bounds) for `M`.
+    pub fn share<S: Shares<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+        sharing.handing(self.0)
+    }
+
+    /// The same for a batch that is split by its errors.
+    pub fn share_split<S: SharesParts<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+        sharing.handing(self.0)
+    }
+}
+
+/// How a bulk call's output is handed out.
+#[derive(Debug)]
+pub struct Handing<X, T, H, S, O>(H, S, PhantomData<fn(T, X, O)>);
+
+/// States that `sharing` shares what several callers get.
+#[diagnostic::on_unimplemented(
+    message = "`{X}` can't be handed out to several callers",
+    label = "what more than one of them gets must be `Clone`",
+    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; `clone_with = …` takes a function that copies what a caller gets",
+    note = "where results are found by their items, these must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+)]
+pub trait Shares<X, T, H, O, M> {
+    /// Both.
+    type Handing;
+    /// Both.
+    fn handing(self, how: H) -> Self::Handing;
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: HandOut<T, H, S, O>, T, H, S, O> Shares<X, T, H, O, Always> for S {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(self, how: H) -> Self::Handing {
+        Handing(how, self, PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<X, T, H, S: Nothing, O> Shares<X, T, H, O, Never> for S {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(self, _: H) -> Self::Handing {
+        unreachable!("nothing is `Nothing`")
+    }
+}
+
+/// States the same where errors split the batch.
+#[diagnostic::on_unimplemented(
+    message = "`split_on_err` needs a function that returns a `Result` with something for each item, not a `{X}`",
+    label = "there is no `Err` to split on, or its `Ok` can't be handed out",
+    note = "where results are found by their items, these must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+)]
+pub trait SharesParts<X, T, H, O, M> {
+    /// Both.
+    type Handing;
+    /// Both.
+    fn handing(self, how: H) -> Self::Handing;
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: Split<T, H, S, O>, T, H, S, O> SharesParts<X, T, H, O, Always> for S {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(self, how: H) -> Self::Handing {
+        Handing(how, self, PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<X, T, H, S: Nothing, O> SharesParts<X, T, H, O, Never> for S {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(self, _: H) -> Self::Handing {
+        unreachable!("nothing is `Nothing`")
+    }
+}
 
 /// Runs the body on the items, and hands out what it returns.
-pub async fn bulk<X, T, H, S, B, F>(
-    how: H,
-    sharing: S,
+pub async fn bulk<X, T, H, S, O, B, F>(
+    handing: Handing<X, T, H, S, O>,
     items: Vec<T>,
     body: B,
-) -> Results<One<X, T, H>>
+) -> Results<O>
 where
-    X: Outcome<T, H::Kind> + HandOut<T, H, S, One<X, T, H>>,
-    H: How,
+    X: HandOut<T, H, S, O>,
     B: FnOnce(Vec<T>) -> F,
     F: Future<Output = X>,
 {
+    let Handing(how, sharing, _) = handing;
     let kept = X::keep(&items);
     let output = body(items).await;
     output.hand_out(&how, kept, &sharing)
 }
 
-/// The same, by the closure that tells to which item a row belongs.
-pub async fn bulk_by<X, T, K, C, S, B, F>(
-    kind: K,
-    by: C,
-    sharing: S,
-    items: Vec<T>,
-    body: B,
-) -> Results<One<X, T, By<K, C>>>
-where
-    X: Outcome<T, K> + HandOut<T, By<K, C>, S, One<X, T, By<K, C>>> + Rows,
-    K: Send,
-    C: Fn(&X::Row) -> T + Send,
-    B: FnOnce(Vec<T>) -> F,
-    F: Future<Output = X>,
-{
-    bulk(By(kind, by), sharing, items, body).await
-}
-
 /// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
 /// n these are at most 1 + 2·log2(n) calls: when the first half is fine, the second is known to hold the bad one, and
 /// is not tried as a whole.
-pub async fn split<X, T, H, S, B, F>(
-    how: H,
-    sharing: S,
+pub async fn split<X, T, H, S, O, B, F>(
+    handing: Handing<X, T, H, S, O>,
     items: Vec<T>,
     mut body: B,
-) -> Results<One<X, T, H>>
+) -> Results<O>
 where
-    X: Outcome<T, H::Kind> + Split<T, H, S, One<X, T, H>>,
+    X: Split<T, H, S, O>,
     T: Clone,
-    H: How,
     B: FnMut(Vec<T>) -> F,
     F: Future<Output = X>,
 {
-    let mut results: Vec<Option<One<X, T, H>>> = items.iter().map(|_| None).collect();
+    let Handing(how, sharing, _) = handing;
+    let mut results: Vec<Option<O>> = items.iter().map(|_| None).collect();
     let mut todo = vec![Part {
         range: 0..items.len(),
         side: Side::All,
@@ -666,25 +715,6 @@ where
         }
     }
     Ok(results.into_iter().flatten().collect())
-}
-
-/// The same, by the closure that tells to which item a row belongs.
-pub async fn split_by<X, T, K, C, S, B, F>(
-    kind: K,
-    by: C,
-    sharing: S,
-    items: Vec<T>,
-    body: B,
-) -> Results<One<X, T, By<K, C>>>
-where
-    X: Outcome<T, K> + Split<T, By<K, C>, S, One<X, T, By<K, C>>> + Rows,
-    T: Clone,
-    K: Send,
-    C: Fn(&X::Row) -> T + Send,
-    B: FnMut(Vec<T>) -> F,
-    F: Future<Output = X>,
-{
-    split(By(kind, by), sharing, items, body).await
 }
 
 /// Items yet to be tried.
@@ -720,6 +750,10 @@ fn halves(Range { start, end }: Range<usize>) -> [Part; 2] {
 }
 
 /// A weight, as a closure gives it.
+#[diagnostic::on_unimplemented(
+    message = "`weight` takes a closure that gives a whole number, such as `|row| row.len()`, not a `{Self}`",
+    label = "not a number"
+)]
 pub trait Weight {
     /// In the unit of `max_weight`.
     fn weight(self) -> u64;
@@ -744,10 +778,66 @@ pub fn weight<T, W: Weight>(item: &T, weight: impl FnOnce(&T) -> W) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::output;
     use std::future::ready;
     use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
+
+    /// In the order in which an expansion says it.
+    async fn bulk<X, T, H, S, F>(
+        how: H,
+        sharing: S,
+        items: Vec<T>,
+        body: impl FnOnce(Vec<T>) -> F,
+    ) -> Results<<X as Outcome<T, H>>::One>
+    where
+        X: Outcome<T, H> + HandOut<T, H, S, <X as Outcome<T, H>>::One>,
+        F: Future<Output = X>,
+    {
+        super::bulk(
+            shape(how, output::<(X, T, _)>()).share(sharing),
+            items,
+            body,
+        )
+        .await
+    }
+
+    async fn bulk_by<X, T, K: Send, C, S, F>(
+        kind: K,
+        by: C,
+        sharing: S,
+        items: Vec<T>,
+        body: impl FnOnce(Vec<T>) -> F,
+    ) -> Results<<X as Outcome<T, K>>::One>
+    where
+        X: Rows + Outcome<T, K> + HandOut<T, By<K, C>, S, <X as Outcome<T, K>>::One>,
+        C: Fn(&X::Row) -> T + Send,
+        F: Future<Output = X>,
+    {
+        super::bulk(
+            shape_by(kind, output::<(X, T, _)>(), by).share(sharing),
+            items,
+            body,
+        )
+        .await
+    }
+
+    async fn split<X, T: Clone, F>(
+        items: Vec<T>,
+        body: impl FnMut(Vec<T>) -> F,
+    ) -> Results<<X as Outcome<T, Each>>::One>
+    where
+        X: Outcome<T, Each> + Split<T, Each, ByClone, <X as Outcome<T, Each>>::One>,
+        F: Future<Output = X>,
+    {
+        super::split(
+            shape(Each, output::<(X, T, _)>()).share_split(ByClone),
+            items,
+            body,
+        )
+        .await
+    }
 
     /// Bodies here never wait.
     fn now<F: Future>(future: F) -> F::Output {
@@ -866,7 +956,7 @@ mod tests {
         assert_eq!(
             now(bulk(
                 Each,
-                shared_err::<Result<(), _>, _>(Error::Shared),
+                shared_err(output::<Result<(), _>>(), Error::Shared),
                 vec![1],
                 fail
             ))
@@ -875,7 +965,7 @@ mod tests {
         );
         let both = now(bulk(
             Each,
-            shared_err::<Result<(), _>, _>(Error::Shared),
+            shared_err(output::<Result<(), _>>(), Error::Shared),
             vec![1, 2],
             fail,
         ))
@@ -899,9 +989,12 @@ mod tests {
                 .map(|&()| ())
                 .map_err(|error| NotClone(error.0))
         }
-        let all = now(bulk(Each, cloned_with(again), vec![1, 2, 3], |_| {
-            ready(Err::<(), _>(NotClone(5)))
-        }))
+        let all = now(bulk(
+            Each,
+            cloned_with(output(), again),
+            vec![1, 2, 3],
+            |_| ready(Err::<(), _>(NotClone(5))),
+        ))
         .unwrap();
         assert_eq!(all, [Err(NotClone(5)), Err(NotClone(5)), Err(NotClone(5))]);
         assert_eq!(CLONES.load(Ordering::Relaxed), 2);
@@ -911,23 +1004,18 @@ mod tests {
     fn split_calls(n: usize, bad: &[usize]) -> usize {
         let mut calls = 0;
         let mut saved = vec![0; n];
-        let results = now(split(
-            Each,
-            ByClone,
-            (0..n).collect(),
-            |items: Vec<usize>| {
-                calls += 1;
-                assert!(!items.is_empty());
-                let error = items.iter().find(|item| bad.contains(item));
-                ready(match error {
-                    Some(&bad) => Err(NotClone(u32::try_from(bad).unwrap())),
-                    None => {
-                        items.iter().for_each(|&item| saved[item] += 1);
-                        Ok(items)
-                    }
-                })
-            },
-        ));
+        let results = now(split((0..n).collect(), |items: Vec<usize>| {
+            calls += 1;
+            assert!(!items.is_empty());
+            let error = items.iter().find(|item| bad.contains(item));
+            ready(match error {
+                Some(&bad) => Err(NotClone(u32::try_from(bad).unwrap())),
+                None => {
+                    items.iter().for_each(|&item| saved[item] += 1);
+                    Ok(items)
+                }
+            })
+        }));
         for (item, result) in results.unwrap().into_iter().enumerate() {
             let is_bad = bad.contains(&item);
             assert_eq!(result.is_err(), is_bad);
@@ -965,10 +1053,7 @@ mod tests {
 
     #[test]
     fn a_wrong_number_is_not_split() {
-        let wrong = now(split(Each, ByClone, vec![1, 2], |_| {
-            ready(Ok::<_, NotClone>(vec![1]))
-        }))
-        .unwrap_err();
+        let wrong = now(split(vec![1, 2], |_| ready(Ok::<_, NotClone>(vec![1])))).unwrap_err();
         assert_eq!((wrong.items, wrong.results), (2, 1));
     }
 }

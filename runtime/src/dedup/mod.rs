@@ -44,7 +44,7 @@ impl Flights {
     }
 
     /// Begins a call in the global scope.
-    #[inline]
+    #[inline(always)]
     pub fn enter<M, K, S>(
         &'static self,
         _marker: M,
@@ -162,18 +162,18 @@ impl Joining {
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> {
     fn row(&self) -> Row {
         use std::sync::atomic::Ordering::Relaxed;
-        let (in_flight, waiting, counts) = self.census();
+        let counts = self.counts();
         let rare = &self.rare;
         Row {
             function: self.path.clone(),
-            calls: counts.calls,
-            executions: counts.executions + rare.executions.load(Relaxed),
+            calls: counts.opened + counts.alone + counts.joined,
+            executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
             shared: counts
                 .joined
                 .saturating_sub(rare.unshared.load(Relaxed))
-                .saturating_sub(waiting),
-            in_flight,
-            waiting,
+                .saturating_sub(counts.waiting),
+            in_flight: counts.up,
+            waiting: counts.waiting,
             panics: rare.panics.load(Relaxed),
             kind: Kind::Dedup {
                 leaders_dropped: rare.left.load(Relaxed),

@@ -40,6 +40,7 @@ pub(super) enum Role<V> {
     LeadsAlone {
         hash: u64,
         id: u64,
+        bucket: u32,
         rested: bool,
     },
     Leads {
@@ -63,16 +64,15 @@ where
     V: Send + Sync + 'static,
     S: Share<Stored = V>,
 {
-    #[inline]
+    /// Begins a call. Always inlined: the call is then made where the caller's future has it, and not moved there.
+    #[inline(always)]
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
-        let (entered, first) = table.enter(key, joining);
-        if first {
-            watch::arm(&table);
-        }
-        let role = match entered {
-            Entered::Leads { hash, id } => Role::LeadsAlone {
+        let hash = table.hash(key);
+        let role = match table.enter(hash, key, joining) {
+            Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
+                bucket,
                 rested: false,
             },
             Entered::Follows(flight) => Role::Follows {
@@ -80,6 +80,14 @@ where
                 slot: None,
                 joined: true,
             },
+            Entered::FollowsFirst(flight) => {
+                watch::arm(&table);
+                Role::Follows {
+                    flight,
+                    slot: None,
+                    joined: true,
+                }
+            }
             Entered::Alone => Role::Free,
         };
         Self {
@@ -91,7 +99,7 @@ where
     }
 
     /// Runs the body, or waits for another call that does.
-    #[inline]
+    #[inline(always)]
     pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
         Run { body, call: self }
     }
@@ -172,8 +180,11 @@ where
         });
         match polled {
             Ok(Poll::Ready(output)) => {
-                if let Role::LeadsAlone { hash, id, .. } = self.role {
-                    if self.table.lands_alone(hash, id) {
+                if let Role::LeadsAlone {
+                    hash, id, bucket, ..
+                } = self.role
+                {
+                    if self.table.lands_alone(hash, id, bucket) {
                         self.role = Role::Free;
                         return Poll::Ready(output);
                     }
@@ -216,7 +227,10 @@ where
 
     /// A leader goes on waiting: it leaves its waker, and learns of followers or of its deposition.
     fn rest(&mut self, cx: &mut Context<'_>) {
-        if let Role::LeadsAlone { hash, id, rested } = &mut self.role {
+        if let Role::LeadsAlone {
+            hash, id, rested, ..
+        } = &mut self.role
+        {
             match self.table.rest(*hash, *id, !mem::replace(rested, true), cx) {
                 Rested::Lone => return,
                 Rested::Shared(flight) => self.role = Role::Leads { flight, turn: 0 },

@@ -2,21 +2,19 @@
 
 use std::sync::atomic::AtomicU64;
 
-/// Counts that ride in a shard's lock.
+/// Counts that ride in the shards' locks.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Counts {
-    pub(crate) calls: u64,
-    pub(crate) executions: u64,
+    /// Flights that were opened.
+    pub(crate) opened: u64,
+    /// Calls that ran by themselves, beside a flight.
+    pub(crate) alone: u64,
     /// Calls that joined a flight. Some left it or took it over: see [`Rare::unshared`].
     pub(crate) joined: u64,
-}
-
-impl Counts {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.executions += other.executions;
-        self.joined += other.joined;
-    }
+    /// Flights that are up.
+    pub(crate) up: u64,
+    /// Followers that wait.
+    pub(crate) waiting: u64,
 }
 
 /// Counts of what seldom happens.

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table as table};
 use tokio::time::Instant;
 
 use super::flight::{Flight, Outcome};
@@ -44,11 +44,12 @@ pub struct Table<K, V> {
 struct Shard<K, V> {
     entries: HashTable<Entry<K, V>>,
     next_id: u64,
-    counts: stats::Counts,
+    /// Calls that joined a flight.
+    joined: u64,
+    /// Calls that ran by themselves, beside a flight.
+    alone: u64,
     /// Flights that got a follower, in that order, for the watch. Some have landed since.
     followed: VecDeque<(u64, u64)>,
-    /// There were more than [`KEPT`] entries, and there is room for them.
-    many: bool,
 }
 
 struct Entry<K, V> {
@@ -74,11 +75,11 @@ enum Stage<V> {
 
 /// What a call is to do.
 pub(super) enum Entered<V> {
-    Leads {
-        hash: u64,
-        id: u64,
-    },
+    /// It opened the flight with this number, in this bucket of its shard.
+    Leads(u64, u32),
     Follows(Arc<Flight<V>>),
+    /// The same, as the first that does: the watch has to look at this flight from now on.
+    FollowsFirst(Arc<Flight<V>>),
     /// Runs by itself, beside the flight.
     Alone,
 }
@@ -121,51 +122,62 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     }
 
     #[inline]
-    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+    pub(super) fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         key.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// A call begins. The second is whether the watch has to look at this flight from now on.
-    #[inline]
-    pub(super) fn enter(&self, key: &impl Key<Owned = K>, joining: Joining) -> (Entered<V>, bool) {
-        let hash = self.hash(key);
+    /// A call begins.
+    pub(super) fn enter(
+        &self,
+        hash: u64,
+        key: &impl Key<Owned = K>,
+        joining: Joining,
+    ) -> Entered<V> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
-        shard.counts.calls += 1;
-        if let Some(entry) = shard
+        let entry = shard
             .entries
-            .find_mut(hash, |entry| entry.is_open(hash, key))
-        {
-            if joining.joins(entry.born, now) {
-                let (flight, joined, first) = entry.followed(&mut shard.followed);
+            .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
+        let place = match entry {
+            table::Entry::Vacant(place) => place,
+            table::Entry::Occupied(mut entry) if joining.joins(entry.get().born, now) => {
+                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
                 if joining.is_full(|| flight.followers(*joined)) {
-                    shard.counts.executions += 1;
-                    return (Entered::Alone, first);
+                    shard.alone += 1;
+                    return Entered::Alone;
                 }
                 *joined += 1;
-                shard.counts.joined += 1;
-                return (Entered::Follows(flight.clone()), first);
+                shard.joined += 1;
+                let flight = flight.clone();
+                return if first {
+                    Entered::FollowsFirst(flight)
+                } else {
+                    Entered::Follows(flight)
+                };
             }
-            entry.born = CLOSED;
-        }
-        let key = key.to_owned();
-        shard.counts.executions += 1;
+            table::Entry::Occupied(mut entry) => {
+                entry.get_mut().born = CLOSED;
+                match shard.entries.entry(hash, |_| false, |entry| entry.hash) {
+                    table::Entry::Vacant(place) => place,
+                    table::Entry::Occupied(_) => unreachable!("nothing was looked for"),
+                }
+            }
+        };
         let id = shard.next_id;
-        shard.next_id += self.shards.len() as u64;
-        let flight = Stage::Lone(None);
-        let entry = Entry {
+        let key = key.to_owned();
+        let entry = place.insert(Entry {
             hash,
             id,
             key,
             born: now,
-            flight,
-        };
-        shard.entries.insert_unique(hash, entry, |entry| entry.hash);
-        shard.many |= shard.entries.len() > KEPT;
-        (Entered::Leads { hash, id }, false)
+            flight: Stage::Lone(None),
+        });
+        let bucket = entry.bucket_index();
+        shard.next_id += self.shards.len() as u64;
+        Entered::Leads(id, bucket as u32)
     }
 
     fn age(&self) -> u64 {
@@ -229,13 +241,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         Some((flight, first))
     }
 
-    /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now.
+    /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now; if not,
+    /// [`land`](Self::land) knows.
     #[inline]
-    pub(super) fn lands_alone(&self, hash: u64, id: u64) -> bool {
+    pub(super) fn lands_alone(&self, hash: u64, id: u64, bucket: u32) -> bool {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        match shard.entries.find_entry(hash, |entry| entry.id == id) {
-            Ok(found) if matches!(found.get().flight, Stage::Lone(_)) => {
+        // It is where it was put, unless the table has grown or shrunk since.
+        match shard.entries.get_bucket_entry(bucket as usize) {
+            Ok(found) if found.get().id == id && matches!(found.get().flight, Stage::Lone(_)) => {
                 let entry = found.remove().0;
                 shard.removed(hash, id);
                 drop(guard);
@@ -410,20 +424,21 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// How many flights are up, and how many followers wait.
-    pub(super) fn census(&self) -> (u64, u64, stats::Counts) {
-        let (mut up, mut followers, mut counts) = (0, 0, stats::Counts::default());
-        for shard in &self.shards {
+    pub(super) fn counts(&self) -> stats::Counts {
+        let mut counts = stats::Counts::default();
+        for (first_id, shard) in self.shards.iter().enumerate() {
             let shard = shard.0.lock();
-            counts.add(&shard.counts);
-            up += shard.entries.len() as u64;
+            counts.opened += (shard.next_id - first_id as u64) / self.shards.len() as u64;
+            counts.joined += shard.joined;
+            counts.alone += shard.alone;
+            counts.up += shard.entries.len() as u64;
             for entry in &shard.entries {
                 if let Stage::Shared { flight, joined } = &entry.flight {
-                    followers += u64::from(flight.state.lock().waiting(*joined));
+                    counts.waiting += u64::from(flight.followers(*joined));
                 }
             }
         }
-        (up, followers, counts)
+        counts
     }
 }
 
@@ -484,16 +499,16 @@ impl<K, V> Shard<K, V> {
         Self {
             entries: HashTable::new(),
             next_id: first_id,
-            counts: stats::Counts::default(),
+            joined: 0,
+            alone: 0,
             followed: VecDeque::new(),
-            many: false,
         }
     }
 
     /// After an entry was removed: gives memory back.
     #[inline]
     fn removed(&mut self, hash: u64, id: u64) {
-        if self.many || self.followed.capacity() > 0 {
+        if self.entries.capacity() > KEPT || self.followed.capacity() > 0 {
             self.tidy(hash, id);
         }
     }
@@ -505,9 +520,9 @@ impl<K, V> Shard<K, V> {
             self.followed.pop_back();
         }
         let len = self.entries.len();
-        if self.many && len < self.entries.capacity() / 8 {
+        let capacity = self.entries.capacity();
+        if capacity > KEPT && len < capacity / 8 {
             self.entries.shrink_to(len * 2, |entry| entry.hash);
-            self.many = self.entries.capacity() > KEPT;
         }
         if len == 0 && self.followed.capacity() > KEPT {
             self.followed = VecDeque::new();

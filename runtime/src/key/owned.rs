@@ -4,22 +4,24 @@
 //! writes, where the caller is, one of
 //!
 //! ```text
-//! let pool = own(Arg::new(pool).part());   // the argument may be moved
+//! let pool = own(arg(pool).part());   // the argument may be moved
 //! let name = own(Part(&name).key());       // it is still borrowed by the key
 //! ```
 //!
 //! and, where the body is, `let pool = pool.lend();`.
 
-use super::{ByRef, ByValue, OptRef, SliceRef};
+use super::{About, ByRef, ByValue, OptRef, SliceRef};
+use crate::bounds::{Always, Never, Nothing};
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 
-/// A part that can outlive its caller.
+/// A part that can outlive its caller. See [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
-    message = "this argument can't outlive its caller",
-    label = "the execution may go on when the caller is gone: a reference needs an owned form (`Clone`), and all needs to be `Send + 'static`"
+    message = "`{A}` can't outlive its caller, as it must here",
+    label = "the execution may go on when the caller is gone: a value must be `Send + 'static`, what is borrowed also `Clone`",
+    note = "take something cheap to clone that it can own, such as a pool instead of a connection, or an `Arc`"
 )]
-pub trait Own {
+pub trait Own<A: ?Sized, M> {
     /// What is kept.
     type Held: Send + 'static;
     /// Makes it, or moves it there.
@@ -27,20 +29,53 @@ pub trait Own {
 }
 
 /// The owned form of a part. An expansion calls it with the argument's span, so that errors point there.
-pub fn own<P: Own>(part: P) -> P::Held {
+pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument, M>>::Held {
     part.own()
+}
+
+/// What `unique` tells an item by.
+#[diagnostic::on_unimplemented(
+    message = "`unique` can't tell items apart by a `{A}`",
+    label = "gives something that isn't `Hash + Eq + Send + 'static`; what is borrowed from the item must also be `Clone`"
+)]
+pub trait Unique<A: ?Sized, M> {
+    /// What is kept.
+    type Held: Hash + Eq + Send + 'static;
+    /// Makes it, or moves it there.
+    fn unique(self) -> Self::Held;
+}
+
+/// What an item is told apart by.
+pub fn unique<P: About + Unique<P::Argument, M>, M>(
+    part: P,
+) -> <P as Unique<P::Argument, M>>::Held {
+    part.unique()
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: About + Own<P::Argument, Always, Held: Hash + Eq>> Unique<P::Argument, Always> for P {
+    type Held = P::Held;
+    fn unique(self) -> P::Held {
+        self.own()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: About + Nothing> Unique<P::Argument, Never> for P {
+    type Held = ();
+    fn unique(self) {}
 }
 
 /// An argument, before it is known what kind of part it is. It can be taken out once.
 #[derive(Debug)]
 pub struct Arg<A>(Option<A>);
 
-impl<A> Arg<A> {
-    /// An argument that may be moved.
-    pub fn new(argument: A) -> Self {
-        Self(Some(argument))
-    }
+/// An argument that may be moved.
+pub fn arg<A>(argument: A) -> Arg<A> {
+    Arg(Some(argument))
+}
 
+impl<A> Arg<A> {
     fn take(&mut self) -> A {
         self.0
             .take()
@@ -113,7 +148,7 @@ pub struct HeldOpt<B: ?Sized + ToOwned>(Option<B::Owned>);
 pub struct HeldSlice<B: ?Sized + ToOwned>(Vec<B::Owned>);
 
 #[diagnostic::do_not_recommend]
-impl<A: Send + 'static> Own for Moved<A> {
+impl<A: Send + 'static> Own<A, Always> for Moved<A> {
     type Held = HeldValue<A>;
     fn own(self) -> HeldValue<A> {
         HeldValue(self.0)
@@ -121,7 +156,7 @@ impl<A: Send + 'static> Own for Moved<A> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<A: Clone + Send + 'static> Own for ByValue<'_, A> {
+impl<A: Clone + Send + 'static> Own<A, Always> for ByValue<'_, A> {
     type Held = HeldValue<A>;
     fn own(self) -> HeldValue<A> {
         HeldValue(self.0.clone())
@@ -129,7 +164,7 @@ impl<A: Clone + Send + 'static> Own for ByValue<'_, A> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for ByRef<'_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for ByRef<'_, B> {
     type Held = HeldRef<B>;
     fn own(self) -> HeldRef<B> {
         HeldRef(self.0.to_owned())
@@ -137,7 +172,7 @@ impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for ByRef<'_, B> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for OptRef<'_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for OptRef<'_, B> {
     type Held = HeldOpt<B>;
     fn own(self) -> HeldOpt<B> {
         HeldOpt(self.0.map(ToOwned::to_owned))
@@ -145,11 +180,43 @@ impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for OptRef<'_, B> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own for SliceRef<'_, '_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for SliceRef<'_, '_, B> {
     type Held = HeldSlice<B>;
     fn own(self) -> HeldSlice<B> {
         HeldSlice(self.0.iter().map(|b| (*b).to_owned()).collect())
     }
+}
+
+impl<A> About for Moved<A> {
+    type Argument = A;
+}
+
+macro_rules! never_own {
+    ($($part:ty, $argument:ident;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$argument: ?Sized + Nothing> Own<$argument, Never> for $part {
+            type Held = ();
+            fn own(self) {}
+        }
+    )*};
+}
+
+never_own! {
+    ByRef<'_, B>, B;
+    OptRef<'_, B>, B;
+    SliceRef<'_, '_, B>, B;
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: Nothing> Own<A, Never> for Moved<A> {
+    type Held = ();
+    fn own(self) {}
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: Nothing> Own<A, Never> for ByValue<'_, A> {
+    type Held = ();
+    fn own(self) {}
 }
 
 impl<A> HeldValue<A> {
@@ -231,7 +298,7 @@ impl<B: ?Sized + ToOwned + Eq> Eq for HeldOpt<B> {}
 #[cfg(test)]
 mod tests {
     use super::super::{Part, RefPart as _, ValuePart as _};
-    use super::{Arg, RefArg as _, ValueArg as _, own};
+    use super::{RefArg as _, ValueArg as _, arg, own};
     use std::sync::Arc;
 
     #[test]
@@ -240,9 +307,9 @@ mod tests {
         let (text, maybe, words) = (&*name, Some(&*name), [&*name, "B"]);
         let slice: &[&str] = &words;
         let held = (
-            own(Arg::new(text).part()),
-            own(Arg::new(maybe).part()),
-            own(Arg::new(slice).part()),
+            own(arg(text).part()),
+            own(arg(maybe).part()),
+            own(arg(slice).part()),
         );
         let copies = (
             own(Part(&text).key()),
@@ -260,14 +327,14 @@ mod tests {
     #[test]
     fn values_that_are_not_clone_are_moved() {
         struct Connection(u8);
-        let held = own(Arg::new(Connection(7)).part());
+        let held = own(arg(Connection(7)).part());
         assert_eq!(held.lend().0, 7);
     }
 
     #[test]
     fn a_counted_pointer_is_counted_and_not_copied() {
         let service = Arc::new(5);
-        let (by_ref, by_value) = (own(Arg::new(&service).part()), own(Part(&service).key()));
+        let (by_ref, by_value) = (own(arg(&service).part()), own(Part(&service).key()));
         assert_eq!(Arc::strong_count(&service), 3);
         assert!(Arc::ptr_eq(by_ref.lend(), &service));
         assert!(Arc::ptr_eq(&by_value.lend(), &service));

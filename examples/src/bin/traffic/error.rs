@@ -1,0 +1,32 @@
+//! The service's own error, as most services have one.
+
+use std::sync::Arc;
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppError {
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+
+    #[error("{0}")]
+    Invalid(&'static str),
+
+    /// An error that several callers got from one execution. `sqlx::Error` is not `Clone`; this
+    /// variant is what `share_err = AppError::Shared` hands to each of them.
+    #[error(transparent)]
+    Shared(Arc<AppError>),
+}
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Database(_) | Self::Shared(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.to_string()).into_response()
+    }
+}

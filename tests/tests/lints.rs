@@ -1,0 +1,162 @@
+//! Nothing fires in generated code, whatever a crate denies; the user's own lints do, once.
+#![deny(warnings, missing_docs, unused_qualifications, unreachable_pub)]
+#![deny(
+    missing_debug_implementations,
+    let_underscore_drop,
+    single_use_lifetimes,
+    unused_lifetimes,
+    unused_results
+)]
+#![deny(clippy::all, clippy::pedantic, clippy::nursery)]
+
+use piggyback::{Scope, batch, dedup};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// An error.
+#[derive(Debug)]
+pub enum AppError {
+    /// Not found.
+    NotFound,
+    /// Shared.
+    Shared(Arc<Self>),
+}
+
+/// A pool.
+#[derive(Debug, Clone)]
+pub struct Pool;
+
+/// Finds a user.
+///
+/// # Errors
+/// If there is none.
+#[dedup(skip(pool), share_err = AppError::Shared)]
+#[inline]
+pub async fn user(pool: &Pool, id: u64, _hint: &str) -> Result<u64, AppError> {
+    tokio::task::yield_now().await;
+    let _pool = pool.clone();
+    if id == 0 {
+        return Err(AppError::NotFound);
+    }
+    Ok(id)
+}
+
+/// Saves users.
+///
+/// # Errors
+/// Never.
+#[batch(size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared)]
+pub async fn save(pool: &Pool, tenant: u64, users: &[u64]) -> Result<(), AppError> {
+    tokio::task::yield_now().await;
+    let _pool = pool.clone();
+    let _number = tenant + users.len() as u64;
+    Ok(())
+}
+
+/// Loads users.
+///
+/// # Errors
+/// Never.
+#[dedup]
+#[batch(size = 10, delay_ms = 10, eager, concurrency = 2)]
+pub async fn load(mut ids: Vec<u64>) -> Result<HashMap<u64, u64>, Arc<AppError>> {
+    tokio::task::yield_now().await;
+    ids.sort_unstable();
+    Ok(ids.into_iter().map(|id| (id, id)).collect())
+}
+
+/// A service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    scope: Scope,
+    tenant: String,
+}
+
+impl Service {
+    /// Finds a name.
+    #[dedup(scope = self.scope, direct = name_now, forget = forget_name, name = "name")]
+    pub async fn name(&self, id: u64) -> String {
+        tokio::task::yield_now().await;
+        format!("{}{id}", self.tenant)
+    }
+
+    /// Saves names.
+    #[batch(size = 10, delay_ms = 10, key(self = self.tenant), unique = String::as_str, weight = String::len, max_weight = 100, direct = save_names)]
+    pub async fn save_name(&self, names: Vec<String>) -> Vec<String> {
+        tokio::task::yield_now().await;
+        names.into_iter().map(|name| name + &self.tenant).collect()
+    }
+
+    /// Counts.
+    #[batch(
+        size = 10,
+        delay_ms = 10,
+        skip(self),
+        items(ids, names),
+        by_ref,
+        shared
+    )]
+    pub async fn count(self: Arc<Self>, ids: &[u64], names: Vec<String>) -> usize {
+        tokio::task::yield_now().await;
+        ids.len() + names.len() + self.tenant.len()
+    }
+}
+
+/// Returns a future.
+#[dedup]
+pub fn returned(id: u64) -> impl Future<Output = u64> + Send {
+    let next = id + 1;
+    async move {
+        tokio::task::yield_now().await;
+        next - 1
+    }
+}
+
+/// Returns a boxed future.
+#[dedup]
+#[must_use]
+pub fn boxed(id: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(async move {
+        tokio::task::yield_now().await;
+        id
+    })
+}
+
+/// The user's own lints are expected where they are, and fulfil the expectation.
+#[dedup]
+pub async fn expected(id: u64) -> u64 {
+    tokio::task::yield_now().await;
+    #[expect(unused_variables)]
+    let unused = 1;
+    id
+}
+
+/// The same for a batch.
+#[batch(size = 1, delay_ms = 1)]
+pub async fn expected_batch(ids: Vec<u64>) -> Vec<u64> {
+    tokio::task::yield_now().await;
+    #[expect(unused_variables)]
+    let unused = 1;
+    ids.iter().map(|id| id ^ 1).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_compiles_without_a_lint_also_works() {
+    let service = Service {
+        scope: Scope::new(),
+        tenant: "t".into(),
+    };
+    assert!(user(&Pool, 1, "").await.is_ok());
+    assert!(user(&Pool, 0, "").await.is_err());
+    save(&Pool, 1, 2).await.unwrap();
+    assert_eq!(load(1).await.unwrap(), Some(1));
+    service.forget_name(1);
+    assert_eq!(service.name(1).await, service.name_now(1).await);
+    assert_eq!(service.save_name("n".into()).await, "nt");
+    assert_eq!(service.save_names(vec!["n".into()]).await, ["nt"]);
+    assert_eq!(Arc::new(service).count(&1, "n").await, 3);
+    assert_eq!(returned(1).await + boxed(1).await + expected(1).await, 3);
+    assert_eq!(expected_batch(1).await, 0);
+}

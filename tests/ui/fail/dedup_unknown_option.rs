@@ -1,0 +1,11 @@
+use piggyback::dedup;
+
+#[dedup(skipp(pool))]
+async fn user(pool: &str, id: u64) -> u64 {
+    id + pool.len() as u64
+}
+
+#[tokio::main]
+async fn main() {
+    user("", 1).await;
+}
