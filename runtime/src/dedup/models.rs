@@ -251,7 +251,10 @@ fn a_panic_reaches_whoever_shared_it() {
                 (_, Ok(value)) => assert_eq!(value, 2),
                 (joined, Err(said)) => {
                     assert!(joined);
-                    assert!(said.contains("`model`") && said.contains("on purpose"), "{said}");
+                    assert!(
+                        said.contains("`model`") && said.contains("on purpose"),
+                        "{said}"
+                    );
                 }
             }
         }
