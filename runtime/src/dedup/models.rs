@@ -14,6 +14,8 @@ use crate::sync::Arc;
 use crate::watch::Watched;
 
 type Flying = Arc<Table<(), u32>>;
+type Executed = Execution<Flying, (), u32, Body>;
+type Opener = super::Call<Flying, (), u32, Cloned<u32>>;
 type Called = Run<Flying, (), u32, Cloned<u32>, Body>;
 
 #[derive(Clone)]
@@ -342,13 +344,7 @@ fn wakers_that_call_again_when_they_wake_and_when_they_are_dropped() {
 }
 
 /// The task of a spawned flight, and the caller that opened it, who follows.
-fn spawned(
-    world: &World,
-    pending: usize,
-) -> (
-    Execution<Flying, (), u32, Body>,
-    super::Call<Flying, (), u32, Cloned<u32>>,
-) {
+fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
     let mut opener = super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
     let Role::LeadsAlone { hash, id, .. } = opener.role else {
         panic!("the first call leads");
