@@ -245,6 +245,7 @@ impl Plan {
                 let Bulk { items, one, .. } = bulk;
                 function.set_output(one);
                 items.singular(&mut function);
+                function.without_mut();
                 code
             }
             _ => body,
@@ -255,7 +256,11 @@ impl Plan {
                 if let Some(name) = &options.forget {
                     siblings.extend(dedup::forget(&call, &name.value, &function));
                 }
-                dedup::expand(&call, &options, body)
+                let code = dedup::expand(&call, &options, body);
+                if options.spawn.is_some() {
+                    function.without_mut();
+                }
+                code
             }
             None => body,
         };

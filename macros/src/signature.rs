@@ -167,6 +167,16 @@ impl Function {
         self.sig.inputs.iter().map(Argument::read).collect()
     }
 
+    /// Takes `mut` off all arguments, where it is the body's bindings that are to be mutable, and not these.
+    pub(crate) fn without_mut(&mut self) {
+        for input in &mut self.sig.inputs {
+            match input {
+                FnArg::Receiver(receiver) => receiver.mutability = None,
+                FnArg::Typed(typed) => without_mut(&mut typed.pat),
+            }
+        }
+    }
+
     /// The user's code.
     pub(crate) fn body(&self, form: &Form) -> Body {
         let block = match form {
@@ -418,6 +428,30 @@ fn bindings_of(pat: &Pat, out: &mut Vec<Binding>) {
         Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
         Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
         Pat::Type(pat) => bindings_of(&pat.pat, out),
+        _ => {}
+    }
+}
+
+fn without_mut(pat: &mut Pat) {
+    match pat {
+        Pat::Ident(pat) => {
+            if pat.by_ref.is_none() {
+                pat.mutability = None;
+            }
+            if let Some((_, pat)) = &mut pat.subpat {
+                without_mut(pat);
+            }
+        }
+        Pat::Or(pat) => pat.cases.iter_mut().for_each(without_mut),
+        Pat::Paren(pat) => without_mut(&mut pat.pat),
+        Pat::Reference(pat) => without_mut(&mut pat.pat),
+        Pat::Slice(pat) => pat.elems.iter_mut().for_each(without_mut),
+        Pat::Struct(pat) => pat
+            .fields
+            .iter_mut()
+            .for_each(|field| without_mut(&mut field.pat)),
+        Pat::Tuple(pat) => pat.elems.iter_mut().for_each(without_mut),
+        Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(without_mut),
         _ => {}
     }
 }

@@ -1,5 +1,7 @@
 //! Where the attributes work: every form of function compiles, and shares or batches what it should.
 
+#![allow(clippy::iter_count, clippy::manual_async_fn, clippy::non_minimal_cfg)]
+
 use piggyback::{batch, dedup};
 use std::collections::HashMap;
 use std::sync::Arc;
