@@ -13,6 +13,7 @@ mod key;
 mod padded;
 mod path;
 mod scope;
+mod shared;
 mod slots;
 mod stats;
 mod sync;
@@ -24,6 +25,10 @@ pub use piggyback_macros::batch;
 #[doc = include_str!("../docs/dedup.md")]
 pub use piggyback_macros::dedup;
 pub use scope::Scope;
+#[cfg(feature = "anyhow")]
+pub use shared::anyhow;
+#[cfg(feature = "eyre")]
+pub use shared::eyre;
 pub use stats::{Closed, Kind, Row, Stats};
 
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 #[command(name = "traffic")]
 pub(crate) struct Options {
     /// Run on this PostgreSQL database, in a schema made for the run and dropped after it
-    /// [default: SQLite, in a temporary folder]
+    /// [default: SQLite, in a temporary folder under $TMPDIR]
     #[arg(long, value_name = "URL", value_parser = postgres_url)]
     pub(crate) database_url: Option<PgConnectOptions>,
 
