@@ -5,7 +5,7 @@ use crate::errors::Errors;
 use crate::items::Items;
 use crate::options::{Attribute, Common, Given, Options};
 use crate::outcome::HandOut;
-use crate::signature::{Argument, Body, Function};
+use crate::signature::{Argument, Body, Form, Function};
 use crate::tokens::{Place, Private, mentions};
 use crate::validate::{self, Seen};
 use crate::{batch, dedup, fallback};
@@ -165,6 +165,13 @@ impl Plan {
                 "this function is not async; write `async fn`, or return `impl Future<Output = …>`",
             );
         }
+        let mut function = function;
+        let body = match form.as_ref().map(|form| function.body(form)) {
+            Some(Body::Async(body)) if matches!(form, Some(Form::Boxed)) => {
+                Some(Body::Async(function.take_moved_patterns(body)))
+            }
+            body => body,
+        };
         let items = batch.as_ref().map(|batch| {
             let skipped = batch
                 .common
@@ -201,7 +208,7 @@ impl Plan {
         }
         let has_batch = batch.is_some();
 
-        let (Some(form), true) = (form, errors.is_empty()) else {
+        let (Some(form), Some(body), true) = (form, body, errors.is_empty()) else {
             let errors = errors.into_tokens();
             let siblings = fallback::siblings(&function, &common, dedup.as_ref());
             let function = if has_batch {
@@ -218,8 +225,7 @@ impl Plan {
             direct_function.sig.ident = direct.value.clone();
             siblings.extend(direct_function.as_written());
         }
-        let mut function = function;
-        let body = match function.body(&form) {
+        let body = match body {
             Body::Async(body) => typed(&function, &private, body),
             Body::Plain(body) => {
                 // What we make of it is but an async block, whatever it was.
