@@ -35,18 +35,28 @@ impl Private {
 
     /// `private::output::<ty>()`, which brings a type into calls, shown where `place` is.
     pub(crate) fn output_at(&self, place: Place, ty: impl ToTokens) -> TokenStream {
+        self.generic_at(place, "output", ty)
+    }
+
+    /// `private::name::<ty>()`, shown where `place` is.
+    pub(crate) fn generic_at(&self, place: Place, name: &str, ty: impl ToTokens) -> TokenStream {
         let Self(path) = self;
-        let open = located(quote!(#path::output::<), place.start);
+        let name = Ident::new(name, Span::call_site());
+        let open = located(quote!(#path::#name::<), place.start);
         let close = located(quote!(>), place.end);
         let arguments = group_at(place, TokenStream::new());
         quote!(#open #ty #close #arguments)
     }
 }
 
-/// `&(expr)`, shown where `place` is.
+/// `&(expr)`, or `&name`, shown where `place` is.
 pub(crate) fn borrow_at(place: Place, expr: impl ToTokens) -> TokenStream {
     let and = located(quote!(&), place.start);
-    let group = group_at(place, quote!(#expr));
+    let expr = expr.into_token_stream();
+    if expr.clone().into_iter().count() == 1 {
+        return quote!(#and #expr);
+    }
+    let group = group_at(place, expr);
     quote!(#and #group)
 }
 

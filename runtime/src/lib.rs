@@ -1,4 +1,4 @@
-//! piggyback
+#![doc = include_str!("../docs/crate.md")]
 #![forbid(unsafe_code)]
 
 #[doc(hidden)]
@@ -33,6 +33,9 @@ pub use shared::anyhow;
 #[cfg(feature = "eyre")]
 pub use shared::eyre;
 pub use stats::{Closed, Kind, Row, Stats};
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
 
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.
 fn shards() -> usize {

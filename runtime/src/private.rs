@@ -27,6 +27,11 @@ pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {
     function()
 }
 
+/// Names the type of an `async` block's body, in a `return` that is never reached.
+pub fn never<R>() -> R {
+    unreachable!("this stands behind `if false`")
+}
+
 /// A list of references, as `&[&T]` is made of.
 pub fn refs<B: ?Sized, T: Borrow<B>>(items: &[T]) -> Vec<&B> {
     items.iter().map(Borrow::borrow).collect()

@@ -24,7 +24,7 @@ pub(crate) struct Options {
 
     /// How unequal people are (Zipf): the n-th most popular one has 1/n^EXPONENT of the first one's
     /// traffic
-    #[arg(long, value_name = "EXPONENT", default_value = "1.2", value_parser = zipf)]
+    #[arg(long, value_name = "EXPONENT", default_value = "1.0", value_parser = zipf)]
     pub(crate) zipf: f64,
 
     /// Where the page with the pictures goes
