@@ -136,7 +136,7 @@ async fn watched(polls: u64, call: impl Future<Output = bool>) -> usize {
 }
 
 async fn caller(seed: u64) {
-    let mut random = Random(seed * 0x9E37_79B9_7F4A_7C15 | 1);
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     while !STOP.load(Relaxed) {
         let key = random.key();
         let trouble = if random.below(1000) < PANICKING_PER_MILLE {
