@@ -34,7 +34,8 @@ const ORPHAN_AFTER: u8 = 2;
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Queued<T, U, B, W, C>>,
     closed: VecDeque<Queued<T, U, B, W, C>>,
-    running: Vec<(Id, C)>,
+    /// By their numbers.
+    running: HashTable<(Id, C)>,
     concurrency: usize,
 }
 
@@ -141,6 +142,8 @@ pub(crate) enum Go<T, B, W> {
     Run(Run<T, B, W>),
     /// Wait, to this time or to be woken. The second is a replaced waker, to be dropped.
     Wait(Option<Instant>, Option<W>),
+    /// Let those come that can be polled in the same tick.
+    Yield,
     /// Nothing: its batch is gone, or another task's.
     Gone,
 }
@@ -181,7 +184,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Self {
             open: None,
             closed: VecDeque::new(),
-            running: Vec::new(),
+            running: HashTable::new(),
             concurrency: usize::MAX,
         }
     }
@@ -294,10 +297,24 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
-        self.closed
-            .iter_mut()
-            .chain(&mut self.open)
-            .find(|batch| batch.id == id)
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            return self.open.as_mut();
+        }
+        let at = self.closed_at(id)?;
+        self.closed.get_mut(at)
+    }
+
+    /// Where a closed batch is: they are in the order of their numbers, since they were opened one after another.
+    fn closed_at(&self, id: Id) -> Option<usize> {
+        self.closed.binary_search_by_key(&id, |batch| batch.id).ok()
+    }
+
+    /// Takes a batch out of the queue.
+    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
+        match &self.open {
+            Some(open) if open.id == id => self.open.take(),
+            _ => self.closed_at(id).and_then(|at| self.closed.remove(at)),
+        }
     }
 
     /// Why a batch could run now, if it could.
@@ -317,7 +334,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             }
             _ => {
                 // Without a limit nobody waits for a slot, so whichever task comes first runs first.
-                let turn = self.closed.iter().position(|batch| batch.id == id)?;
+                let turn = self.closed_at(id)?;
                 if turn > 0 && self.concurrency != usize::MAX {
                     None
                 } else {
@@ -327,11 +344,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// A task is polled.
+    /// A task is polled; `first` says for the first time.
     pub(crate) fn go(
         &mut self,
         id: Id,
         turn: Turn,
+        first: bool,
         now: impl FnOnce() -> Instant,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
@@ -339,6 +357,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
             return Some(Go::Gone);
         };
+        if first && batch.closed.is_none() {
+            return Some(Go::Yield);
+        }
         batch.fresh = false;
         // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
         let now = if batch.closed.is_some() {
@@ -361,16 +382,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
-        let batch = match &self.open {
-            Some(open) if open.id == id => self.open.take(),
-            _ => self
-                .closed
-                .iter()
-                .position(|batch| batch.id == id)
-                .and_then(|at| self.closed.remove(at)),
-        };
+        let batch = self.take(id);
         let batch = batch.expect("a batch that is ready is queued");
-        self.running.push((id, batch.cell));
+        self.running
+            .insert_unique(hash(id), (id, batch.cell), |&(id, _)| hash(id));
         Run {
             items: batch.items,
             callers: batch.callers,
@@ -393,7 +408,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// A bulk call has ended. Returns the task that may run next.
     pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
-        self.running.retain(|&(running, _)| running != id);
+        if let Ok(running) = self
+            .running
+            .find_entry(hash(id), |&(running, _)| running == id)
+        {
+            running.remove();
+        }
         let eager = self.open.as_ref().is_some_and(|open| open.limits.eager);
         if self.concurrency == usize::MAX && !eager {
             // Nobody waits for a slot.
@@ -451,14 +471,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             wake: [None, None],
         };
         if batch.items.is_empty() {
-            let mut emptied = match &self.open {
-                Some(open) if open.id == id => self.open.take(),
-                _ => self
-                    .closed
-                    .iter()
-                    .position(|batch| batch.id == id)
-                    .and_then(|at| self.closed.remove(at)),
-            };
+            let mut emptied = self.take(id);
             // Its task, to end; and the one behind it, which may be first now.
             left.wake = [
                 emptied.as_mut().and_then(|batch| batch.task.take()),
@@ -626,6 +639,11 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         self.opened()
             .checked_add(Duration::from_millis(self.limits.delay_ms))
     }
+}
+
+/// Spreads numbers that follow one another over all bits.
+fn hash(id: Id) -> u64 {
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Where a ticket's caller is: where it was put, unless some before it have left.

@@ -230,8 +230,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         }
     }
 
-    /// A batch's task is polled.
-    pub(super) fn go(&self, cell: &Arc<Cell<R>>, turn: Turn, cx: &mut Context<'_>) -> Step<T, B> {
+    /// A batch's task is polled; `first` says for the first time.
+    pub(super) fn go(
+        &self,
+        cell: &Arc<Cell<R>>,
+        turn: Turn,
+        first: bool,
+        cx: &mut Context<'_>,
+    ) -> Step<T, B> {
         let mut waker = None;
         loop {
             let mut guard = self.shard(cell.hash).lock();
@@ -245,6 +251,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             match entry.group.go(
                 cell.id,
                 turn,
+                first,
                 Instant::now,
                 |old| old.will_wake(cx.waker()),
                 &mut waker,
@@ -254,6 +261,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     waker = Some(cx.waker().clone());
                 }
                 Some(Go::Gone) => return Step::Gone,
+                Some(Go::Yield) => return Step::Yield,
                 Some(Go::Wait(until, old)) => {
                     drop(guard);
                     discard(old);
@@ -506,6 +514,8 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 pub(super) enum Step<T, B> {
     /// Run this, which was closed like this, for these calls.
     Run(Vec<T>, B, Closing, Vec<Began>),
+    /// Let those come that can be polled in the same tick.
+    Yield,
     /// Wait until then, or to be woken.
     Wait(Option<Instant>),
     /// End: the batch is gone, or another task's.

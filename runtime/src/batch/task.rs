@@ -33,13 +33,16 @@ where
         cell,
         stage: Stage::Queued(turn),
     };
-    // Lets those come that can be polled in the same tick. Under load the batch is full then, and needs no timer.
-    tokio::task::yield_now().await;
-    let step = std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, cx))).await;
-    let step = match step {
-        Step::Wait(until) => wait(&*duty.table, &duty.cell, turn, until).await,
-        step => step,
-    };
+    let mut step = look(&duty, turn, true).await;
+    if let Step::Yield = step {
+        // Under load the batch is full after that, and needs no timer.
+        tokio::task::yield_now().await;
+        step = look(&duty, turn, false).await;
+    }
+    if let Step::Wait(until) = step {
+        // Boxed, since a timer is large and the task of a batch that fills at once never has one.
+        step = Box::pin(wait(&*duty.table, &duty.cell, turn, until)).await;
+    }
     let Step::Run(items, bulk, closed, calls) = step else {
         duty.stage = Stage::Done;
         return;
@@ -84,6 +87,15 @@ where
     wake_callers(duty.cell.fail(Ended::Failed(failure)));
 }
 
+/// One look at whether the batch may run.
+async fn look<H, K, T, U, B, R>(duty: &Duty<H, R>, turn: Turn, first: bool) -> Step<T, B>
+where
+    H: Deref<Target = Table<K, T, U, B, R>>,
+    U: Eq,
+{
+    std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, first, cx))).await
+}
+
 /// Waits until the batch may run.
 async fn wait<K, T, U: Eq, B, R>(
     table: &Table<K, T, U, B, R>,
@@ -98,7 +110,7 @@ async fn wait<K, T, U: Eq, B, R>(
     ));
     std::future::poll_fn(|cx| {
         loop {
-            match table.go(cell, turn, cx) {
+            match table.go(cell, turn, false, cx) {
                 Step::Wait(Some(until)) => {
                     if sleep.deadline() != until {
                         sleep.as_mut().reset(until);
