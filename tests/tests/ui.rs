@@ -19,12 +19,21 @@ fn one_mistake_gets_one_error() {
     let mut cases = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "stderr") {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "stderr")
+        {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        let errors = text.lines().filter(|line| line.starts_with("error")).count();
-        let warnings = text.lines().filter(|line| line.starts_with("warning")).count();
+        let errors = text
+            .lines()
+            .filter(|line| line.starts_with("error"))
+            .count();
+        let warnings = text
+            .lines()
+            .filter(|line| line.starts_with("warning"))
+            .count();
         assert_eq!((errors, warnings), (1, 0), "{}", path.display());
         cases += 1;
     }
