@@ -44,6 +44,15 @@ impl Gate {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    pub fn is_open(&self) -> bool {
+        self.0.lock().unwrap().0
+    }
+
+    /// Opens without waking anybody.
+    pub fn open_quietly(&self) {
+        self.0.lock().unwrap().0 = true;
+    }
+
     pub async fn passed(&self) {
         poll_fn(|cx| {
             let mut gate = self.0.lock().unwrap();
