@@ -53,6 +53,18 @@ impl Gate {
         self.0.lock().unwrap().0 = true;
     }
 
+    /// Like [`passed`](Self::passed), for those who are polled by hand: it keeps no waker.
+    pub async fn seen_open(&self) {
+        poll_fn(|_| {
+            if self.is_open() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
     pub async fn passed(&self) {
         poll_fn(|cx| {
             let mut gate = self.0.lock().unwrap();

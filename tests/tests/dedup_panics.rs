@@ -483,14 +483,7 @@ fn a_waker_that_panics_when_cloned_concerns_one_caller() {
         if run == 1 {
             GATE.passed().await;
         } else {
-            std::future::poll_fn(|_| {
-                if GATE.is_open() {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            })
-            .await;
+            GATE.seen_open().await;
         }
         (id, run)
     }
@@ -522,14 +515,7 @@ fn a_waker_that_panics_when_cloned_concerns_one_caller() {
     static NEVER: Gate = Gate::new();
     #[dedup(name = "lone leader's waker panics")]
     async fn lone(id: u64) -> u64 {
-        std::future::poll_fn(|_| {
-            if NEVER.is_open() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        NEVER.seen_open().await;
         id
     }
     let mut bomb = ByHand::new(lone(1));
