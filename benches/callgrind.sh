@@ -6,7 +6,6 @@
 #   benches/callgrind.sh                      D1, everybody
 #   benches/callgrind.sh "B1 ct 100" 20000    another workload, with its N
 #   benches/callgrind.sh D1 5000 piggyback    only contenders whose name has this in it
-#   FEATURES=ours benches/callgrind.sh …      features of this package to build with
 set -eu
 
 workload=${1:-D1}
@@ -14,7 +13,7 @@ calls=${2:-5000}
 only=${3:-}
 
 cd "$(dirname "$0")/.."
-cargo build --quiet --release -p piggyback-benches --features "${FEATURES:-}"
+cargo build --quiet --release -p piggyback-benches
 program=${CARGO_TARGET_DIR:-target}/release/piggyback-benches
 
 instructions() {

@@ -42,8 +42,6 @@ pub(crate) struct Setup {
     pub(crate) delay_ms: u64,
     /// Nobody waits while nothing runs.
     pub(crate) eager: bool,
-    /// The cores have something else to do.
-    pub(crate) overloaded: bool,
     pub(crate) body: Body,
 }
 
@@ -54,7 +52,6 @@ impl Setup {
             size,
             delay_ms: 10,
             eager: false,
-            overloaded: false,
             body: Body::PlusOne,
         }
     }
@@ -112,7 +109,6 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
         name: name.into(),
         kind: Kind::Bound,
     };
-    #[cfg(feature = "ours")]
     visitor.visit::<crate::ours::Piggyback>(Who {
         name: "piggyback #[batch]".into(),
         kind: Kind::Ours,

@@ -129,7 +129,6 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
         name: name.into(),
         kind: Kind::Bound,
     };
-    #[cfg(feature = "ours")]
     visitor.visit(
         Who {
             name: "piggyback #[dedup]".into(),

@@ -4,7 +4,6 @@ mod alloc;
 mod batch;
 mod dedup;
 mod measure;
-#[cfg(feature = "ours")]
 mod ours;
 mod report;
 mod side_by_side;

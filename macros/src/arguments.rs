@@ -2,7 +2,7 @@
 
 use crate::options::Common;
 use crate::signature::{Argument, Binding};
-use crate::tokens::{Place, Private, local, mentions, method_at};
+use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Type};
@@ -47,9 +47,12 @@ impl Arguments<'_> {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
             let part = match self.key_expr(binding) {
-                Some(expr) => self.part(Place::of(expr), expr),
+                Some(expr) => self.part("part", Place::of(expr), expr),
                 None if self.is_skipped(argument, binding) => continue,
-                None => self.part(argument.place(), &binding.ident),
+                None if argument.receiver => {
+                    self.part("self_part", argument.place(), &binding.ident)
+                }
+                None => self.part("part", argument.place(), &binding.ident),
             };
             let cfgs = &argument.cfgs;
             key = quote!((#(#cfgs)* #part, #key));
@@ -57,10 +60,10 @@ impl Arguments<'_> {
         key
     }
 
-    fn part(&self, place: Place, of: impl ToTokens) -> TokenStream {
-        let part = self.private.call_at(place, "Part", quote!(&#of));
+    fn part(&self, function: &str, place: Place, of: impl ToTokens) -> TokenStream {
+        let part = self.private.call_at(place, "Part", borrow_at(place, of));
         let part = method_at(place, part, "key", quote!());
-        self.private.call_at(place, "part", part)
+        self.private.call_at(place, function, part)
     }
 
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {

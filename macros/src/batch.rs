@@ -5,8 +5,8 @@ use crate::items::Items;
 use crate::options::{Given, Options};
 use crate::outcome::HandOut;
 use crate::plan::Call;
-use crate::tokens::{Place, Private, local, method_at, without_self};
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::tokens::{Place, Private, borrow_at, local, method_at, without_self};
+use proc_macro2::TokenStream;
 use quote::quote;
 
 /// What is known of a bulk function beyond its options.
@@ -67,7 +67,7 @@ pub(crate) fn expand(
     let lend = owned.iter().map(|owned| &owned.lend);
     let lists = bulk.items.lists(&items, private);
     let body = without_self(body, &local("self"));
-    let kind = Ident::new(bulk.hand_out.name(), Span::call_site());
+    let kind = private.value_at(call.output_place, bulk.hand_out.name());
     let place = call.output_place;
     let by = options
         .one_by
@@ -76,8 +76,8 @@ pub(crate) fn expand(
         .map(|given| &given.value);
     let of = private.output_at(place, quote!((#output, #item_type, _)));
     let shape = match by {
-        None => private.call_at(place, "shape", quote!(#private::#kind, #of)),
-        Some(by) => private.call_at(place, "shape_by", quote!(#private::#kind, #of, #by)),
+        None => private.call_at(place, "shape", quote!(#kind, #of)),
+        Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
     };
     let (share, bulk_call) = match &options.split_on_err {
         None => ("share", quote!(bulk)),
@@ -99,8 +99,8 @@ pub(crate) fn expand(
     };
     let join = match &common.scope {
         Some(scope) => {
-            let scope = &scope.value;
-            quote!(join_in(&(#scope), #private::waker().await, ||{}, #key, #value, || #limits, #open))
+            let scope = borrow_at(Place::of(&scope.value), &scope.value);
+            quote!(join_in(#scope, #private::waker().await, ||{}, #key, #value, || #limits, #open))
         }
         None => quote!(join(#private::waker().await, ||{}, #key, #value, || #limits, #open)),
     };
@@ -131,11 +131,16 @@ fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
     let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
     let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
     if let Some(Given { value, .. }) = &options.weight {
-        lets.extend(quote!(let #weight = #private::weight(&#item, #value);));
+        let weigh = private.call_at(Place::of(value), "weight", quote!(&#item, #value));
+        lets.extend(quote!(let #weight = #weigh;));
         methods.extend(quote!(.weight(#weight)));
     }
     if let Some(Given { value, .. }) = &options.unique {
-        lets.extend(quote!(let #unique = #private::own(#private::arg(#private::of(&#item, #value)).part());));
+        let place = Place::of(value);
+        let of = private.call_at(place, "of", quote!(&#item, #value));
+        let part = method_at(place, private.call_at(place, "arg", of), "part", quote!());
+        let told = private.call_at(place, "unique", part);
+        lets.extend(quote!(let #unique = #told;));
         methods.extend(quote!(.unique(#unique)));
     }
     quote!({ let #item: #item_type = #value; #lets #private::Item::new(#item) #methods })
@@ -166,7 +171,7 @@ fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
         (None, Some(Given { value, .. })) => {
             private.call_at(Place::of(value), "cloned_with", quote!(#of, #value))
         }
-        (None, None) => quote!(#private::ByClone),
+        (None, None) => private.value_at(call.output_place, "ByClone"),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use crate::options::{Given, Options};
 use crate::plan::Call;
 use crate::signature::Function;
-use crate::tokens::{Place, local, without_self};
+use crate::tokens::{Place, borrow_at, local, without_self};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::GenericParam;
@@ -52,8 +52,8 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     let joining = quote!(#private::Joining::new() #(.max_age_ms(#max_age_ms))* #(.max_followers(#max_followers))*);
     let enter = match &common.scope {
         Some(scope) => {
-            let scope = &scope.value;
-            quote!(enter_in(&(#scope), #marker, #key, #sharing, #joining))
+            let scope = borrow_at(Place::of(&scope.value), &scope.value);
+            quote!(enter_in(#scope, #marker, #key, #sharing, #joining))
         }
         None => quote!(enter(#marker, #key, #sharing, #joining)),
     };
@@ -145,8 +145,8 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
     let (flights, marker) = (local("flights"), local("marker"));
     let forgotten = match &common.scope {
         Some(scope) => {
-            let scope = &scope.value;
-            quote!(forget_in(&(#scope), #marker, #key, #sharing))
+            let scope = borrow_at(Place::of(&scope.value), &scope.value);
+            quote!(forget_in(#scope, #marker, #key, #sharing))
         }
         None => quote!(forget(#marker, #key, #sharing)),
     };

@@ -38,6 +38,13 @@ pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(longer) = known
+        .iter()
+        .find(|name| word.len() >= 3 && name.starts_with(word))
+    {
+        return Some(longer);
+    }
     known
         .into_iter()
         .map(|name| (distance(word, name), name))
@@ -77,7 +84,7 @@ mod tests {
     fn a_slip_of_the_finger_is_understood() {
         let known = ["size", "delay_ms", "skip", "share_err"];
         assert_eq!(did_you_mean("siez", known), Some("size"));
-        assert_eq!(did_you_mean("delay", ["delay_ms"]), None);
+        assert_eq!(did_you_mean("delay", known), Some("delay_ms"));
         assert_eq!(did_you_mean("delayms", known), Some("delay_ms"));
         assert_eq!(did_you_mean("share_error", known), Some("share_err"));
         assert_eq!(did_you_mean("ttl", known), None);

@@ -4,8 +4,8 @@ use crate::items::Items;
 use crate::options::{Common, Options};
 use crate::outcome::HandOut;
 use crate::signature::Function;
-use crate::tokens::Private;
-use proc_macro2::TokenStream;
+use crate::tokens::{Private, with_static_lifetimes};
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::{FnArg, ReturnType, parse_quote};
 
@@ -30,7 +30,8 @@ pub(crate) fn batch(
     if let Some(items) = items {
         if let (Some(output), Some(hand_out)) = (function.output(), hand_out) {
             if !hand_out.is_hopeless(&output) {
-                function.set_output(hand_out.one(&output, &items.item(), private));
+                let one = hand_out.one(&output, &items.item(), private);
+                function.set_output(with_static_lifetimes(one));
             }
         }
         items.singular(&mut function);
@@ -59,12 +60,26 @@ pub(crate) fn siblings(
     dedup: Option<&Options>,
 ) -> TokenStream {
     let mut siblings = TokenStream::new();
-    if let Some(direct) = &common.direct {
+    let is_new = |name: &Ident| *name != function.sig.ident;
+    if let Some(direct) = common
+        .direct
+        .as_ref()
+        .filter(|direct| is_new(&direct.value))
+    {
         let mut function = function.clone();
         function.sig.ident = direct.value.clone();
         siblings.extend(self::dedup(function));
     }
-    if let Some(forget) = dedup.and_then(|dedup| dedup.forget.as_ref()) {
+    let forget = dedup
+        .and_then(|dedup| dedup.forget.as_ref())
+        .filter(|forget| is_new(&forget.value));
+    let is_direct = |name: &Ident| {
+        common
+            .direct
+            .as_ref()
+            .is_some_and(|direct| direct.value == *name)
+    };
+    if let Some(forget) = forget.filter(|forget| !is_direct(&forget.value)) {
         let mut function = function.clone();
         function.sig.ident = forget.value.clone();
         function.sig.asyncness = None;

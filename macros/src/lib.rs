@@ -15,6 +15,8 @@ mod options;
 mod outcome;
 mod plan;
 mod signature;
+#[cfg(test)]
+mod snapshots;
 mod tokens;
 mod validate;
 

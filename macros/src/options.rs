@@ -200,7 +200,9 @@ impl Options {
             }),
             "crate" => set(&mut self.common.krate, name, input, errors, |i, n| {
                 equals(i, n, "crate = ::path::to::piggyback")?;
-                i.call(Path::parse_mod_style)
+                i.call(Path::parse_mod_style).map_err(|error| {
+                    syn::Error::new(error.span(), "`crate` takes a path without quotes, as in `crate = ::path::to::piggyback`")
+                })
             }),
             "spawn" if attribute == Attribute::Dedup => {
                 set(&mut self.spawn, name, input, errors, flag)
@@ -409,10 +411,19 @@ fn list<T>(
     item: fn(ParseStream<'_>) -> syn::Result<T>,
 ) -> syn::Result<Vec<T>> {
     if !input.peek(syn::token::Paren) {
-        let rest: TokenStream = std::iter::from_fn(|| tree_before_comma(input)).collect();
+        let rest: Vec<TokenTree> = std::iter::from_fn(|| tree_before_comma(input)).collect();
+        // `skip = pool` tells what is meant.
+        let example = match &rest[..] {
+            [TokenTree::Punct(equals), TokenTree::Ident(one)]
+                if equals.as_char() == '=' && name != "key" =>
+            {
+                format!("{name}({one})")
+            }
+            _ => example.to_owned(),
+        };
         return Err(syn::Error::new_spanned(
-            quote!(#name #rest),
-            format!("`{name}` takes a list in parentheses, as in `{example}`"),
+            quote!(#name #(#rest)*),
+            format!("`{name}` takes a list in parentheses; write `{example}`"),
         ));
     }
     let content;

@@ -5,8 +5,8 @@ use crate::errors::Errors;
 use crate::items::Items;
 use crate::options::{Attribute, Common, Given, Options};
 use crate::outcome::HandOut;
-use crate::signature::{Argument, Body, Function};
-use crate::tokens::{Place, Private, local, mentions};
+use crate::signature::{Argument, Body, Form, Function};
+use crate::tokens::{Place, Private, mentions};
 use crate::validate::{self, Seen};
 use crate::{batch, dedup, fallback};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -165,6 +165,13 @@ impl Plan {
                 "this function is not async; write `async fn`, or return `impl Future<Output = …>`",
             );
         }
+        let mut function = function;
+        let body = match form.as_ref().map(|form| function.body(form)) {
+            Some(Body::Async(body)) if matches!(form, Some(Form::Boxed)) => {
+                Some(Body::Async(function.take_moved_patterns(body)))
+            }
+            body => body,
+        };
         let items = batch.as_ref().map(|batch| {
             let skipped = batch
                 .common
@@ -193,6 +200,7 @@ impl Plan {
                 common: &common,
                 items: found,
                 hand_out,
+                split_on_err: batch.as_ref().and_then(|batch| batch.split_on_err.as_ref()),
                 is_batch: batch.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
             };
@@ -200,7 +208,7 @@ impl Plan {
         }
         let has_batch = batch.is_some();
 
-        let (Some(form), true) = (form, errors.is_empty()) else {
+        let (Some(form), Some(body), true) = (form, body, errors.is_empty()) else {
             let errors = errors.into_tokens();
             let siblings = fallback::siblings(&function, &common, dedup.as_ref());
             let function = if has_batch {
@@ -217,12 +225,13 @@ impl Plan {
             direct_function.sig.ident = direct.value.clone();
             siblings.extend(direct_function.as_written());
         }
-        let mut function = function;
-        let body = match function.body(&form) {
-            Body::Async(body) => typed(&function, body),
+        let body = match body {
+            Body::Async(body) => typed(&function, &private, body),
             Body::Plain(body) => {
                 // What we make of it is but an async block, whatever it was.
-                function.attrs.push(parse_quote!(#[allow(clippy::manual_async_fn)]));
+                function
+                    .attrs
+                    .push(parse_quote!(#[allow(clippy::manual_async_fn)]));
                 quote!(#private::future(move || { #body }).await)
             }
         };
@@ -242,6 +251,7 @@ impl Plan {
                 let Bulk { items, one, .. } = bulk;
                 function.set_output(one);
                 items.singular(&mut function);
+                function.without_mut();
                 code
             }
             _ => body,
@@ -252,7 +262,11 @@ impl Plan {
                 if let Some(name) = &options.forget {
                     siblings.extend(dedup::forget(&call, &name.value, &function));
                 }
-                dedup::expand(&call, &options, body)
+                let code = dedup::expand(&call, &options, body);
+                if options.spawn.is_some() {
+                    function.without_mut();
+                }
+                code
             }
             None => body,
         };
@@ -303,33 +317,23 @@ fn call<'a>(
 
 /// A return type as it can be written in the function's body.
 fn in_expression(output: Option<&Type>) -> TokenStream {
-    match output {
-        None => quote!(()),
-        Some(output) if has_impl_trait(output.to_token_stream()) => quote!(_),
-        Some(output) => quote!(#output),
-    }
-}
-
-fn has_impl_trait(tokens: TokenStream) -> bool {
-    mentions(&tokens, &Ident::new("impl", Span::call_site()))
+    output.map_or_else(|| quote!(()), |output| quote!(#output))
 }
 
 /// A body in an async block has no place to write its type, without which its errors would be other ones than in a
 /// function.
 //
 // Input:  body
-// Output: if false { let output: R = loop {}; return output; }
+// Output: if false { return private::never::<R>(); }
 //         body
-fn typed(function: &Function, body: TokenStream) -> TokenStream {
-    let output = in_expression(function.output().as_ref());
-    if output.to_string() == "_" {
-        return body;
-    }
-    let never = local("output");
+fn typed(function: &Function, private: &Private, body: TokenStream) -> TokenStream {
+    let output = function.output();
+    let place = output
+        .as_ref()
+        .map_or_else(|| Place::of(&function.sig.ident), Place::of);
+    let never = private.generic_at(place, "never", in_expression(output.as_ref()));
     quote! {
-        #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, clippy::let_unit_value, clippy::needless_return, clippy::no_effect_underscore_binding)]
         if false {
-            let #never: #output = loop {};
             return #never;
         }
         #body

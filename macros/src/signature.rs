@@ -3,7 +3,7 @@
 use crate::tokens::Place;
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::{
     Attribute, FnArg, GenericArgument, Pat, PathArguments, Receiver, ReceiverKind, ReturnType,
     Signature, Token, Type, TypeParamBound, Visibility,
@@ -22,6 +22,16 @@ pub(crate) struct Function {
     pub(crate) braces: Group,
     /// Inner attributes, `#![…]`, which stay at the head of the function.
     pub(crate) inner_attrs: TokenStream,
+    /// Patterns of arguments that `#[async_trait]` has moved into the body, by the arguments that stand for them.
+    moved: Vec<MovedPat>,
+}
+
+/// `let pat = argument;` at the head of a body.
+#[derive(Clone)]
+struct MovedPat {
+    argument: Ident,
+    pat: Pat,
+    statement: TokenStream,
 }
 
 /// In which way a function is asynchronous.
@@ -101,6 +111,7 @@ impl Parse for Function {
             body,
             braces,
             inner_attrs,
+            moved: Vec::new(),
         })
     }
 }
@@ -164,7 +175,59 @@ impl Function {
 
     /// The receiver and the arguments.
     pub(crate) fn arguments(&self) -> Vec<Argument> {
-        self.sig.inputs.iter().map(Argument::read).collect()
+        let read = |input| {
+            let mut argument = Argument::read(input);
+            if let Some(moved) = self
+                .moved
+                .iter()
+                .find(|moved| argument.binds(&moved.argument))
+            {
+                argument.bindings.clear();
+                bindings_of(&moved.pat, &mut argument.bindings);
+            }
+            argument
+        };
+        self.sig.inputs.iter().map(read).collect()
+    }
+
+    /// Puts the patterns that `#[async_trait]` has moved into the body before it, where the key can see their bindings.
+    //
+    // Input:  fn handler(__arg0: Path<u64>) -> Pin<Box<…>> { Box::pin(async move { let Path(id) = __arg0; body }) }
+    // Output: the body without the `let`, which is kept in `moved`
+    pub(crate) fn take_moved_patterns(&mut self, body: TokenStream) -> TokenStream {
+        let mut out = TokenStream::new();
+        let mut trees: Vec<TokenTree> = body.into_iter().collect();
+        let is = |tree: &TokenTree, word| matches!(tree, TokenTree::Ident(ident) if ident == word);
+        while let Some(start) = (0..trees.len())
+            .find(|&at| is(&trees[at], "let") && (at == 0 || !is(&trees[at - 1], "if")))
+        {
+            let end = trees[start..]
+                .iter()
+                .position(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ';'));
+            let Some(end) = end.map(|end| start + end + 1) else {
+                break;
+            };
+            let rest = trees.split_off(end);
+            let statement: TokenStream = trees.split_off(start).into_iter().collect();
+            out.extend(trees);
+            trees = rest;
+            match MovedPat::read(&statement) {
+                Some(moved) => self.moved.push(moved),
+                None => out.extend(statement),
+            }
+        }
+        out.extend(trees);
+        out
+    }
+
+    /// Takes `mut` off all arguments, where it is the body's bindings that are to be mutable, and not these.
+    pub(crate) fn without_mut(&mut self) {
+        for input in &mut self.sig.inputs {
+            match input {
+                FnArg::Receiver(receiver) => receiver.mutability = None,
+                FnArg::Typed(typed) => without_mut(&mut typed.pat),
+            }
+        }
     }
 
     /// The user's code.
@@ -184,6 +247,8 @@ impl Function {
         code: &TokenStream,
         private: &impl ToTokens,
     ) -> TokenStream {
+        let moved = self.moved.iter().map(|moved| &moved.statement);
+        let code = &quote!(#(#moved)* #code);
         let block = match form {
             Form::Async => code.clone(),
             Form::Future => quote!(async move { #code }),
@@ -209,6 +274,38 @@ impl Function {
         let mut braces = Group::new(Delimiter::Brace, block);
         braces.set_span(self.braces.span());
         quote!(#(#attrs)* #vis #default #sig #braces)
+    }
+}
+
+impl MovedPat {
+    /// Reads `let Path(id) = { let __arg0 = __arg0; __arg0 };`, or `let __arg0 = __arg0;` for what was written `_`.
+    fn read(statement: &TokenStream) -> Option<Self> {
+        let parse = |input: ParseStream<'_>| {
+            input.parse::<Token![let]>()?;
+            let pat = Pat::parse_single(input)?;
+            input.parse::<Token![=]>()?;
+            let value = input.parse::<TokenTree>()?;
+            input.parse::<Token![;]>()?;
+            Ok((pat, value))
+        };
+        let (pat, value) = Parser::parse2(parse, statement.clone()).ok()?;
+        let argument = match value {
+            TokenTree::Ident(argument) => argument,
+            TokenTree::Group(group) => match group.stream().into_iter().last()? {
+                TokenTree::Ident(argument) => argument,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let pat = match pat {
+            Pat::Ident(pat) if pat.ident == argument => Pat::Verbatim(TokenStream::new()),
+            pat => pat,
+        };
+        argument.to_string().starts_with("__arg").then(|| Self {
+            argument,
+            pat,
+            statement: statement.clone(),
+        })
     }
 }
 
@@ -418,6 +515,30 @@ fn bindings_of(pat: &Pat, out: &mut Vec<Binding>) {
         Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
         Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
         Pat::Type(pat) => bindings_of(&pat.pat, out),
+        _ => {}
+    }
+}
+
+fn without_mut(pat: &mut Pat) {
+    match pat {
+        Pat::Ident(pat) => {
+            if pat.by_ref.is_none() {
+                pat.mutability = None;
+            }
+            if let Some((_, pat)) = &mut pat.subpat {
+                without_mut(pat);
+            }
+        }
+        Pat::Or(pat) => pat.cases.iter_mut().for_each(without_mut),
+        Pat::Paren(pat) => without_mut(&mut pat.pat),
+        Pat::Reference(pat) => without_mut(&mut pat.pat),
+        Pat::Slice(pat) => pat.elems.iter_mut().for_each(without_mut),
+        Pat::Struct(pat) => pat
+            .fields
+            .iter_mut()
+            .for_each(|field| without_mut(&mut field.pat)),
+        Pat::Tuple(pat) => pat.elems.iter_mut().for_each(without_mut),
+        Pat::TupleStruct(pat) => pat.elems.iter_mut().for_each(without_mut),
         _ => {}
     }
 }

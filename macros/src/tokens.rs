@@ -26,14 +26,38 @@ impl Private {
         quote!(#function #arguments)
     }
 
+    /// `private::name`, shown where `place` is.
+    pub(crate) fn value_at(&self, place: Place, name: &str) -> TokenStream {
+        let Self(path) = self;
+        let name = Ident::new(name, Span::call_site());
+        located(quote!(#path::#name), place.start)
+    }
+
     /// `private::output::<ty>()`, which brings a type into calls, shown where `place` is.
     pub(crate) fn output_at(&self, place: Place, ty: impl ToTokens) -> TokenStream {
+        self.generic_at(place, "output", ty)
+    }
+
+    /// `private::name::<ty>()`, shown where `place` is.
+    pub(crate) fn generic_at(&self, place: Place, name: &str, ty: impl ToTokens) -> TokenStream {
         let Self(path) = self;
-        let open = located(quote!(#path::output::<), place.start);
+        let name = Ident::new(name, Span::call_site());
+        let open = located(quote!(#path::#name::<), place.start);
         let close = located(quote!(>), place.end);
         let arguments = group_at(place, TokenStream::new());
         quote!(#open #ty #close #arguments)
     }
+}
+
+/// `&(expr)`, or `&name`, shown where `place` is.
+pub(crate) fn borrow_at(place: Place, expr: impl ToTokens) -> TokenStream {
+    let and = located(quote!(&), place.start);
+    let expr = expr.into_token_stream();
+    if expr.clone().into_iter().count() == 1 {
+        return quote!(#and #expr);
+    }
+    let group = group_at(place, expr);
+    quote!(#and #group)
 }
 
 fn group_at(place: Place, tokens: TokenStream) -> Group {
@@ -148,6 +172,35 @@ pub(crate) fn without_lifetimes(tokens: TokenStream) -> TokenStream {
             }
             TokenTree::Group(group) => {
                 let mut new = Group::new(group.delimiter(), without_lifetimes(group.stream()));
+                new.set_span(group.span());
+                out.extend([TokenTree::Group(new)]);
+            }
+            other => out.extend([other]),
+        }
+    }
+    out
+}
+
+/// All references as `&'static`: a type that fits any signature, where nothing is ever returned.
+pub(crate) fn with_static_lifetimes(tokens: TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = tokens.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                out.extend([TokenTree::Punct(punct)]);
+                out.extend(quote!('static));
+                if matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'') {
+                    trees.next();
+                    trees.next();
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                trees.next();
+                out.extend(quote!('static));
+            }
+            TokenTree::Group(group) => {
+                let mut new = Group::new(group.delimiter(), with_static_lifetimes(group.stream()));
                 new.set_span(group.span());
                 out.extend([TokenTree::Group(new)]);
             }

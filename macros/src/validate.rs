@@ -180,6 +180,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) common: &'a Common,
     pub(crate) items: Option<&'a Items>,
     pub(crate) hand_out: Option<HandOut>,
+    pub(crate) split_on_err: Option<&'a Given<()>>,
     pub(crate) is_batch: bool,
     pub(crate) spawns: bool,
 }
@@ -351,7 +352,19 @@ fn shows_borrow(tokens: TokenStream) -> bool {
 
 /// A result that can't be shared or handed out, whatever the types turn out to be.
 fn output(plan: &Seen<'_>, errors: &mut Errors) {
-    let Some(output) = plan.function.output() else {
+    let output = plan.function.output();
+    if let (Some(split), true) = (plan.split_on_err, is_plainly_no_result(output.as_ref())) {
+        errors.at(
+            &split.name,
+            "there is no `Err` to split on; return a `Result`, or remove `split_on_err`",
+        );
+        return;
+    }
+    let Some(output) = output else {
+        if let Some(HandOut::OneBy | HandOut::ManyBy) = plan.hand_out {
+            let name = &plan.function.sig.ident;
+            errors.at(name, "there are no rows to hand out; with `one_by` or `many_by`, the function returns them as a `Vec`");
+        }
         return;
     };
     let word = if plan.is_batch {
@@ -359,24 +372,45 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
     } else {
         "shared by several callers"
     };
-    let tokens = output.to_token_stream();
-    for lazy in ["Stream", "Iterator"] {
-        if mentions(&tokens, &Ident::new(lazy, Span::call_site()))
-            && mentions(&tokens, &Ident::new("impl", Span::call_site()))
-        {
-            errors.at(&output, format!("a result that is produced bit by bit can't be {word}; collect it, and return a `Vec`"));
-            return;
-        }
-    }
-    if plan
+    let is_impl = mentions_impl(&output);
+    let is_lazy = |name| {
+        mentions(
+            &output.to_token_stream(),
+            &Ident::new(name, Span::call_site()),
+        )
+    };
+    let message = if is_impl && (is_lazy("Stream") || is_lazy("Iterator")) {
+        format!(
+            "a result that is produced bit by bit can't be {word}; collect it, and return a `Vec`"
+        )
+    } else if is_impl {
+        format!(
+            "a result can't be {word} without its type being known; write the type instead of `impl …`"
+        )
+    } else if plan
         .hand_out
         .is_some_and(|hand_out| hand_out.is_hopeless(&output))
     {
-        errors.at(&output, "there is no result for each item in this; return `()`, a `Vec` with one for each, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these; or add `shared`, if all callers get the whole");
+        "there is no result for each item in this; return `()`, a `Vec` with one for each, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these; or add `shared`, if all callers get the whole".to_owned()
+    } else if shows_borrow(output.to_token_stream()) {
+        format!(
+            "a result that borrows can't be {word}; return an owned value, such as a `String` for a `&str`, or an `Arc`"
+        )
+    } else {
         return;
-    }
-    if shows_borrow(tokens) {
-        errors.at(&output, format!("a result that borrows can't be {word}; return an owned value, such as a `String` for a `&str`, or an `Arc`"));
+    };
+    errors.at(&output, message);
+}
+
+fn is_plainly_no_result(output: Option<&Type>) -> bool {
+    match output.map(peel) {
+        None | Some(Type::Tuple(_)) => true,
+        Some(Type::Path(path)) => path.path.segments.last().is_some_and(|last| {
+            ["Vec", "HashMap", "BTreeMap"]
+                .iter()
+                .any(|name| last.ident == name)
+        }),
+        _ => false,
     }
 }
 

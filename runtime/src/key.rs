@@ -47,14 +47,35 @@ pub trait About {
 #[diagnostic::on_unimplemented(
     message = "`{A}` can't be part of a key",
     label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "write `key(argument = …)` for what identifies it, such as its id, or `skip(argument)` to leave it out; or derive `Hash`, `PartialEq`, `Eq` and `Clone`",
-    note = "if it is `self`, write `key(self = self.…)` for what identifies it, `scope = …` for a `Scope` of its own, or `skip(self)` if all instances are interchangeable"
+    note = "write `key(argument = …)` for what identifies it, such as its id, or `skip(argument)` to leave it out; or derive `Hash`, `PartialEq`, `Eq` and `Clone`"
 )]
 pub trait KeyOf<A: ?Sized, M> {
     /// The part itself.
     type Part: Key;
     /// The part itself.
     fn part(self) -> Self::Part;
+}
+
+/// The same for a receiver, which has its own ways out.
+#[diagnostic::on_unimplemented(
+    message = "`self` is part of the key, but `{A}` can't be one",
+    label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "if `self` holds part of the key, write `key(self = self.…)`, such as `key(self = self.tenant)`",
+    note = "if each instance is to be by itself, give it a field of type `piggyback::Scope` and write `scope = self.…`",
+    note = "if all instances are interchangeable, write `skip(self)`"
+)]
+pub trait SelfKeyOf<A: ?Sized, M> {
+    /// The part itself.
+    type Part: Key;
+    /// The part itself.
+    fn part(self) -> Self::Part;
+}
+
+/// A receiver's part of the key.
+pub fn self_part<K: About + SelfKeyOf<K::Argument, M>, M>(
+    part: K,
+) -> <K as SelfKeyOf<K::Argument, M>>::Part {
+    part.part()
 }
 
 /// An argument's part of the key. An expansion calls it with the argument's span, so that errors point there.
@@ -199,6 +220,20 @@ macro_rules! key_of {
 
         #[diagnostic::do_not_recommend]
         impl<$argument $($sized)* + Nothing> KeyOf<$argument, Never> for $part {
+            type Part = ();
+            fn part(self) {}
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* $($bounds)*> SelfKeyOf<$argument, Always> for $part {
+            type Part = Self;
+            fn part(self) -> Self {
+                self
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* + Nothing> SelfKeyOf<$argument, Never> for $part {
             type Part = ();
             fn part(self) {}
         }

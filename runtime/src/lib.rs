@@ -1,4 +1,4 @@
-//! piggyback
+#![doc = include_str!("../docs/crate.md")]
 #![forbid(unsafe_code)]
 
 #[doc(hidden)]
@@ -10,18 +10,30 @@ mod dedup;
 mod fixed;
 mod frames;
 mod key;
+mod observe;
 mod padded;
 mod path;
 mod scope;
+mod shared;
 mod slots;
 mod stats;
 mod sync;
 mod wake;
 mod watch;
 
-pub use piggyback_macros::{batch, dedup};
+#[doc = include_str!("../docs/batch.md")]
+pub use piggyback_macros::batch;
+#[doc = include_str!("../docs/dedup.md")]
+pub use piggyback_macros::dedup;
 pub use scope::Scope;
+#[cfg(feature = "anyhow")]
+pub use shared::anyhow;
+#[cfg(feature = "eyre")]
+pub use shared::eyre;
 pub use stats::{Closed, Kind, Row, Stats};
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
 
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.
 fn shards() -> usize {

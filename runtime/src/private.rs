@@ -10,8 +10,8 @@ pub use crate::dedup::{
     Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
 };
 pub use crate::fixed::Fixed;
-pub use crate::key::owned::{RefArg, ValueArg, arg, own};
-pub use crate::key::{Key, Part, RefPart, ValuePart, part};
+pub use crate::key::owned::{RefArg, ValueArg, arg, own, unique};
+pub use crate::key::{Key, Part, RefPart, ValuePart, part, self_part};
 pub use crate::path::Path;
 
 // By these paths, since the user's prelude may be another one.
@@ -25,6 +25,11 @@ use std::borrow::Borrow;
 /// The future of a function that is not an `async fn` but returns one.
 pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {
     function()
+}
+
+/// Names the type of an `async` block's body, in a `return` that is never reached.
+pub fn never<R>() -> R {
+    unreachable!("this stands behind `if false`")
 }
 
 /// A list of references, as `&[&T]` is made of.

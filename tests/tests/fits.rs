@@ -1,5 +1,7 @@
 //! Where the attributes work: every form of function compiles, and shares or batches what it should.
 
+#![allow(clippy::iter_count, clippy::manual_async_fn, clippy::non_minimal_cfg)]
+
 use piggyback::{batch, dedup};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -428,6 +430,42 @@ mod traits {
         twice!(returned_block(0), Err("zero".to_owned()), COUNT => 1);
         twice!(pinned(1, "a"), 2, COUNT => 1);
         assert_eq!(tokio::join!(returned_batch(1), returned_batch(2)), (1, 2));
+    }
+}
+
+mod moved_patterns {
+    use super::*;
+
+    static COUNT: Count = Count::new();
+
+    struct Path<T>(T);
+    struct Handlers;
+
+    #[async_trait::async_trait]
+    trait Handle {
+        async fn handle(&self, path: Path<(u64, String)>, rate: f64) -> Result<String, String>;
+    }
+
+    #[async_trait::async_trait]
+    impl Handle for Handlers {
+        #[dedup(skip(self, name))]
+        async fn handle(
+            &self,
+            Path((id, mut name)): Path<(u64, String)>,
+            _: f64,
+        ) -> Result<String, String> {
+            COUNT.more().await;
+            name.push('!');
+            Ok(format!("{id}{name}"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patterns_under_async_trait_are_arguments() {
+        let call = |id, rate| Handlers.handle(Path((id, "a".into())), rate);
+        twice!(call(1, 0.5), Ok("1a!".to_owned()), COUNT => 1);
+        let both = tokio::join!(call(1, 0.5), call(2, 0.5));
+        assert_eq!(both, (Ok("1a!".into()), Ok("2a!".into())));
     }
 }
 

@@ -67,6 +67,25 @@ pub async fn load(mut ids: Vec<u64>) -> Result<HashMap<u64, u64>, Arc<AppError>>
     Ok(ids.into_iter().map(|id| (id, id)).collect())
 }
 
+/// Its arguments are mutable in the body.
+#[batch(size = 10, delay_ms = 10, skip(first))]
+pub async fn sum(mut first: u64, mut numbers: Vec<u64>) -> Vec<u64> {
+    tokio::task::yield_now().await;
+    first += 1;
+    for number in &mut numbers {
+        *number += first;
+    }
+    numbers
+}
+
+/// The same in a task of its own.
+#[dedup(spawn)]
+pub async fn spawned((mut first, second): (u64, u64)) -> u64 {
+    tokio::task::yield_now().await;
+    first += second;
+    first
+}
+
 /// A service.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -151,6 +170,7 @@ async fn what_compiles_without_a_lint_also_works() {
     assert!(user(&Pool, 1, "").await.is_ok());
     assert!(user(&Pool, 0, "").await.is_err());
     save(&Pool, 1, 2).await.unwrap();
+    assert_eq!(sum(1, 2).await + spawned((3, 4)).await, 11);
     assert_eq!(load(1).await.unwrap(), Some(1));
     service.forget_name(1);
     assert_eq!(service.name(1).await, service.name_now(1).await);

@@ -39,3 +39,37 @@ fn one_mistake_gets_one_error() {
     }
     assert!(cases >= 25, "{cases} cases");
 }
+
+/// Each error of a body: what it says, and where.
+fn errors_of(name: &str) -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("ui/bodies")
+        .join(name);
+    let text = fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let place = |line: &str| {
+        line.rsplit_once(".rs:")
+            .map(|(_, place)| place.to_owned())
+            .unwrap_or_default()
+    };
+    let mut errors: Vec<(String, String)> = lines
+        .windows(2)
+        .filter(|pair| pair[0].starts_with("error["))
+        .map(|pair| {
+            (
+                pair[0].replace("async block", "async function"),
+                place(pair[1]),
+            )
+        })
+        .collect();
+    errors.sort();
+    errors
+}
+
+#[test]
+fn bodies_are_checked_as_ever() {
+    trybuild::TestCases::new().compile_fail("ui/bodies/*.rs");
+    let (plain, annotated) = (errors_of("plain.stderr"), errors_of("annotated.stderr"));
+    assert!(plain.len() >= 20, "{plain:#?}");
+    assert_eq!(plain, annotated);
+}

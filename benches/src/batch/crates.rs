@@ -142,12 +142,6 @@ impl Batcher for DataLoader {
         if setup.eager {
             return Err(NEVER_AT_ONCE);
         }
-        if setup.overloaded {
-            return Err(
-                "once a thread that holds its lock is preempted, an item takes it 100 µs and \
-                more: left out, lest the others wait for it",
-            );
-        }
         let loader = async_graphql::dataloader::DataLoader::new(
             Load(setup.body),
             TokioSpawner::current(),

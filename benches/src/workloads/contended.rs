@@ -65,11 +65,10 @@ impl<const ZIPF: bool> Runner for Contended<ZIPF> {
                     let (contender, keys) = (contender.clone(), keys.clone());
                     async move {
                         // Another part of the sequence for each task.
-                        let mut at = task * keys.len() / TASKS as usize;
-                        for _ in 0..each {
+                        let first = task * keys.len() / TASKS as usize;
+                        for at in first..first + each as usize {
                             let key = keys[at % keys.len()];
                             assert_eq!(contender.yielding(key).await, key);
-                            at += 1;
                         }
                     }
                 },

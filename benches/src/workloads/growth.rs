@@ -240,7 +240,6 @@ fn tenants(plan: &Plan) -> Table {
     let setup = Setup::new(Flavour::Multi, TENANT_SIZE as usize);
     let inside = Flavour::Multi.runtime().enter();
     let contenders = vec![
-        #[cfg(feature = "ours")]
         grows("piggyback", crate::ours::Piggyback::new(setup).unwrap()),
         grows("batch-aint-one", BatchAintOne::new(setup).unwrap()),
     ];

@@ -17,7 +17,7 @@ const CALLERS: u64 = 256;
 const SIZE: usize = 100;
 const DELAY_MS: u64 = 5;
 /// Each round. A multiple of what callers and lists take.
-const ROWS: u64 = 256_000;
+const ROWS: u64 = 128_000;
 /// What a pool has by default, and all contenders.
 const CONNECTIONS: u32 = 10;
 
@@ -116,7 +116,6 @@ fn contenders() -> Vec<(Who, u64, Insert)> {
         kind,
     };
     vec![
-        #[cfg(feature = "ours")]
         (
             who("piggyback #[batch]", Kind::Ours),
             1,

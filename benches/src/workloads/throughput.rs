@@ -13,6 +13,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 const TASKS: u64 = 1_000;
@@ -32,7 +33,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 ct 100",
             "100 000 items by 1 000 tasks, size 100, 10 ms, one thread; ns an item",
-            || field::<Full<false, 100>>(),
+            field::<Full<false, 100>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.75);
                 table.goal_ratio("one yield an item", table.of("one yield", 0), 1.5);
@@ -42,7 +43,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 mt 100",
             "100 000 items by 1 000 tasks, size 100, 10 ms, 2 workers; ns an item",
-            || field::<Full<true, 100>>(),
+            field::<Full<true, 100>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.95);
                 table.goal_figure(1, 0.1);
@@ -51,7 +52,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 ct 10",
             "100 000 items by 1 000 tasks, size 10, 10 ms, one thread; ns an item",
-            || field::<Full<false, 10>>(),
+            field::<Full<false, 10>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.75);
                 table.goal_figure(1, 0.6);
@@ -60,7 +61,7 @@ pub(crate) fn races() -> Vec<Race> {
         race(
             "B1 mt 10",
             "100 000 items by 1 000 tasks, size 10, 10 ms, 2 workers; ns an item",
-            || field::<Full<true, 10>>(),
+            field::<Full<true, 10>>,
             |table| {
                 table.goal_ratio("best peer", table.best_peer(), 0.95);
                 table.goal_figure(1, 0.6);
@@ -80,19 +81,19 @@ pub(crate) fn races() -> Vec<Race> {
             calls: 400_000,
             shorten: true,
             rounds: 9,
-            field: || field::<Overloaded>(),
+            field: field::<Overloaded>,
             goals: |table| table.goal_figure(2, 2.0),
         },
         race(
             "B4 ct",
             "100 000 items by 1 000 tasks, size 1, one thread; ns an item",
-            || field::<Full<false, 1>>(),
+            field::<Full<false, 1>>,
             one_item_goals,
         ),
         race(
             "B4 mt",
             "100 000 items by 1 000 tasks, size 1, 2 workers; ns an item",
-            || field::<Full<true, 1>>(),
+            field::<Full<true, 1>>,
             one_item_goals,
         ),
     ]
@@ -114,12 +115,16 @@ const fn flavour(multi: bool) -> Flavour {
 /// Counts what has been done until it is enough.
 struct Count {
     enough: u64,
+    begun: Instant,
     done: AtomicU64,
-    /// When it was.
-    ended: OnceLock<Mark>,
+    /// When it was, and how much there was then.
+    ended: OnceLock<(Mark, u64)>,
 }
 
 impl Count {
+    /// One that takes longer is not waited for: it is counted how far it got.
+    const LONG_ENOUGH: Duration = Duration::from_secs(1);
+
     fn is_enough(&self) -> bool {
         self.done.load(Relaxed) >= self.enough
     }
@@ -132,8 +137,10 @@ impl Count {
             untold.set(untold.get() + 1);
             if untold.get() == NOW_AND_THEN {
                 untold.set(0);
-                if self.done.fetch_add(NOW_AND_THEN, Relaxed) + NOW_AND_THEN >= self.enough {
-                    self.ended.get_or_init(Mark::now);
+                let done = self.done.fetch_add(NOW_AND_THEN, Relaxed) + NOW_AND_THEN;
+                if done >= self.enough || self.begun.elapsed() > Self::LONG_ENOUGH {
+                    self.ended.get_or_init(|| (Mark::now(), done));
+                    self.done.fetch_add(self.enough, Relaxed);
                 }
             }
         });
@@ -150,6 +157,7 @@ pub(crate) fn items<B: Batcher>(
 ) -> Took {
     let count = Arc::new(Count {
         enough: items,
+        begun: Instant::now(),
         done: AtomicU64::new(0),
         ended: OnceLock::new(),
     });
@@ -170,9 +178,9 @@ pub(crate) fn items<B: Batcher>(
         },
         || batcher.nudge(),
     );
-    let ended = count.ended.get().expect("tasks go on until then");
+    let (ended, done) = *count.ended.get().expect("tasks go on until then");
     let took = ended.since(begun);
-    let items = items as f64;
+    let items = done as f64;
     Took {
         ns: took.ns / items,
         allocations: took.allocations / items,
@@ -196,10 +204,7 @@ impl<const MULTI: bool, const SIZE: usize> Runner for Full<MULTI, SIZE> {
 struct Overloaded;
 
 impl Runner for Overloaded {
-    const SETUP: Setup = Setup {
-        overloaded: true,
-        ..Setup::new(Flavour::Multi, 100)
-    };
+    const SETUP: Setup = Setup::new(Flavour::Multi, 100);
 
     fn lap<B: Batcher>(batcher: B) -> Lap {
         let batcher = Arc::new(batcher);

@@ -23,9 +23,9 @@ use super::Limits;
 /// A batch's number.
 pub(crate) type Id = u64;
 /// An item's number in its batch.
-pub type Ticket = u32;
+pub(crate) type Ticket = u32;
 /// A task's number for its batch: how often it was adopted.
-pub type Turn = u32;
+pub(crate) type Turn = u32;
 
 /// Ticks of the watch during which a batch could have run and did not, after which it is orphaned.
 const ORPHAN_AFTER: u8 = 2;
@@ -69,7 +69,7 @@ pub(crate) struct Caller<W> {
     pub(crate) ticket: Ticket,
     /// `None` after it was woken.
     pub(crate) waker: Option<W>,
-    came: Instant,
+    pub(crate) came: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +87,20 @@ pub(crate) enum Closing {
     Unique,
     Eager,
     Flush,
+}
+
+impl Closing {
+    /// As stats, spans and metrics say it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Delay => "delay",
+            Self::Weight => "weight",
+            Self::Unique => "unique",
+            Self::Eager => "eager",
+            Self::Flush => "flush",
+        }
+    }
 }
 
 /// An item that comes, with its caller.

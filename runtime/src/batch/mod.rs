@@ -215,9 +215,13 @@ where
     F: Future<Output = Results<R>> + Send + 'static,
     R: Send + 'static,
 {
+    table.function.called();
     let seated = table.join(waker, key, item, limits, open);
     if seated.opened {
+        seated.cell.trace().put(table.function.opens());
         watch::arm_thread(&table);
+    } else {
+        seated.cell.callers.add_current();
     }
     Seat::take(table, seated, |runtime, table, cell, turn| {
         drop(runtime.spawn(task::drive(table, cell, turn)))
@@ -236,7 +240,7 @@ where
         let census = self.census();
         let counts = census.counts;
         Row {
-            function: self.path.clone(),
+            function: self.function.path().clone(),
             calls: counts.calls,
             executions: counts.executions,
             shared: counts.items.saturating_sub(counts.executions),

@@ -750,6 +750,10 @@ fn halves(Range { start, end }: Range<usize>) -> [Part; 2] {
 }
 
 /// A weight, as a closure gives it.
+#[diagnostic::on_unimplemented(
+    message = "`weight` takes a closure that gives a whole number, such as `|row| row.len()`, not a `{Self}`",
+    label = "not a number"
+)]
 pub trait Weight {
     /// In the unit of `max_weight`.
     fn weight(self) -> u64;

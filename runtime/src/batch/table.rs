@@ -20,6 +20,7 @@ use super::group::{
 };
 use super::{Item, Limits};
 use crate::key::Key;
+use crate::observe::{self, Began, Function, Kind};
 use crate::padded::Padded;
 use crate::stats::Closed;
 use crate::sync::{Arc, Mutex};
@@ -28,7 +29,7 @@ use crate::watch::{Watch, Watched};
 
 /// The groups of one function.
 pub struct Table<K, T, U, B, R> {
-    pub(super) path: Cow<'static, str>,
+    pub(super) function: Function,
     hasher: RandomState,
     shards: Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>,
     watch: Watch,
@@ -84,7 +85,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             counts: Counts::default(),
         };
         Self {
-            path,
+            function: Function::new(path, Kind::Batch),
             hasher: RandomState::default(),
             shards: (0..shards as u64)
                 .map(|first_id| Padded(Mutex::new(shard(first_id))))
@@ -268,12 +269,13 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     } = run;
                     shard.counts.ran(items.len(), closed);
                     self.expected.store(items.len(), Relaxed);
+                    let calls = Began::all(callers.iter().map(|caller| caller.came));
                     // Under the shard's lock, too: a caller always finds its batch queued or running.
                     cell.run(callers);
                     drop(guard);
                     wake_all(wake);
                     discard(waker);
-                    return Step::Run(items, bulk);
+                    return Step::Run(items, bulk, closed, calls);
                 }
             }
         }
@@ -326,6 +328,8 @@ pub trait Queue<R> {
     fn ended(&self, cell: &Cell<R>);
     /// A bulk call panicked.
     fn panicked(&self);
+    /// A runtime was shut down under a bulk call.
+    fn runtime_gone(&self);
     /// A task is lost: another caller's runtime has to do its work.
     fn orphan(&self, cell: &Cell<R>, turn: Turn);
     /// A task can't do its work: its callers are told.
@@ -338,11 +342,15 @@ pub trait Queue<R> {
 
 impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
     fn path(&self) -> &str {
-        &self.path
+        &self.function
     }
 
     fn panicked(&self) {
         self.panics.fetch_add(1, Relaxed);
+    }
+
+    fn runtime_gone(&self) {
+        observe::warn_runtime_gone(&self.function);
     }
 
     fn ended(&self, cell: &Cell<R>) {
@@ -376,6 +384,9 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         };
         let callers = entry.group.orphan(cell.id, turn);
         drop(shard);
+        if !callers.is_empty() {
+            observe::warn_runtime_gone(&self.function);
+        }
         wake_all(callers);
     }
 
@@ -493,7 +504,8 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
 /// What a batch's task has to do.
 pub(super) enum Step<T, B> {
-    Run(Vec<T>, B),
+    /// Run this, which was closed like this, for these calls.
+    Run(Vec<T>, B, Closing, Vec<Began>),
     /// Wait until then, or to be woken.
     Wait(Option<Instant>),
     /// End: the batch is gone, or another task's.
@@ -544,6 +556,9 @@ where
             }
             drop(shard);
             tasks.into_iter().for_each(|task| discard(Some(task)));
+            if !callers.is_empty() {
+                observe::warn_stalled(&self.function);
+            }
             wake_all(callers);
         }
         any
@@ -591,7 +606,7 @@ impl Counts {
 impl<K, T, U, B, R> fmt::Debug for Table<K, T, U, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table")
-            .field("function", &self.path)
+            .field("function", self.function.path())
             .finish_non_exhaustive()
     }
 }

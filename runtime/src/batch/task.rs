@@ -17,6 +17,7 @@ use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::table::{Queue, Step, Table, wake_callers};
 use super::{Results, WrongNumber};
+use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::message;
 
@@ -39,16 +40,30 @@ where
         Step::Wait(until) => wait(&*duty.table, &duty.cell, turn, until).await,
         step => step,
     };
-    let Step::Run(items, bulk) = step else {
+    let Step::Run(items, bulk, closed, calls) = step else {
         duty.stage = Stage::Done;
         return;
     };
     duty.stage = Stage::Running;
     let count = items.len();
+    let function = &duty.table.function;
+    let mut trace = duty.cell.trace().take();
+    function.runs(&mut trace);
+    function.batch(calls, count as u64);
+    trace.takes(count as u64, closed.name());
+    trace.serves(&duty.cell.callers);
+    let bulk = async move { bulk(items).await };
     let results = CatchUnwind {
-        future: async move { bulk(items).await },
+        future: bulk,
+        trace: &trace,
     }
     .await;
+    let ended = if results.is_ok() {
+        Outcome::Returned
+    } else {
+        Outcome::Panicked
+    };
+    trace.ends(ended, count as u64);
     duty.stage = Stage::Done;
     // An idle group leaves nothing behind, and is gone before anybody can look.
     duty.table.ended(&duty.cell);
@@ -125,6 +140,7 @@ where
             }
             Stage::Queued(turn) => self.table.orphan(&self.cell, turn),
             Stage::Running => {
+                self.table.runtime_gone();
                 self.table.ended(&self.cell);
                 wake_callers(self.cell.fail(Ended::Failed(Failure::RuntimeGone)));
             }
@@ -135,18 +151,21 @@ where
 
 pin_project! {
     /// A future whose panic is a value: what it said.
-    struct CatchUnwind<F> {
+    struct CatchUnwind<'a, F> {
         #[pin]
         future: F,
+        trace: &'a Trace,
     }
 }
 
-impl<F: Future> Future for CatchUnwind<F> {
+impl<F: Future> Future for CatchUnwind<'_, F> {
     type Output = Result<F::Output, Box<str>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let future = self.project().future;
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        let this = self.project();
+        match catch_unwind(AssertUnwindSafe(|| {
+            this.trace.within(|| this.future.poll(cx))
+        })) {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 let said = message(&*payload).into();

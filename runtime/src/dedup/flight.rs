@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Waker};
 
 use super::state::{Deposed, Followed, Relaunch, Rest, Slot, State, Turn};
+use crate::observe::Callers;
 use crate::sync::Mutex;
 use crate::wake::discard;
 
@@ -18,6 +19,7 @@ pub(crate) struct Flight<V> {
     pub(super) id: u64,
     pub(super) state: Mutex<State<Waker>>,
     outcome: OnceLock<Outcome<V>>,
+    pub(super) callers: Callers,
 }
 
 /// How an execution ended.
@@ -38,6 +40,7 @@ impl<V> Flight<V> {
             id,
             state: Mutex::new(State::led(leader)),
             outcome: OnceLock::new(),
+            callers: Callers::default(),
         }
     }
 

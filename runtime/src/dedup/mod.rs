@@ -165,7 +165,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
         let counts = self.counts();
         let rare = &self.rare;
         Row {
-            function: self.path.clone(),
+            function: self.function.path().clone(),
             calls: counts.opened + counts.alone + counts.joined,
             executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
             shared: counts

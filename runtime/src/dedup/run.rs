@@ -18,6 +18,7 @@ use super::state::{Followed, Slot, Turn};
 use super::table::{Entered, Landed, Rested, Table};
 use crate::frames;
 use crate::key::Key;
+use crate::observe::{Began, Ended, Trace};
 use crate::sync::Arc;
 use crate::wake::message;
 use crate::watch;
@@ -32,6 +33,10 @@ where
     pub(super) table: T,
     share: S,
     pub(super) role: Role<V>,
+    /// What is to be seen of it, while it runs the body.
+    pub(super) trace: Trace,
+    /// When it began, for those who measure.
+    pub(super) began: Began,
     key: PhantomData<fn() -> K>,
 }
 
@@ -68,6 +73,7 @@ where
     #[inline(always)]
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
         let hash = table.hash(key);
+        table.function.called();
         let role = match table.enter(hash, key, joining) {
             Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
@@ -90,10 +96,19 @@ where
             }
             Entered::Alone => Role::Free,
         };
+        let began = Began::now();
+        let trace = if let Role::Follows { .. } = role {
+            Trace::NONE
+        } else {
+            table.function.begins(began);
+            table.function.execution()
+        };
         Self {
             table,
             share,
             role,
+            trace,
+            began,
             key: PhantomData,
         }
     }
@@ -117,11 +132,14 @@ where
             self.table.rare.reentrant.fetch_add(1, Relaxed);
             self.table.rare.executions.fetch_add(1, Relaxed);
             self.leave();
+            self.runs();
             return Poll::Ready(None);
         }
         match flight.follow(*slot, cx) {
             Followed::Waits(place, old) => {
-                *slot = Some(place);
+                if slot.replace(place).is_none() {
+                    flight.callers.add_current();
+                }
                 crate::wake::discard(old);
                 Poll::Pending
             }
@@ -132,16 +150,26 @@ where
                     flight: flight.clone(),
                     turn,
                 };
+                self.runs();
                 Poll::Ready(None)
             }
             Followed::Landed => Poll::Ready(Some(self.landed())),
         }
     }
 
+    /// A follower has to run the body after all.
+    fn runs(&mut self) {
+        self.table.function.begins(self.began);
+        self.trace = self.table.function.execution();
+    }
+
     /// A follower's flight has landed.
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::Follows { flight, .. } => self.hand(&flight),
+            Role::Follows { flight, .. } => {
+                self.table.function.shared(1);
+                self.hand(&flight)
+            }
             _ => unreachable!("asked by a follower"),
         }
     }
@@ -157,7 +185,7 @@ where
             }
             Some(Outcome::Panic(said)) => panic!(
                 "`{}` panicked in the execution that this call shares: {said}",
-                self.table.path
+                self.table.function.path()
             ),
             None => unreachable!("a flight with followers lands with a result"),
         }
@@ -173,10 +201,11 @@ where
         let id = match &self.role {
             Role::LeadsAlone { id, .. } => *id,
             Role::Leads { flight, .. } => flight.id,
-            Role::Follows { .. } | Role::Free => return body.poll(cx),
+            Role::Follows { .. } | Role::Free => return self.run_alone(body, cx),
         };
+        let trace = &self.trace;
         let polled = frames::within(self.table.execution(id), || {
-            catch_unwind(AssertUnwindSafe(|| body.poll(cx)))
+            catch_unwind(AssertUnwindSafe(|| trace.within(|| body.poll(cx))))
         });
         match polled {
             Ok(Poll::Ready(output)) => {
@@ -186,6 +215,7 @@ where
                 {
                     if self.table.lands_alone(hash, id, bucket) {
                         self.role = Role::Free;
+                        self.trace.ends(Ended::Returned, 1);
                         return Poll::Ready(output);
                     }
                 }
@@ -197,11 +227,27 @@ where
             }
             Err(payload) => {
                 if let Some((hash, id, turn)) = self.leads() {
-                    self.table.land_panic(hash, id, turn, message(&*payload));
+                    let waiting =
+                        self.table
+                            .land_panic(hash, id, turn, message(&*payload), &self.trace);
+                    self.trace.ends(Ended::Panicked, 1 + u64::from(waiting));
                 }
                 resume_unwind(payload)
             }
         }
+    }
+
+    /// One poll of the body by a call that has no flight.
+    fn run_alone<F: Future<Output = S::Output>>(
+        &mut self,
+        body: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<S::Output> {
+        let polled = self.trace.within(|| body.poll(cx));
+        if polled.is_ready() {
+            self.trace.ends(Ended::Returned, 1);
+        }
+        polled
     }
 
     /// A leader that has, or may have, followers has a result.
@@ -211,8 +257,15 @@ where
             return output;
         };
         match self.table.land::<S>(hash, id, turn, output) {
-            Landed::Alone(output) => output,
-            Landed::Shared(flight) => self.hand(&flight),
+            Landed::Alone(output) => {
+                self.trace.ends(Ended::Returned, 1);
+                output
+            }
+            Landed::Shared(flight, waiting) => {
+                self.trace.serves(&flight.callers);
+                self.trace.ends(Ended::Returned, 1 + u64::from(waiting));
+                self.hand(&flight)
+            }
         }
     }
 
@@ -252,8 +305,12 @@ where
     /// The call goes without a result.
     fn leave(&mut self) {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::LeadsAlone { hash, id, .. } => self.table.leader_leaves(hash, id, 0),
-            Role::Leads { flight, turn } => self.table.leader_leaves(flight.hash, flight.id, turn),
+            Role::LeadsAlone { hash, id, .. } => {
+                self.table.leader_leaves(hash, id, 0);
+            }
+            Role::Leads { flight, turn } => {
+                self.table.leader_leaves(flight.hash, flight.id, turn);
+            }
             Role::Follows {
                 flight,
                 slot,
@@ -323,7 +380,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
-            .field("function", &self.table.path)
+            .field("function", self.table.function.path())
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@
 //! and ends, which drops the body. A caller that runs by itself does so in place.
 
 use std::fmt;
+use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -20,6 +21,7 @@ use super::share::Share;
 use super::state::{Deposed, Relaunch, Turn};
 use super::table::Table;
 use crate::frames;
+use crate::observe::{self, Ended, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 use crate::watch;
@@ -73,13 +75,14 @@ where
         let mut this = self.project();
         let call = this.call;
         if let Role::LeadsAlone { hash, id, .. } = call.role {
-            let runtime = runtime(&call.table.path);
+            let runtime = runtime(&call.table.function);
             match call.table.share(hash, id) {
                 Some((flight, first)) => {
                     let lead = Lead {
                         table: call.table.clone(),
                         flight: flight.clone(),
                         turn: 0,
+                        trace: mem::replace(&mut call.trace, Trace::NONE),
                     };
                     call.role = Role::Follows {
                         flight,
@@ -108,8 +111,9 @@ where
                         table: call.table.clone(),
                         flight: flight.clone(),
                         turn,
+                        trace: call.table.function.execution(),
                     };
-                    let runtime = runtime(&call.table.path);
+                    let runtime = runtime(&call.table.function);
                     call.table.rare.executions.fetch_add(1, Relaxed);
                     let body = this.body.take().expect("a caller starts one task");
                     runtime.spawn(Execution {
@@ -120,7 +124,7 @@ where
                 }
                 Relaunch::Lost => panic!(
                     "the runtime on which `{}` ran the execution that this call shares was shut down",
-                    call.table.path
+                    call.table.function.path()
                 ),
             }
         }
@@ -166,6 +170,7 @@ where
     table: T,
     flight: Arc<Flight<V>>,
     turn: Turn,
+    trace: Trace,
 }
 
 impl<T, K, V> Drop for Lead<T, K, V>
@@ -174,8 +179,12 @@ where
 {
     fn drop(&mut self) {
         // Finds nothing to leave if the flight has landed, or is another's.
-        self.table
-            .leader_leaves(self.flight.hash, self.flight.id, self.turn);
+        if self
+            .table
+            .leader_leaves(self.flight.hash, self.flight.id, self.turn)
+        {
+            observe::warn_runtime_gone(&self.table.function);
+        }
     }
 }
 
@@ -194,12 +203,13 @@ where
             table,
             flight,
             turn,
+            trace,
         } = this.lead;
         if flight.retires(*turn) {
             return Poll::Ready(());
         }
         let polled = frames::within(table.execution(flight.id), || {
-            catch_unwind(AssertUnwindSafe(|| this.body.poll(cx)))
+            catch_unwind(AssertUnwindSafe(|| trace.within(|| this.body.poll(cx))))
         });
         match polled {
             Ok(Poll::Pending) => {
@@ -212,11 +222,15 @@ where
                 Poll::Pending
             }
             Ok(Poll::Ready(output)) => {
-                table.land_task(flight, *turn, output, *this.store);
+                trace.serves(&flight.callers);
+                let callers = table.land_task(flight, *turn, output, *this.store);
+                trace.ends(Ended::Returned, callers.into());
                 Poll::Ready(())
             }
             Err(payload) => {
-                table.land_panic(flight.hash, flight.id, *turn, message(&*payload));
+                let callers =
+                    table.land_panic(flight.hash, flight.id, *turn, message(&*payload), trace);
+                trace.ends(Ended::Panicked, callers.into());
                 guarded(|| drop(payload));
                 Poll::Ready(())
             }
@@ -230,7 +244,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spawned")
-            .field("function", &self.call.table.path)
+            .field("function", &self.call.table.function.path())
             .finish_non_exhaustive()
     }
 }

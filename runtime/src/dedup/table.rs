@@ -25,6 +25,7 @@ use super::state::{Slot, Tick, Turn};
 use super::{Joining, stats};
 use crate::frames::{self, Execution};
 use crate::key::Key;
+use crate::observe::{self, Function, Kind, Trace};
 use crate::padded::Padded;
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
@@ -32,7 +33,7 @@ use crate::watch::{Watch, Watched};
 
 /// The flights of one function.
 pub struct Table<K, V> {
-    pub(super) path: Cow<'static, str>,
+    pub(super) function: Function,
     hasher: RandomState,
     shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
     watch: Watch,
@@ -96,14 +97,15 @@ pub(super) enum Rested<V> {
 pub(super) enum Landed<V, O> {
     /// Nobody else wanted the result.
     Alone(O),
-    Shared(Arc<Flight<V>>),
+    /// So many others did.
+    Shared(Arc<Flight<V>>, u32),
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
         let shards = shards.next_power_of_two();
         Self {
-            path,
+            function: Function::new(path, Kind::Dedup),
             hasher: RandomState::default(),
             shards: (0..shards)
                 .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
@@ -273,15 +275,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         })
     }
 
-    /// A task has a result. A single caller gets the original.
+    /// A task has a result. A single caller gets the original. Returns how many it serves.
     pub(super) fn land_task<O>(
         &self,
         flight: &Flight<V>,
         turn: Turn,
         output: O,
         store: fn(O) -> V,
-    ) {
-        self.end(flight.hash, flight.id, turn, output, |output, sole| {
+    ) -> u32 {
+        let landed = self.end(flight.hash, flight.id, turn, output, |output, sole| {
             let value = store(output);
             if sole {
                 Outcome::Sole(Mutex::new(Some(value)))
@@ -289,14 +291,31 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 Outcome::Value(value)
             }
         });
+        match landed {
+            Landed::Alone(_) => 0,
+            Landed::Shared(_, waiting) => waiting,
+        }
     }
 
-    /// The body panicked.
-    pub(super) fn land_panic(&self, hash: u64, id: u64, turn: Turn, message: &str) {
+    /// The body panicked. Returns how many others it was to serve.
+    pub(super) fn land_panic(
+        &self,
+        hash: u64,
+        id: u64,
+        turn: Turn,
+        message: &str,
+        trace: &Trace,
+    ) -> u32 {
         self.rare.panics.fetch_add(1, Relaxed);
-        self.end(hash, id, turn, message, |message, _| {
+        match self.end(hash, id, turn, message, |message, _| {
             Outcome::Panic(message.into())
-        });
+        }) {
+            Landed::Alone(_) => 0,
+            Landed::Shared(flight, waiting) => {
+                trace.serves(&flight.callers);
+                waiting
+            }
+        }
     }
 
     /// The key leaves the map, then the outcome is published, then everybody is woken.
@@ -344,7 +363,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
         match output {
             Some(output) => Landed::Alone(output),
-            None => Landed::Shared(flight),
+            None => Landed::Shared(flight, waiting),
         }
     }
 }
@@ -356,24 +375,24 @@ impl<K, V> Table<K, V> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
 
-    /// The leader goes without a result.
-    pub(super) fn leader_leaves(&self, hash: u64, id: u64, turn: Turn) {
+    /// The leader goes without a result. Returns whether others wait for one.
+    pub(super) fn leader_leaves(&self, hash: u64, id: u64, turn: Turn) -> bool {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
         let Ok(found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
-            return;
+            return false;
         };
         let Stage::Shared { flight, joined } = &found.get().flight else {
             let entry = found.remove().0;
             shard.removed(hash, id);
             drop(guard);
             entry.discard();
-            return;
+            return false;
         };
         let flight = flight.clone();
         let mut state = flight.state.lock();
         let Ok(vacated) = state.vacate(turn) else {
-            return;
+            return false;
         };
         let entry = if state.waiting(*joined) == 0 {
             state.close();
@@ -387,10 +406,14 @@ impl<K, V> Table<K, V> {
         drop(guard);
         discard(vacated.leader);
         match entry {
-            Some(entry) => entry.discard(),
+            Some(entry) => {
+                entry.discard();
+                false
+            }
             None => {
                 self.rare.left.fetch_add(1, Relaxed);
                 wake_all(vacated.followers);
+                true
             }
         }
     }
@@ -486,6 +509,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             Tick::Prod(leader) => guarded(|| leader.wake()),
             Tick::Deposed { followers, leader } => {
                 self.rare.stalled.fetch_add(1, Relaxed);
+                observe::warn_stalled(&self.function);
                 discard(leader);
                 wake_all(followers);
             }
@@ -576,7 +600,7 @@ impl<K, V> Entry<K, V> {
 impl<K, V> std::fmt::Debug for Table<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Table")
-            .field("function", &self.path)
+            .field("function", self.function.path())
             .finish_non_exhaustive()
     }
 }

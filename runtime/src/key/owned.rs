@@ -33,6 +33,39 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
     part.own()
 }
 
+/// What `unique` tells an item by.
+#[diagnostic::on_unimplemented(
+    message = "`unique` can't tell items apart by a `{A}`",
+    label = "gives something that isn't `Hash + Eq + Send + 'static`; what is borrowed from the item must also be `Clone`"
+)]
+pub trait Unique<A: ?Sized, M> {
+    /// What is kept.
+    type Held: Hash + Eq + Send + 'static;
+    /// Makes it, or moves it there.
+    fn unique(self) -> Self::Held;
+}
+
+/// What an item is told apart by.
+pub fn unique<P: About + Unique<P::Argument, M>, M>(
+    part: P,
+) -> <P as Unique<P::Argument, M>>::Held {
+    part.unique()
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: About + Own<P::Argument, Always, Held: Hash + Eq>> Unique<P::Argument, Always> for P {
+    type Held = P::Held;
+    fn unique(self) -> P::Held {
+        self.own()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: About + Nothing> Unique<P::Argument, Never> for P {
+    type Held = ();
+    fn unique(self) {}
+}
+
 /// An argument, before it is known what kind of part it is. It can be taken out once.
 #[derive(Debug)]
 pub struct Arg<A>(Option<A>);

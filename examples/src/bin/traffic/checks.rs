@@ -13,6 +13,7 @@ use crate::{
     database::Db,
     load::{Load, Measured},
     post::NewPost,
+    report::count,
 };
 
 /// What was found: a sentence that holds, or one that says what is wrong.
@@ -58,11 +59,11 @@ impl Ledger {
 
     pub(crate) fn every_request_succeeded(&self) -> Finding {
         match self.failed.first() {
-            None => Ok(format!("All {} requests succeeded.", self.replies)),
+            None => Ok(format!("All {} requests succeeded.", count(self.replies))),
             Some(first) => Err(format!(
                 "{} of {} requests failed; the first: {first}",
-                self.failed.len(),
-                self.replies
+                count(self.failed.len()),
+                count(self.replies)
             )),
         }
     }
@@ -81,7 +82,10 @@ impl Ledger {
             .await?;
         self.enter(Route::Plain, replies);
         Ok(compare(&self.plain, &self.piggyback).map(|people| {
-            format!("The timelines of {people} people are those of the plain route.")
+            format!(
+                "The timelines of {} people are those of the plain route.",
+                count(people)
+            )
         }))
     }
 
@@ -93,8 +97,12 @@ impl Ledger {
             let replies = load.timelines(route, people.clone(), CALLERS).await?;
             ledger.enter(route, replies);
         }
-        Ok(compare(&ledger.plain, &ledger.piggyback)
-            .map(|people| format!("So are those of {people} people after all posts were saved.")))
+        Ok(match compare(&ledger.plain, &ledger.piggyback) {
+            Ok(people) => Ok(format!(
+                "So are those of {people} people after all posts were saved."
+            )),
+            Err(wrong) => Err(format!("After all posts were saved: {wrong}")),
+        })
     }
 
     pub(crate) async fn every_post_is_saved_once(&self, db: &Db) -> anyhow::Result<Finding> {
@@ -111,12 +119,15 @@ impl Ledger {
             .count();
         Ok(if once == posts && saved.len() == posts {
             Ok(format!(
-                "All {posts} acknowledged posts are in the database exactly once."
+                "All {} acknowledged posts are in the database exactly once.",
+                count(posts)
             ))
         } else {
             Err(format!(
-                "Of {posts} acknowledged posts, {once} are in the database exactly once; it has {}.",
-                saved.len()
+                "Of {} acknowledged posts, {} are in the database exactly once; it has {}.",
+                count(posts),
+                count(once),
+                count(saved.len())
             ))
         })
     }

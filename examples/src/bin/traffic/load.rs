@@ -47,6 +47,7 @@ pub(crate) struct Burst {
     pub(crate) queries: u64,
 }
 
+/// Makes the traffic, and counts the queries it leads to.
 #[derive(Debug)]
 pub(crate) struct Load<'a> {
     pub(crate) db: &'a Db,
@@ -57,7 +58,8 @@ pub(crate) struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Callers that call, get their answer, and call again, until the time is over.
+    /// Callers that call, get their answer, and call again, until the time is over. What was begun
+    /// is also finished, so that requests and queries can be compared.
     pub(crate) async fn run(
         &self,
         job: Job,
@@ -76,11 +78,13 @@ impl Load<'_> {
             let progress = self.progress.clone();
             running.spawn(async move {
                 let mut replies = Vec::new();
-                while start.elapsed() < duration {
+                loop {
                     replies.push(caller.call(route, calls.next()).await?);
                     progress.reply();
+                    if start.elapsed() >= duration {
+                        break anyhow::Ok(replies);
+                    }
                 }
-                anyhow::Ok(replies)
             });
         }
         let replies = concat(running).await?;
@@ -115,8 +119,8 @@ impl Load<'_> {
         let mut bursts = Vec::new();
         let mut replies = Vec::new();
 
+        self.progress.bursts(route);
         for size in 1..=largest {
-            self.progress.burst(route, size);
             let mut counts = Vec::new();
             for _ in 0..repeats {
                 let queries = self.db.queries();
@@ -135,6 +139,7 @@ impl Load<'_> {
                     let (caller, reply) = done?;
                     callers.push(caller);
                     replies.push(reply);
+                    self.progress.reply();
                 }
                 counts.push(self.db.queries() - queries);
             }

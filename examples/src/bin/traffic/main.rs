@@ -100,8 +100,8 @@ async fn traffic(plan: Plan, db: &Db, progress: &Progress) -> anyhow::Result<Rep
     let checks = vec![
         ledger.every_request_succeeded(),
         checks::every_plain_request_is_a_query(reads.measured.iter().chain(&writes.measured)),
-        right,
         saved,
+        right,
         fresh,
     ];
     Ok(Report {

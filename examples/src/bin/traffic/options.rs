@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 #[command(name = "traffic")]
 pub(crate) struct Options {
     /// Run on this PostgreSQL database, in a schema made for the run and dropped after it
-    /// [default: SQLite, in a temporary folder]
+    /// [default: SQLite, in a temporary folder under $TMPDIR]
     #[arg(long, value_name = "URL", value_parser = postgres_url)]
     pub(crate) database_url: Option<PgConnectOptions>,
 
@@ -24,7 +24,7 @@ pub(crate) struct Options {
 
     /// How unequal people are (Zipf): the n-th most popular one has 1/n^EXPONENT of the first one's
     /// traffic
-    #[arg(long, value_name = "EXPONENT", default_value = "1.2", value_parser = zipf)]
+    #[arg(long, value_name = "EXPONENT", default_value = "1.0", value_parser = zipf)]
     pub(crate) zipf: f64,
 
     /// Where the page with the pictures goes

@@ -41,14 +41,15 @@ pub(crate) fn page(report: &Report) -> String {
 <p class="quiet">{setting}</p>
 
 <h2>Queries to the database</h2>
-<p>So many requests at the same moment, and the queries they made. A batch takes up to {BATCH_SIZE}
-posts, so queries climb one step every {BATCH_SIZE} posts. Equal reads that overlap are one.</p>
+<p>Bursts of requests at the same moment, and the queries that they made. A batch takes up to
+{BATCH_SIZE} posts, so one more query is made every {BATCH_SIZE} posts; reads of one timeline that
+overlap share a single query.</p>
 <div class="pair">
 {queries_writes}{queries_reads}</div>
 
 <h2>Latency</h2>
-<p>What callers waited who call again as soon as they have an answer. A lone post waits
-{BATCH_DELAY_MS} ms for company; the more callers there are, the sooner a batch is full.</p>
+<p>Each caller calls again as soon as it has its answer. A lone post waits {BATCH_DELAY_MS} ms for
+company; the more callers there are, the sooner a batch is full.</p>
 <div class="pair">
 {latency_writes}{latency_reads}</div>
 
@@ -197,7 +198,7 @@ fn latency(job: &Measurements) -> Chart {
 
 fn short(value: f64) -> String {
     if value >= 1.0 {
-        report::count(value.round() as u64)
+        report::count(value.round() as usize)
     } else {
         format!("{value:.3}").trim_end_matches('0').into()
     }

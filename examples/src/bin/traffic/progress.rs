@@ -1,7 +1,6 @@
 //! The line that moves while a measurement runs. There is none if nobody watches.
 
 use std::{
-    borrow::Cow,
     io::{self, Write as _},
     time::Duration,
 };
@@ -17,24 +16,23 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        let style = ProgressStyle::with_template("{spinner} {elapsed:>3}  {msg}  {human_pos}");
-        let line = ProgressBar::new_spinner().with_style(style.expect("a valid template"));
+        let line = ProgressBar::new_spinner();
         line.enable_steady_tick(Duration::from_millis(100));
         Self { line }
     }
 
-    pub(crate) fn say(&self, what: impl Into<Cow<'static, str>>) {
-        self.line.set_position(0);
-        self.line.set_message(what);
+    pub(crate) fn say(&self, what: &'static str) {
+        self.show("{spinner} {elapsed:>3}  {msg}", what.into());
     }
 
     pub(crate) fn run(&self, route: Route, callers: usize) {
-        self.say(format!("{}, {callers} callers, requests:", route.name()));
+        let what = format!("{}, callers: {callers}", route.name());
+        self.show("{spinner} {elapsed:>3}  {msg}, requests: {human_pos}", what);
     }
 
-    pub(crate) fn burst(&self, route: Route, calls: usize) {
-        self.say(format!("{}, bursts of requests:", route.name()));
-        self.line.set_position(calls as u64);
+    pub(crate) fn bursts(&self, route: Route) {
+        let what = format!("{}, bursts", route.name());
+        self.show("{spinner} {elapsed:>3}  {msg}, requests: {human_pos}", what);
     }
 
     pub(crate) fn reply(&self) {
@@ -48,5 +46,12 @@ impl Progress {
 
     pub(crate) fn end(&self) {
         self.line.finish_and_clear();
+    }
+
+    fn show(&self, template: &str, what: String) {
+        let style = ProgressStyle::with_template(template).expect("a valid template");
+        self.line.set_style(style);
+        self.line.set_position(0);
+        self.line.set_message(what);
     }
 }

@@ -67,7 +67,7 @@ impl Report {
             summary,
             "HTTP alone (an empty route, the same client, {} callers): {} requests/s, p50 {} ms\n",
             self.http.callers,
-            count(self.http.per_second as u64),
+            count(self.http.per_second as usize),
             milliseconds(self.http.p50),
         );
         for check in &self.checks {
@@ -84,11 +84,11 @@ impl Report {
 pub(crate) fn setting(database: &str, follows: usize, zipf: f64) -> String {
     format!(
         "{database}, {} cores for everything: database, server and callers.\n\
-         {} people, {} posts, {} follows; people are read and post by Zipf({zipf:.1}).",
+         {} people, {} posts, {} follows; who reads and who posts is drawn by Zipf({zipf}).",
         available_parallelism().map_or(1, usize::from),
-        count(PEOPLE as u64),
-        count(POSTS as u64),
-        count(follows as u64),
+        count(PEOPLE as usize),
+        count(POSTS),
+        count(follows),
     )
 }
 
@@ -123,11 +123,11 @@ pub(crate) fn cells(measured: &Measured) -> [String; 8] {
     [
         measured.callers.to_string(),
         measured.route.name().into(),
-        count(measured.per_second.round() as u64),
+        count(measured.per_second.round() as usize),
         milliseconds(measured.p50),
         milliseconds(measured.p99),
-        count(measured.requests as u64),
-        count(measured.queries),
+        count(measured.requests),
+        count(measured.queries as usize),
         format!("{:.2}", measured.requests as f64 / measured.queries as f64),
     ]
 }
@@ -166,11 +166,11 @@ fn line<T: AsRef<str>>(cells: [T; 8]) -> String {
 }
 
 /// 12,345
-pub(crate) fn count(n: u64) -> String {
+pub(crate) fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -184,6 +184,6 @@ pub(crate) fn milliseconds(duration: Duration) -> String {
     match ms {
         ..10.0 => format!("{ms:.2}"),
         10.0..100.0 => format!("{ms:.1}"),
-        _ => count(ms.round() as u64),
+        _ => count(ms.round() as usize),
     }
 }

@@ -11,7 +11,10 @@ use tokio::net::TcpListener;
 
 use crate::database::Db;
 
-pub(crate) use piggyback::{BATCH_DELAY_MS, BATCH_SIZE};
+/// How many posts one INSERT takes at most.
+pub(crate) const BATCH_SIZE: usize = 10;
+/// How long a post waits for others to come along.
+pub(crate) const BATCH_DELAY_MS: u64 = 5;
 
 /// Serves on a free port of the loopback interface until the program ends.
 pub(crate) async fn serve(db: Db) -> std::io::Result<SocketAddr> {

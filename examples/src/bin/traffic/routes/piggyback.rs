@@ -8,19 +8,14 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-
 use piggyback::{batch, dedup};
 
+use super::{BATCH_DELAY_MS, BATCH_SIZE};
 use crate::{
     database::Db,
     error::AppError,
     post::{NewPost, Post},
 };
-
-/// How many posts one INSERT takes at most.
-pub(crate) const BATCH_SIZE: usize = 10;
-/// How long a post waits for others to come along.
-pub(crate) const BATCH_DELAY_MS: u64 = 5;
 
 /// Requests for one person's timeline that overlap are answered by one SELECT.
 #[dedup(skip(db), share_err = AppError::Shared)]

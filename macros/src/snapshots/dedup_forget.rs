@@ -1,0 +1,42 @@
+async fn user<T>(id: T) -> User {
+    let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
+    #[allow(unused_imports, clippy::used_underscore_binding)]
+    let __piggyback_call = {
+        use P::{RefPart as _, ValuePart as _};
+        __piggyback_flights
+            .enter(
+                __piggyback_marker,
+                (P::part(P::Part(&id).key()), ()),
+                P::cloned(P::output::<User>()),
+                P::Joining::new().max_age_ms(5),
+            )
+    };
+    __piggyback_call
+        .run(async move {
+            if false {
+                return P::never::<User>();
+            }
+            body
+        })
+        .await
+}
+#[doc(hidden)]
+#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+fn __piggyback_user<T>() -> (&'static P::Flights, impl ::core::ops::Fn() + 'static) {
+    static FLIGHTS: P::Flights = P::Flights::new(
+        P::Path::Free(::core::module_path!(), "user"),
+    );
+    (&FLIGHTS, || {})
+}
+///Calls of [`user`](user) that begin after this one don't join a flight that began before it.
+#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+fn forget_user<T>(id: T) {
+    use P::{RefPart as _, ValuePart as _};
+    let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
+    __piggyback_flights
+        .forget(
+            __piggyback_marker,
+            (P::part(P::Part(&id).key()), ()),
+            P::cloned(P::output::<User>()),
+        )
+}

@@ -1,0 +1,36 @@
+async fn user(&self, pool: Pool, id: u64) -> User {
+    let __piggyback_flights: &'static P::Flights = {
+        static FLIGHTS: P::Flights = P::Flights::new(
+            P::Path::Method(::core::module_path!(), "user"),
+        );
+        &FLIGHTS
+    };
+    #[allow(unused_imports, clippy::used_underscore_binding)]
+    let __piggyback_call = {
+        use P::{RefPart as _, ValuePart as _};
+        __piggyback_flights
+            .enter(
+                || {},
+                (P::self_part(P::Part(&self).key()), (P::part(P::Part(&id).key()), ())),
+                P::cloned(P::output::<User>()),
+                P::Joining::new(),
+            )
+    };
+    __piggyback_call
+        .spawn(|| {
+            use P::{RefArg as _, ValueArg as _};
+            let __piggyback_self = P::own(P::arg(self).part());
+            let pool = P::own(P::arg(pool).part());
+            let id = P::own(P::arg(id).part());
+            async move {
+                let __piggyback_self = __piggyback_self.lend();
+                let pool = pool.lend();
+                let id = id.lend();
+                if false {
+                    return P::never::<User>();
+                }
+                __piggyback_self.body
+            }
+        })
+        .await
+}

@@ -1,0 +1,8 @@
+use piggyback::batch;
+
+#[batch(delay_ms = 10)]
+async fn save(users: Vec<u64>) {
+    drop(users);
+}
+
+fn main() {}

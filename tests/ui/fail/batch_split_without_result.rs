@@ -1,0 +1,8 @@
+use piggyback::batch;
+
+#[batch(size = 10, delay_ms = 10, split_on_err)]
+async fn save(users: Vec<u64>) {
+    drop(users);
+}
+
+fn main() {}

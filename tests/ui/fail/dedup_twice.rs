@@ -1,0 +1,12 @@
+use piggyback::dedup;
+
+#[dedup]
+#[dedup]
+async fn user(id: u64) -> u64 {
+    id
+}
+
+#[tokio::main]
+async fn main() {
+    user(1).await;
+}
