@@ -153,6 +153,10 @@ where
                 self.runs();
                 Poll::Ready(None)
             }
+            Followed::Vacant => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Followed::Landed => Poll::Ready(Some(self.landed())),
         }
     }

@@ -146,11 +146,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let place = match entry {
             table::Entry::Vacant(place) => place,
             table::Entry::Occupied(mut entry) if joining.joins(entry.get().born, now) => {
-                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
-                if joining.is_full(|| flight.followers(*joined)) {
+                if joining.is_full(|| entry.get().followers()) {
                     shard.alone += 1;
                     return Entered::Alone;
                 }
+                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
                 *joined += 1;
                 shard.joined += 1;
                 let flight = flight.clone();
@@ -456,9 +456,7 @@ impl<K, V> Table<K, V> {
             counts.alone += shard.alone;
             counts.up += shard.entries.len() as u64;
             for entry in &shard.entries {
-                if let Stage::Shared { flight, joined } = &entry.flight {
-                    counts.waiting += u64::from(flight.followers(*joined));
-                }
+                counts.waiting += u64::from(entry.followers());
             }
         }
         counts
@@ -567,6 +565,14 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
 }
 
 impl<K, V> Entry<K, V> {
+    /// How many callers wait for another's execution.
+    fn followers(&self) -> u32 {
+        match &self.flight {
+            Stage::Lone(_) => 0,
+            Stage::Shared { flight, joined } => flight.followers(*joined),
+        }
+    }
+
     /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
     fn followed(
         &mut self,
