@@ -10,6 +10,8 @@ mod dedup;
 mod fixed;
 mod frames;
 mod key;
+#[cfg(test)]
+mod model;
 mod observe;
 mod padded;
 mod path;

@@ -48,6 +48,12 @@ impl Watch {
             timerless: AtomicBool::new(false),
         }
     }
+
+    /// No ticks but those that a model makes.
+    #[cfg(test)]
+    pub(crate) fn by_hand(&self) {
+        self.armed.store(true, SeqCst);
+    }
 }
 
 /// Has the table ticked from now on, until it has nothing left to look at. Called after a note was left in a shard's list

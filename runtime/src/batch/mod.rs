@@ -7,6 +7,8 @@
 
 mod cell;
 mod group;
+#[cfg(test)]
+mod models;
 pub(crate) mod results;
 mod seat;
 mod table;

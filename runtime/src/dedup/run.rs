@@ -356,6 +356,16 @@ pin_project! {
     }
 }
 
+#[cfg(test)]
+impl<T, K, V, S, F> Run<T, K, V, S, F>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    pub(super) fn role(&self) -> &Role<V> {
+        &self.call.role
+    }
+}
+
 impl<T, K, V, S, F> Future for Run<T, K, V, S, F>
 where
     T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
