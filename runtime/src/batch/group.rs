@@ -181,7 +181,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     /// It was the last caller: the batch, to be dropped.
     pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
     /// Tasks to wake.
-    pub(crate) wake: [Option<W>; 3],
+    pub(crate) wake: [Option<W>; 2],
 }
 
 impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
@@ -491,7 +491,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             unique,
             waker: caller.waker,
             emptied: None,
-            wake: [None, None, None],
+            wake: [None, None],
         };
         if batch.items.is_empty() {
             left.emptied = self.take(id);
@@ -502,14 +502,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             self.open = self.closed.pop_back();
             if let Some(open) = &mut self.open {
                 open.closed = None;
-                // It may have to set a timer, which it did not while it was full.
-                left.wake[0] = open.task.take();
             }
         }
         if let Some(emptied) = &mut left.emptied {
             // Its task, to end; and the one behind it, which may be first now.
-            left.wake[1] = emptied.task.take();
-            left.wake[2] = self.next();
+            left.wake[0] = emptied.task.take();
+            left.wake[1] = self.next();
         }
         Some(left)
     }

@@ -126,6 +126,7 @@ struct Batch {
     sealed: bool,
     /// An item came before its task was first polled, and after some time.
     stale: bool,
+    task_polled: bool,
     eligible_since: Option<u64>,
 }
 
@@ -154,7 +155,8 @@ struct World {
     tasks: Vec<Task>,
     batches: BTreeMap<Id, Batch>,
     flushed: Vec<(Vec<Id>, Polled)>,
-    orphans: bool,
+    /// A batch was orphaned, or failed in the queue.
+    disturbed: bool,
 }
 
 impl World {
@@ -181,7 +183,7 @@ impl World {
             tasks: Vec::new(),
             batches: BTreeMap::new(),
             flushed: Vec::new(),
-            orphans: false,
+            disturbed: false,
             rng,
         }
     }
@@ -264,7 +266,8 @@ impl World {
                     self.limits = limits(&mut self.rng, self.limits.concurrency.is_some());
                 }
                 if let Some(last) = self.last_queued() {
-                    self.batches.get_mut(&last).unwrap().sealed = true;
+                    let last = self.batches.get_mut(&last).unwrap();
+                    last.sealed |= last.queued.len() < last.limits.size;
                 }
                 let id = self.batches.len() as Id;
                 let cell = Arc::new(Cell::new(0, 0, id));
@@ -286,6 +289,7 @@ impl World {
                     was_full: false,
                     sealed: false,
                     stale: false,
+                    task_polled: false,
                     eligible_since: None,
                 };
                 self.batches.insert(id, batch);
@@ -301,10 +305,13 @@ impl World {
         );
         let first_came = self.batches[&batch].queued.first();
         let first_came = first_came.map_or(self.now_ms, |&first| self.callers[first].came);
-        let fresh = self.group.find(batch).is_some_and(|batch| batch.fresh);
         let batch_ = self.batches.get_mut(&batch).unwrap();
         assert_eq!(batch_.stage, Stage::Queued);
-        batch_.stale |= fresh && first_came != self.now_ms;
+        assert!(
+            !batch_.sealed,
+            "an item went into a batch that takes no more"
+        );
+        batch_.stale |= !batch_.task_polled && first_came != self.now_ms;
         batch_.queued.push(number);
         batch_.was_full = batch_.queued.len() == batch_.limits.size;
         self.callers.push(Caller {
@@ -334,7 +341,7 @@ impl World {
                 .max_weight
                 .is_none_or(|most| total + weight <= most)
             && !(self.unique && items.clone().any(|caller| caller.unique == unique));
-        let certain = batch.limits.concurrency.is_some() && !self.orphans && !self.new_limits;
+        let certain = batch.limits.concurrency.is_some() && !self.disturbed && !self.new_limits;
         (fits && certain && !batch.sealed).then_some(id)
     }
 
@@ -432,7 +439,7 @@ impl World {
         if task.runs {
             self.end_with(task.batch, Stage::RuntimeGone);
         } else {
-            self.orphans = true;
+            self.disturbed = true;
             let wake = self.group.orphan(task.batch, task.turn);
             wake.into_iter().for_each(Waker::wake);
         }
@@ -504,6 +511,7 @@ impl World {
         if mem::take(&mut task.first_poll) {
             // It yields.
             self.group.no_longer_fresh(task.batch);
+            self.batches.get_mut(&task.batch).unwrap().task_polled = true;
             return;
         }
         task.polled.flag.0.store(false, SeqCst);
@@ -525,6 +533,7 @@ impl World {
                     batch: id, turn, ..
                 } = self.tasks.remove(at);
                 if let Some(run) = self.group.fail(id, turn) {
+                    self.disturbed = true;
                     run.wake.into_iter().for_each(Waker::wake);
                     let batch = self.batches.get_mut(&id).unwrap();
                     batch.cell.run(run.callers);
@@ -653,7 +662,7 @@ impl World {
             if self.now_ms == tick {
                 let (mut tasks, mut wake) = (Vec::new(), Vec::new());
                 self.group.tick(self.now(), &mut tasks, &mut wake);
-                self.orphans |= !wake.is_empty();
+                self.disturbed |= !wake.is_empty();
                 wake.into_iter().for_each(Waker::wake);
             }
             let now = self.now();
@@ -682,6 +691,12 @@ impl World {
             let (orphaned, turn, closed) = (real.orphaned, real.turn, real.closed.is_some());
             let oldest = batch.queued.iter().map(|&at| self.callers[at].came).min();
             let due = oldest.unwrap().saturating_add(batch.limits.delay_ms) <= self.now_ms;
+            let weight = batch.queued.iter().map(|&at| self.callers[at].weight);
+            let oversize = batch
+                .limits
+                .max_weight
+                .is_some_and(|most| weight.sum::<u64>() > most);
+            let closed = closed || oversize || batch.queued.len() >= batch.limits.size;
             let eager = batch.limits.eager && running == 0 && first;
             let eligible = has_slot && (first || !limited) && (closed || due || eager);
             first &= orphaned;
