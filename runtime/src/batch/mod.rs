@@ -23,6 +23,7 @@ use std::task::Waker;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
 use self::table::Table;
+use self::task::Duty;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
@@ -226,7 +227,9 @@ where
         seated.cell.callers.add_current();
     }
     Seat::take(table, seated, |runtime, table, cell, turn| {
-        drop(runtime.spawn(task::drive(table, cell, turn)))
+        runtime
+            .spawn(task::drive(Duty::new(table, cell, turn)))
+            .is_finished()
     })
 }
 

@@ -69,11 +69,13 @@ pub(super) struct Census {
     pub(super) waiting: u64,
 }
 
-/// A place in a batch, and whether the caller has to give that batch its task.
+/// A place in a batch.
 pub(super) struct Seated<R> {
     pub(super) cell: Arc<Cell<R>>,
     pub(super) ticket: Ticket,
     pub(super) opened: bool,
+    /// The caller has to give the batch a task with this turn.
+    pub(super) task: Option<Turn>,
 }
 
 impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
@@ -142,13 +144,19 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 coming
             }
             Some(entry) => match entry.group.add(coming, Instant::now) {
-                Added::Placed { cell, ticket, wake } => {
+                Added::Placed {
+                    cell,
+                    ticket,
+                    adopts,
+                    wake,
+                } => {
                     drop(shard);
                     wake_all(wake);
                     return Seated {
                         cell,
                         ticket,
                         opened: false,
+                        task: adopts,
                     };
                 }
                 Added::NoRoom { coming, wake } => {
@@ -200,13 +208,19 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             }
         };
         let (coming, closed) = match entry.group.add(coming, || now) {
-            Added::Placed { cell, ticket, wake } => {
+            Added::Placed {
+                cell,
+                ticket,
+                adopts,
+                wake,
+            } => {
                 drop(guard);
                 wake_all(wake);
                 return Seated {
                     cell,
                     ticket,
                     opened: false,
+                    task: adopts,
                 };
             }
             Added::NoRoom { coming, wake } => (coming, wake),
@@ -220,13 +234,25 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             callers,
             now,
         };
-        let ticket = entry.group.open(id, opening, coming);
+        let (ticket, next) = entry.group.open(id, opening, coming);
         drop(guard);
-        wake_all(closed);
+        wake_all(closed.into_iter().chain(next));
         Seated {
             cell,
             ticket,
             opened: true,
+            task: Some(0),
+        }
+    }
+
+    /// A batch's task is polled for the first time.
+    pub(super) fn no_longer_fresh(&self, cell: &Cell<R>) {
+        let mut shard = self.shard(cell.hash).lock();
+        if let Some(entry) = shard
+            .groups
+            .find_mut(cell.hash, |entry| entry.id == cell.group)
+        {
+            entry.group.no_longer_fresh(cell.id);
         }
     }
 
@@ -390,12 +416,12 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         else {
             return;
         };
-        let callers = entry.group.orphan(cell.id, turn);
+        let wake = entry.group.orphan(cell.id, turn);
         drop(shard);
-        if !callers.is_empty() {
+        if !wake.is_empty() {
             observe::warn_runtime_gone(&self.function);
         }
-        wake_all(callers);
+        wake_all(wake);
     }
 
     fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure) {
@@ -558,18 +584,18 @@ where
         let now = Instant::now();
         let mut any = false;
         for shard in &self.shards {
-            let (mut tasks, mut callers) = (Vec::new(), Vec::new());
+            let (mut tasks, mut wake) = (Vec::new(), Vec::new());
             let mut shard = shard.0.lock();
             any |= !shard.groups.is_empty();
             for entry in &mut shard.groups {
-                entry.group.tick(now, &mut tasks, &mut callers);
+                entry.group.tick(now, &mut tasks, &mut wake);
             }
             drop(shard);
             tasks.into_iter().for_each(|task| discard(Some(task)));
-            if !callers.is_empty() {
+            if !wake.is_empty() {
                 observe::warn_stalled(&self.function);
             }
-            wake_all(callers);
+            wake_all(wake);
         }
         any
     }
