@@ -18,6 +18,7 @@ mod shared;
 mod slots;
 mod stats;
 mod sync;
+mod waits;
 mod wake;
 mod watch;
 
