@@ -20,6 +20,7 @@ mod shared;
 mod slots;
 mod stats;
 mod sync;
+mod waits;
 mod wake;
 mod watch;
 

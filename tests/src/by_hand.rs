@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 /// Counts.
 #[derive(Debug, Default)]
@@ -124,6 +125,8 @@ impl<F: Future> ByHand<F> {
     }
 }
 
+const HANGS: Duration = Duration::from_secs(30);
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -132,14 +135,19 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future on this thread, without a runtime.
+/// Runs a future on this thread, without a runtime. Who waits for half a minute hangs.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Arc::new(Unpark(thread::current())).into();
     let mut future = pin!(future);
+    let mut began = None;
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => {
+                let began = began.get_or_insert_with(Instant::now);
+                assert!(began.elapsed() < HANGS, "it hangs");
+                thread::park_timeout(HANGS);
+            }
         }
     }
 }

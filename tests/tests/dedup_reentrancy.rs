@@ -232,3 +232,119 @@ fn scopes_are_told_apart_by_re_entrancy_too() {
     assert_eq!(in_a.poll(), Poll::Ready(2));
     assert_eq!(b.stats().rows[0].shared, 1);
 }
+
+/// Finds all that hang together, down to a depth, which is what ends it: not the keys.
+#[dedup(skip(depth, gate))]
+async fn around(id: u64, depth: u64, gate: &Gate) -> u64 {
+    gate.passed().await;
+    if depth == 0 {
+        return 1;
+    }
+    Box::pin(around((id + 1) % 3, depth - 1, gate)).await + 1
+}
+
+#[tokio::test]
+async fn executions_of_one_task_do_not_wait_for_each_other_in_a_circle() {
+    let gate = Gate::new();
+    let calls = async {
+        tokio::join!(
+            around(0, 5, &gate),
+            around(1, 5, &gate),
+            around(2, 5, &gate),
+            async { gate.open() }
+        )
+    };
+    let (a, b, c, ()) = tokio::time::timeout(Duration::from_secs(5), calls)
+        .await
+        .expect("nobody hangs");
+    for sum in [a, b, c] {
+        assert!((6..=16).contains(&sum), "{sum}");
+    }
+}
+
+#[test]
+fn executions_of_several_threads_do_not_wait_for_each_other_in_a_circle() {
+    #[dedup(skip(depth))]
+    async fn user(id: u64, depth: u64) -> u64 {
+        one_turn().await;
+        match depth {
+            0 => 1,
+            _ => team(id, depth - 1).await + 1,
+        }
+    }
+    #[dedup(skip(depth))]
+    async fn team(id: u64, depth: u64) -> u64 {
+        one_turn().await;
+        match depth {
+            0 => 1,
+            _ => Box::pin(user(id, depth - 1)).await + 1,
+        }
+    }
+
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            threads.spawn(move || {
+                for _ in 0..2_000 {
+                    let sum = if thread % 2 == 0 {
+                        block_on(user(1, 4))
+                    } else {
+                        block_on(team(1, 4))
+                    };
+                    assert!(sum > 1, "{sum}");
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn nor_does_one_wait_for_itself_through_a_spawned_execution() {
+    #[dedup(skip(depth))]
+    async fn user(id: u64, depth: u64) -> u64 {
+        one_turn().await;
+        match depth {
+            0 => id,
+            _ => team(id, depth - 1).await + 1,
+        }
+    }
+    #[dedup(spawn, skip(depth))]
+    async fn team(id: u64, depth: u64) -> u64 {
+        one_turn().await;
+        match depth {
+            0 => id,
+            _ => boxed(id, depth - 1).await + 1,
+        }
+    }
+    fn boxed(id: u64, depth: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+        Box::pin(user(id, depth))
+    }
+
+    let value = tokio::time::timeout(Duration::from_secs(5), user(1, 4)).await;
+    assert_eq!(value, Ok(5));
+}
+
+#[test]
+fn a_call_that_only_waits_beside_another_is_shared_as_ever() {
+    static RUNS: Count = Count::new();
+    static GATE: Gate = Gate::new();
+    #[dedup(name = "no circle", skip(inner))]
+    async fn user(id: u64, inner: &'static [u64]) -> u64 {
+        RUNS.next();
+        if inner.is_empty() {
+            GATE.passed().await;
+        }
+        let mut sum = id;
+        for id in inner {
+            sum += Box::pin(user(*id, &[])).await;
+        }
+        sum
+    }
+
+    // Two that wait for the same ones, in either order, and one that waits for those two.
+    let _threes = ByHand::waiting(user(3, &[]));
+    let _fours = ByHand::waiting(user(4, &[]));
+    let _a = ByHand::waiting(user(1, &[3, 4]));
+    let _b = ByHand::waiting(user(2, &[4, 3]));
+    let _c = ByHand::waiting(user(5, &[1, 2]));
+    assert_eq!((RUNS.get(), reentrant("no circle")), (5, 0));
+}

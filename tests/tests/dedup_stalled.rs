@@ -423,3 +423,23 @@ fn a_runtime_without_timers_is_watched_all_the_same() {
         drop(parked);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_stood_still_for_a_while_is_watched_by_its_own_clock_again() {
+    static RUNS: Count = Count::new();
+    #[dedup]
+    async fn user(id: u64) -> (u64, usize) {
+        let run = RUNS.next();
+        sleep(ms(10)).await;
+        (id, run)
+    }
+
+    let _parked = [(); 2].map(|()| ByHand::waiting(user(1)));
+    // Nobody drives this runtime: another thread looks after its flights.
+    thread::sleep(ms(400));
+    let _parked = ByHand::waiting(user(2));
+    let follower = tokio::spawn(user(2));
+    sleep(LIMIT).await;
+    assert_eq!(RUNS.get(), 3);
+    assert_eq!(follower.await.unwrap(), (2, 3));
+}

@@ -20,6 +20,7 @@ use crate::frames;
 use crate::key::Key;
 use crate::observe::{Began, Ended, Trace};
 use crate::sync::Arc;
+use crate::waits::{self, Ticket};
 use crate::wake::message;
 use crate::watch;
 
@@ -52,11 +53,13 @@ pub(super) enum Role<V> {
         flight: Arc<Flight<V>>,
         turn: Turn,
     },
-    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too.
+    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too. `noted`: as one
+    /// that waits inside of another execution.
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
         joined: bool,
+        noted: Ticket,
     },
     /// It runs by itself, or it has its result.
     Free,
@@ -85,6 +88,7 @@ where
                 flight,
                 slot: None,
                 joined: true,
+                noted: 0,
             },
             Entered::FollowsFirst(flight) => {
                 watch::arm(&table);
@@ -92,6 +96,7 @@ where
                     flight,
                     slot: None,
                     joined: true,
+                    noted: 0,
                 }
             }
             Entered::Alone => Role::Free,
@@ -121,7 +126,13 @@ where
 
     /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
     pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
-        let Role::Follows { flight, slot, .. } = &mut self.role else {
+        let Role::Follows {
+            flight,
+            slot,
+            noted,
+            ..
+        } = &mut self.role
+        else {
             return Poll::Ready(None);
         };
         if flight.outcome().is_some() {
@@ -129,10 +140,7 @@ where
         }
         if frames::inside(self.table.execution(flight.id)) {
             // This call is made from inside the execution that it would wait for.
-            self.table.rare.reentrant.fetch_add(1, Relaxed);
-            self.table.rare.executions.fetch_add(1, Relaxed);
-            self.leave();
-            self.runs();
+            self.runs_beside();
             return Poll::Ready(None);
         }
         match flight.follow(*slot, cx) {
@@ -141,9 +149,20 @@ where
                     flight.callers.add_current();
                 }
                 crate::wake::discard(old);
+                if *noted == 0 && frames::inside_any() {
+                    // Noted after it has its place: of two that close a circle at once, one at least sees the other.
+                    match waits::note(self.table.execution(flight.id)) {
+                        Some(ticket) => *noted = ticket,
+                        None => {
+                            self.runs_beside();
+                            return Poll::Ready(None);
+                        }
+                    }
+                }
                 Poll::Pending
             }
             Followed::Leads(turn) => {
+                strike(*noted);
                 self.table.rare.unshared.fetch_add(1, Relaxed);
                 self.table.rare.executions.fetch_add(1, Relaxed);
                 self.role = Role::Leads {
@@ -161,6 +180,14 @@ where
         }
     }
 
+    /// A follower whose flight waits for it runs the body by itself.
+    fn runs_beside(&mut self) {
+        self.table.rare.reentrant.fetch_add(1, Relaxed);
+        self.table.rare.executions.fetch_add(1, Relaxed);
+        self.leave();
+        self.runs();
+    }
+
     /// A follower has to run the body after all.
     fn runs(&mut self) {
         self.table.function.begins(self.began);
@@ -170,7 +197,8 @@ where
     /// A follower's flight has landed.
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::Follows { flight, .. } => {
+            Role::Follows { flight, noted, .. } => {
+                strike(noted);
                 self.table.function.shared(1);
                 self.hand(&flight)
             }
@@ -319,7 +347,9 @@ where
                 flight,
                 slot,
                 joined,
+                noted,
             } => {
+                strike(noted);
                 if joined {
                     self.table.rare.unshared.fetch_add(1, Relaxed);
                 }
@@ -327,6 +357,14 @@ where
             }
             Role::Free => {}
         }
+    }
+}
+
+/// A follower waits no more.
+#[inline]
+fn strike(noted: Ticket) {
+    if noted != 0 {
+        waits::strike(noted);
     }
 }
 

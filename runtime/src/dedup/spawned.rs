@@ -88,6 +88,7 @@ where
                         flight,
                         slot: None,
                         joined: false,
+                        noted: 0,
                     };
                     if first {
                         watch::arm(&call.table);
