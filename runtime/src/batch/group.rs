@@ -19,6 +19,7 @@ use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::Limits;
+use crate::observe;
 
 /// A batch's number.
 pub(crate) type Id = u64;
@@ -70,6 +71,7 @@ pub(crate) struct Caller<W> {
     /// `None` after it was woken.
     pub(crate) waker: Option<W>,
     pub(crate) came: Instant,
+    pub(crate) seen: observe::Caller,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +109,7 @@ impl Closing {
 pub(crate) struct Coming<T, U, W> {
     pub(crate) item: T,
     pub(crate) waker: W,
+    pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
 }
@@ -170,6 +173,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) item: T,
     pub(crate) unique: Option<U>,
     pub(crate) waker: Option<W>,
+    pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
     pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
     /// Tasks to wake.
@@ -447,6 +451,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             item,
             unique,
             waker: caller.waker,
+            seen: caller.seen,
             emptied: None,
             wake: [None, None],
         };
@@ -505,8 +510,14 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(self.run(id, Closing::Delay))
     }
 
-    /// The watch passes by. Adds tasks' wakers, to be dropped, and callers to be woken.
-    pub(crate) fn tick(&mut self, now: Instant, tasks: &mut Vec<W>, callers: &mut Vec<W>) {
+    /// The watch passes by. Adds tasks' wakers, to be dropped, callers to be woken, and batches that are orphaned now.
+    pub(crate) fn tick(
+        &mut self,
+        now: Instant,
+        tasks: &mut Vec<W>,
+        callers: &mut Vec<W>,
+        stalled: &mut Vec<C>,
+    ) {
         let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
@@ -519,6 +530,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             if batch.ready_for == ORPHAN_AFTER {
                 let turn = batch.turn;
                 tasks.extend(batch.task.take());
+                stalled.push(batch.cell.clone());
                 callers.append(&mut self.orphan(id, turn));
             }
         }
@@ -553,6 +565,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         let Coming {
             item,
             waker,
+            seen,
             weight,
             unique,
         } = coming;
@@ -563,6 +576,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
             ticket,
             waker: Some(waker),
             came,
+            seen,
         });
         if weight != 0 || unique.is_some() || !self.extras.is_empty() {
             self.add_extra(ticket, weight, unique);

@@ -18,7 +18,7 @@ use super::state::{Followed, Slot, Turn};
 use super::table::{Entered, Landed, Rested, Table};
 use crate::frames;
 use crate::key::Key;
-use crate::observe::{Began, Ended, Trace};
+use crate::observe::{Began, Caller, Ended, Noted, Trace};
 use crate::sync::Arc;
 use crate::wake::message;
 use crate::watch;
@@ -37,6 +37,8 @@ where
     pub(super) trace: Trace,
     /// When it began, for those who measure.
     pub(super) began: Began,
+    /// As a follower whom the flight has noted.
+    pub(super) noted: Noted,
     key: PhantomData<fn() -> K>,
 }
 
@@ -74,7 +76,9 @@ where
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
         let hash = table.hash(key);
         table.function.called();
-        let role = match table.enter(hash, key, joining) {
+        let caller = Caller::current();
+        let noted = caller.noted();
+        let role = match table.enter(hash, key, joining, caller) {
             Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
@@ -96,11 +100,9 @@ where
             }
             Entered::Alone => Role::Free,
         };
-        let began = Began::now();
         let trace = if let Role::Follows { .. } = role {
             Trace::NONE
         } else {
-            table.function.begins(began);
             table.function.execution()
         };
         Self {
@@ -108,7 +110,8 @@ where
             share,
             role,
             trace,
-            began,
+            began: Began::now(),
+            noted,
             key: PhantomData,
         }
     }
@@ -116,6 +119,9 @@ where
     /// Runs the body, or waits for another call that does.
     #[inline(always)]
     pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
+        if !matches!(self.role, Role::Follows { .. }) {
+            self.table.function.begins(self.began);
+        }
         Run { body, call: self }
     }
 
@@ -137,15 +143,14 @@ where
         }
         match flight.follow(*slot, cx) {
             Followed::Waits(place, old) => {
-                if slot.replace(place).is_none() {
-                    flight.callers.add_current();
-                }
+                *slot = Some(place);
                 crate::wake::discard(old);
                 Poll::Pending
             }
             Followed::Leads(turn) => {
                 self.table.rare.unshared.fetch_add(1, Relaxed);
                 self.table.rare.executions.fetch_add(1, Relaxed);
+                flight.callers.remove(&mut self.noted);
                 self.role = Role::Leads {
                     flight: flight.clone(),
                     turn,
@@ -166,8 +171,10 @@ where
     /// A follower's flight has landed.
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::Follows { flight, .. } => {
-                self.table.function.shared(1);
+            Role::Follows { flight, joined, .. } => {
+                if joined {
+                    self.table.function.shared(1);
+                }
                 self.hand(&flight)
             }
             _ => unreachable!("asked by a follower"),
@@ -243,11 +250,19 @@ where
         body: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<S::Output> {
-        let polled = self.trace.within(|| body.poll(cx));
-        if polled.is_ready() {
-            self.trace.ends(Ended::Returned, 1);
+        match catch_unwind(AssertUnwindSafe(|| self.trace.within(|| body.poll(cx)))) {
+            Ok(polled) => {
+                if polled.is_ready() {
+                    self.trace.ends(Ended::Returned, 1);
+                }
+                polled
+            }
+            Err(payload) => {
+                self.table.rare.panics.fetch_add(1, Relaxed);
+                self.trace.ends(Ended::Panicked, 1);
+                resume_unwind(payload)
+            }
         }
-        polled
     }
 
     /// A leader that has, or may have, followers has a result.
@@ -318,7 +333,10 @@ where
             } => {
                 if joined {
                     self.table.rare.unshared.fetch_add(1, Relaxed);
+                } else {
+                    flight.opener_leaves();
                 }
+                flight.callers.remove(&mut self.noted);
                 self.table.follower_leaves(&flight, slot);
             }
             Role::Free => {}
