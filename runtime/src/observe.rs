@@ -276,12 +276,9 @@ impl Caller {
     }
 
     /// Leaves nobody.
-    #[inline]
-    pub(crate) fn take(&mut self) -> Self {
-        Self(
-            #[cfg(feature = "tracing")]
-            std::mem::replace(&mut self.0, tracing::Span::none()),
-        )
+    #[cfg(feature = "tracing")]
+    fn take(&mut self) -> Self {
+        Self(std::mem::replace(&mut self.0, tracing::Span::none()))
     }
 }
 
