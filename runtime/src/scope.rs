@@ -68,7 +68,11 @@ impl Scope {
                 None => rows.push(row),
             }
         }
-        rows.sort_by(|a, b| a.function.cmp(&b.function));
+        rows.sort_by(|a, b| {
+            a.function
+                .cmp(&b.function)
+                .then(a.kind.name().cmp(b.kind.name()))
+        });
         Stats { rows }
     }
 

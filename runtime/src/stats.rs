@@ -1,7 +1,8 @@
 //! What a scope can tell of its functions.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
+use std::ops::Range;
 
 /// One row a function, in the order of their paths: see [`Scope::stats`](crate::Scope::stats).
 ///
@@ -56,6 +57,11 @@ pub enum Kind {
         items: u64,
         /// The most items that a bulk call was given.
         largest: u64,
+        /// Batches whose runtime was shut down under them while callers waited. One that had not begun goes off from another
+        /// caller's runtime; the callers of one that had panic.
+        tasks_lost: u64,
+        /// Batches that could have gone off, on a runtime that nobody drove: another caller's took over.
+        tasks_stalled: u64,
         /// How batches were closed.
         closed: Closed,
     },
@@ -122,19 +128,35 @@ impl Row {
                 Kind::Batch {
                     items,
                     largest,
+                    tasks_lost,
+                    tasks_stalled,
                     closed,
                 },
                 Kind::Batch {
                     items: more,
                     largest: other,
+                    tasks_lost: lost,
+                    tasks_stalled: stalled,
                     closed: others,
                 },
             ) => {
                 *items += more;
                 *largest = (*largest).max(*other);
+                *tasks_lost += lost;
+                *tasks_stalled += stalled;
                 closed.merge(others);
             }
             _ => {}
+        }
+    }
+}
+
+impl Kind {
+    /// The attribute.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Dedup { .. } => "dedup",
+            Self::Batch { .. } => "batch",
         }
     }
 }
@@ -152,80 +174,100 @@ impl Closed {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .rows
-            .iter()
-            .map(|row| row.function.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max("function".len());
-        writeln!(
-            f,
-            "{:width$} {:>6} {:>10} {:>10} {:>10} {:>9} {:>7} {:>6}  notes",
-            "function", "kind", "calls", "executions", "shared", "in flight", "waiting", "mean"
-        )?;
-        for row in &self.rows {
-            write!(
-                f,
-                "{:width$} {:>6} {:>10} {:>10} {:>10} {:>9} {:>7} {:>6.1}  ",
-                row.function,
-                match row.kind {
-                    Kind::Dedup { .. } => "dedup",
-                    Kind::Batch { .. } => "batch",
-                },
-                row.calls,
-                row.executions,
-                row.shared,
-                row.in_flight,
-                row.waiting,
-                row.mean_size(),
-            )?;
-            let mut notes = Notes { f, any: false };
-            match &row.kind {
-                Kind::Dedup {
-                    leaders_dropped,
-                    leaders_stalled,
-                    reentrant,
-                } => {
-                    notes.add("leaders dropped", *leaders_dropped)?;
-                    notes.add("leaders stalled", *leaders_stalled)?;
-                    notes.add("re-entrant", *reentrant)?;
-                }
-                Kind::Batch {
-                    largest, closed, ..
-                } => {
-                    notes.add("largest", *largest)?;
-                    notes.add("by size", closed.size)?;
-                    notes.add("by delay", closed.delay)?;
-                    notes.add("by weight", closed.weight)?;
-                    notes.add("by unique", closed.unique)?;
-                    notes.add("eager", closed.eager)?;
-                    notes.add("flushed", closed.flush)?;
+        let table: Vec<[String; COLUMNS]> = std::iter::once(HEAD.map(str::to_owned))
+            .chain(self.rows.iter().map(Row::cells))
+            .collect();
+        let mut widths = [0; COLUMNS];
+        for cells in &table {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        for cells in &table {
+            let mut line = String::new();
+            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+                let gap = if column == 0 { "" } else { "  " };
+                if NUMBERS.contains(&column) {
+                    write!(line, "{gap}{cell:>width$}")?;
+                } else {
+                    write!(line, "{gap}{cell:width$}")?;
                 }
             }
-            notes.add("panics", row.panics)?;
-            writeln!(f)?;
+            writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }
 }
 
-/// The last column: only what is not zero.
-struct Notes<'a, 'b> {
-    f: &'a mut fmt::Formatter<'b>,
-    any: bool,
-}
+const COLUMNS: usize = 9;
 
-impl Notes<'_, '_> {
-    fn add(&mut self, what: &str, count: u64) -> fmt::Result {
-        if count == 0 {
-            return Ok(());
-        }
-        let comma = if std::mem::replace(&mut self.any, true) {
-            ", "
-        } else {
-            ""
+const HEAD: [&str; COLUMNS] = [
+    "function",
+    "kind",
+    "calls",
+    "executions",
+    "shared",
+    "in flight",
+    "waiting",
+    "mean",
+    "notes",
+];
+
+/// The columns that are aligned on the right.
+const NUMBERS: Range<usize> = 2..8;
+
+impl Row {
+    fn cells(&self) -> [String; COLUMNS] {
+        [
+            self.function.clone().into_owned(),
+            self.kind.name().to_owned(),
+            self.calls.to_string(),
+            self.executions.to_string(),
+            self.shared.to_string(),
+            self.in_flight.to_string(),
+            self.waiting.to_string(),
+            format!("{:.1}", self.mean_size()),
+            self.notes(),
+        ]
+    }
+
+    /// What has no column: only what is not zero.
+    fn notes(&self) -> String {
+        let counts = match &self.kind {
+            Kind::Dedup {
+                leaders_dropped,
+                leaders_stalled,
+                reentrant,
+            } => vec![
+                ("leaders dropped", *leaders_dropped),
+                ("leaders stalled", *leaders_stalled),
+                ("re-entrant", *reentrant),
+            ],
+            Kind::Batch {
+                items,
+                largest,
+                tasks_lost,
+                tasks_stalled,
+                closed,
+            } => vec![
+                ("items", *items),
+                ("largest", *largest),
+                ("by size", closed.size),
+                ("by delay", closed.delay),
+                ("by weight", closed.weight),
+                ("by unique", closed.unique),
+                ("eager", closed.eager),
+                ("flushed", closed.flush),
+                ("tasks lost", *tasks_lost),
+                ("tasks stalled", *tasks_stalled),
+            ],
         };
-        write!(self.f, "{comma}{what} {count}")
+        let notes: Vec<String> = counts
+            .into_iter()
+            .chain([("panics", self.panics)])
+            .filter(|&(_, count)| count > 0)
+            .map(|(what, count)| format!("{what} {count}"))
+            .collect();
+        notes.join(", ")
     }
 }

@@ -20,6 +20,7 @@ use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::Limits;
+use crate::observe;
 
 #[cfg(test)]
 mod model;
@@ -77,6 +78,7 @@ pub(crate) struct Caller<W> {
     /// `None` after it was woken.
     pub(crate) waker: Option<W>,
     pub(crate) came: Instant,
+    pub(crate) seen: observe::Caller,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +116,7 @@ impl Closing {
 pub(crate) struct Coming<T, U, W> {
     pub(crate) item: T,
     pub(crate) waker: W,
+    pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
 }
@@ -150,8 +153,6 @@ pub(crate) enum Go<T, B, W> {
     Run(Run<T, B, W>),
     /// Wait, to this time or to be woken. The second is a replaced waker, to be dropped.
     Wait(Option<Instant>, Option<W>),
-    /// Let those come that can be polled in the same tick.
-    Yield,
     /// Nothing: its batch is gone, or another task's.
     Gone,
 }
@@ -181,6 +182,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) item: T,
     pub(crate) unique: Option<U>,
     pub(crate) waker: Option<W>,
+    pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
     pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
     /// Tasks to wake.
@@ -391,7 +393,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             return Some(Go::Gone);
         };
         if first && batch.closed.is_none() {
-            return Some(Go::Yield);
+            // It will be asked again before it waits for anything.
+            return Some(Go::Wait(None, None));
         }
         batch.fresh = false;
         // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
@@ -503,6 +506,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             item,
             unique,
             waker: caller.waker,
+            seen: caller.seen,
             emptied: None,
             wake: [None, None],
         };
@@ -549,8 +553,14 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(self.run(id, Closing::Delay))
     }
 
-    /// The watch passes by. Adds tasks' wakers, to be dropped, and those to be woken.
-    pub(crate) fn tick(&mut self, now: Instant, tasks: &mut Vec<W>, wake: &mut Vec<W>) {
+    /// The watch passes by. Adds tasks' wakers, to be dropped, those to be woken, and batches that are orphaned now.
+    pub(crate) fn tick(
+        &mut self,
+        now: Instant,
+        tasks: &mut Vec<W>,
+        wake: &mut Vec<W>,
+        stalled: &mut Vec<C>,
+    ) {
         let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
@@ -564,6 +574,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             if batch.ready_for == ORPHAN_AFTER {
                 let turn = batch.turn;
                 tasks.extend(batch.task.take());
+                stalled.push(batch.cell.clone());
                 wake.append(&mut self.orphan(id, turn));
             }
         }
@@ -598,6 +609,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         let Coming {
             item,
             waker,
+            seen,
             weight,
             unique,
         } = coming;
@@ -608,6 +620,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
             ticket,
             waker: Some(waker),
             came,
+            seen,
         });
         if weight != 0 || unique.is_some() || !self.extras.is_empty() {
             self.add_extra(ticket, weight, unique);

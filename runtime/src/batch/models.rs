@@ -54,14 +54,17 @@ impl World {
             cell,
             ticket,
             opened,
+            task: first,
         } = self.table.join(task.waker(), &(), item, || limits, || ());
         let seated = Seated {
             cell: cell.clone(),
             ticket,
             // The task is the model's business.
             opened: false,
+            task: None,
         };
-        let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| ());
+        let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
+        assert_eq!(opened, first == Some(0));
         let opened = opened.then_some(cell);
         Called { task, seat, opened }
     }

@@ -79,12 +79,19 @@ impl<V> Flight<V> {
         let state = self.state.lock();
         // None at all while the last caller of a spawned one is on its way out.
         let callers = state.waiting(joined);
-        callers.saturating_sub(u32::from(state.spawned))
+        callers.saturating_sub(u32::from(state.opener))
     }
 
     /// A task is the leader from now on.
     pub(super) fn give_to_task(&self) {
-        self.state.lock().spawned = true;
+        let mut state = self.state.lock();
+        state.spawned = true;
+        state.opener = true;
+    }
+
+    /// The caller that gave it to a task goes.
+    pub(super) fn opener_leaves(&self) {
+        self.state.lock().opener = false;
     }
 
     /// A caller of a spawned flight is polled.

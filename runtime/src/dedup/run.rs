@@ -18,7 +18,7 @@ use super::state::{Followed, Slot, Turn};
 use super::table::{Entered, Landed, Rested, Table};
 use crate::frames;
 use crate::key::Key;
-use crate::observe::{Began, Ended, Trace};
+use crate::observe::{Began, Caller, Ended, Noted, Trace};
 use crate::sync::Arc;
 use crate::waits::{self, Ticket};
 use crate::wake::message;
@@ -38,6 +38,8 @@ where
     pub(super) trace: Trace,
     /// When it began, for those who measure.
     pub(super) began: Began,
+    /// As a follower whom the flight has noted.
+    pub(super) noted: Noted,
     key: PhantomData<fn() -> K>,
 }
 
@@ -77,7 +79,9 @@ where
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
         let hash = table.hash(key);
         table.function.called();
-        let role = match table.enter(hash, key, joining) {
+        let caller = Caller::current();
+        let noted = caller.noted();
+        let role = match table.enter(hash, key, joining, caller) {
             Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
@@ -101,11 +105,9 @@ where
             }
             Entered::Alone => Role::Free,
         };
-        let began = Began::now();
         let trace = if let Role::Follows { .. } = role {
             Trace::NONE
         } else {
-            table.function.begins(began);
             table.function.execution()
         };
         Self {
@@ -113,7 +115,8 @@ where
             share,
             role,
             trace,
-            began,
+            began: Began::now(),
+            noted,
             key: PhantomData,
         }
     }
@@ -121,6 +124,9 @@ where
     /// Runs the body, or waits for another call that does.
     #[inline(always)]
     pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
+        if !matches!(self.role, Role::Follows { .. }) {
+            self.table.function.begins(self.began);
+        }
         Run { body, call: self }
     }
 
@@ -145,9 +151,7 @@ where
         }
         match flight.follow(*slot, cx) {
             Followed::Waits(place, old) => {
-                if slot.replace(place).is_none() {
-                    flight.callers.add_current();
-                }
+                *slot = Some(place);
                 crate::wake::discard(old);
                 if *noted == 0 && frames::inside_any() {
                     // Noted after it has its place: of two that close a circle at once, one at least sees the other.
@@ -165,6 +169,7 @@ where
                 strike(*noted);
                 self.table.rare.unshared.fetch_add(1, Relaxed);
                 self.table.rare.executions.fetch_add(1, Relaxed);
+                flight.callers.remove(&mut self.noted);
                 self.role = Role::Leads {
                     flight: flight.clone(),
                     turn,
@@ -197,9 +202,16 @@ where
     /// A follower's flight has landed.
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::Follows { flight, noted, .. } => {
+            Role::Follows {
+                flight,
+                joined,
+                noted,
+                ..
+            } => {
                 strike(noted);
-                self.table.function.shared(1);
+                if joined {
+                    self.table.function.shared(1);
+                }
                 self.hand(&flight)
             }
             _ => unreachable!("asked by a follower"),
@@ -275,11 +287,19 @@ where
         body: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<S::Output> {
-        let polled = self.trace.within(|| body.poll(cx));
-        if polled.is_ready() {
-            self.trace.ends(Ended::Returned, 1);
+        match catch_unwind(AssertUnwindSafe(|| self.trace.within(|| body.poll(cx)))) {
+            Ok(polled) => {
+                if polled.is_ready() {
+                    self.trace.ends(Ended::Returned, 1);
+                }
+                polled
+            }
+            Err(payload) => {
+                self.table.rare.panics.fetch_add(1, Relaxed);
+                self.trace.ends(Ended::Panicked, 1);
+                resume_unwind(payload)
+            }
         }
-        polled
     }
 
     /// A leader that has, or may have, followers has a result.
@@ -352,7 +372,10 @@ where
                 strike(noted);
                 if joined {
                     self.table.rare.unshared.fetch_add(1, Relaxed);
+                } else {
+                    flight.opener_leaves();
                 }
+                flight.callers.remove(&mut self.noted);
                 self.table.follower_leaves(&flight, slot);
             }
             Role::Free => {}

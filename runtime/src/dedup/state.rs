@@ -42,6 +42,8 @@ pub(crate) struct State<W> {
     seated: u32,
     /// The leader is a task: all callers follow, and without them it is to end.
     pub(super) spawned: bool,
+    /// One of the followers is the caller that gave it to the task: it waits for nobody else's execution.
+    pub(super) opener: bool,
     /// The last leader is gone for good, not only stalled.
     lost: bool,
     /// How many followers went: by leaving or by claiming. Joined (which the map counts) minus gone is who still waits.
@@ -115,6 +117,7 @@ impl<W> State<W> {
             free: None,
             seated: 0,
             spawned: false,
+            opener: false,
             lost: false,
             gone: 0,
         }

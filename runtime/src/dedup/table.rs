@@ -25,7 +25,7 @@ use super::state::{Slot, Tick, Turn};
 use super::{Joining, stats};
 use crate::frames::{self, Execution};
 use crate::key::Key;
-use crate::observe::{self, Function, Kind, Trace};
+use crate::observe::{Caller, Function, Kind, Trace};
 use crate::padded::Padded;
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
@@ -136,8 +136,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         hash: u64,
         key: &impl Key<Owned = K>,
         joining: Joining,
+        caller: Caller,
     ) -> Entered<V> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
+        // Before the lock, so that it is dropped after unlocking.
+        let _left: Caller;
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
         let entry = shard
@@ -154,6 +157,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 *joined += 1;
                 shard.joined += 1;
                 let flight = flight.clone();
+                _left = flight.callers.add(caller);
                 return if first {
                     Entered::FollowsFirst(flight)
                 } else {
@@ -507,7 +511,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             Tick::Prod(leader) => guarded(|| leader.wake()),
             Tick::Deposed { followers, leader } => {
                 self.rare.stalled.fetch_add(1, Relaxed);
-                observe::warn_stalled(&self.function);
+                flight.callers.warned().stalled(&self.function);
                 discard(leader);
                 wake_all(followers);
             }
