@@ -268,7 +268,7 @@ impl World {
                 }
                 if let Some(last) = self.last_queued() {
                     let last = self.batches.get_mut(&last).unwrap();
-                    last.sealed |= last.queued.len() < last.limits.size;
+                    last.sealed |= !self.disturbed && last.queued.len() < last.limits.size;
                 }
                 let id = self.batches.len() as Id;
                 let cell = Arc::new(Cell::new(0, 0, id));
@@ -583,7 +583,7 @@ impl World {
             Closing::Eager => assert!(batch.limits.eager && others == 0),
             Closing::Flush => assert!(batch.sealed),
             Closing::Weight => assert!(self.weighs),
-            Closing::Unique => assert!(self.unique && batch.sealed),
+            Closing::Unique => assert!(self.unique),
         }
     }
 
