@@ -298,21 +298,19 @@ async fn a_timeout_around_the_leader_hands_over_in_no_time() {
 
 /// The leader's runtime is shut down while followers wait on another one, and on none.
 fn a_runtime_dies(leaders: runtime::Runtime) {
-    static RUNS: Count = Count::new();
-    #[dedup(skip(runs, gate))]
-    async fn user(name: String, runs: &Count, gate: &Gate) -> usize {
+    #[dedup(scope = scope, skip(runs, gate))]
+    async fn user(scope: &Scope, name: String, runs: &Count, gate: &Gate) -> usize {
         let run = runs.next();
-        RUNS.next();
         gate.passed().await;
         assert!(!name.is_empty());
         run
     }
 
     let name = format!("{:?}", leaders.handle().runtime_flavor());
-    let world = Arc::new((Count::new(), Gate::new()));
-    let call = |world: Arc<(Count, Gate)>| {
+    let world = Arc::new((Count::new(), Gate::new(), Scope::new()));
+    let call = |world: Arc<(Count, Gate, Scope)>| {
         let name = name.clone();
-        async move { user(name, &world.0, &world.1).await }
+        async move { user(&world.2, name, &world.0, &world.1).await }
     };
     let leader = leaders.spawn(call(world.clone()));
     // A follower on the same runtime, which is to die, too.
@@ -325,6 +323,7 @@ fn a_runtime_dies(leaders: runtime::Runtime) {
     });
     let others = runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_time()
         .build()
         .unwrap();
     let followers: Vec<_> = (0..5).map(|_| others.spawn(call(world.clone()))).collect();
@@ -332,7 +331,9 @@ fn a_runtime_dies(leaders: runtime::Runtime) {
         let call = call(world.clone());
         move || block_on(call)
     });
-    thread::sleep(Duration::from_millis(20));
+    while world.2.stats().rows[0].waiting < 7 {
+        thread::yield_now();
+    }
     leaders.shutdown_timeout(Duration::from_secs(5));
     world.1.open();
     others.block_on(async {
@@ -350,13 +351,15 @@ fn a_runtime_dies(leaders: runtime::Runtime) {
 fn a_multi_thread_runtime_that_dies_hands_over_to_another() {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_time()
         .build();
     a_runtime_dies(runtime.unwrap());
 }
 
 #[test]
 fn a_current_thread_runtime_that_dies_hands_over_to_another() {
-    a_runtime_dies(runtime::Builder::new_current_thread().build().unwrap());
+    let runtime = runtime::Builder::new_current_thread().enable_time().build();
+    a_runtime_dies(runtime.unwrap());
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn memory_comes_back() {
         for n in 0..1_000_000u32 {
             name.clear();
             name.push_str("user ");
-            name.extend(n.to_string().chars());
+            name.push_str(&n.to_string());
             assert_eq!(block_on(user(&open, &name)).len(), name.len());
         }
     });

@@ -102,6 +102,7 @@ mod scope {
         async fn load<T: 'static>(scope: &Scope, runs: &Count, id: u64) -> (u64, usize) {
             let run = runs.next();
             one_turn().await;
+            assert!(size_of::<T>() > 0);
             (id, run)
         }
 

@@ -348,3 +348,31 @@ fn a_call_that_only_waits_beside_another_is_shared_as_ever() {
     let _c = ByHand::waiting(user(5, &[1, 2]));
     assert_eq!((RUNS.get(), reentrant("no circle")), (5, 0));
 }
+
+// Here and not with the other stalled ones: a thread that is so deep counts as working on all flights of the process.
+#[test]
+fn a_leader_that_computes_deep_inside_others_is_never_overtaken() {
+    static RUNS: Count = Count::new();
+    static BEGUN: Gate = Gate::new();
+    #[dedup]
+    async fn nested(depth: u64) -> usize {
+        if depth > 0 {
+            return Box::pin(nested(depth - 1)).await;
+        }
+        let run = RUNS.next();
+        BEGUN.open();
+        std::thread::sleep(Duration::from_millis(500));
+        run
+    }
+
+    let leader = std::thread::spawn(|| block_on(nested(12)));
+    block_on(BEGUN.passed());
+    let followers: Vec<_> = [0, 5, 11]
+        .map(|depth| std::thread::spawn(move || block_on(nested(depth))))
+        .into_iter()
+        .collect();
+    for follower in followers {
+        assert_eq!(follower.join().unwrap(), 1);
+    }
+    assert_eq!(leader.join().unwrap(), 1);
+}

@@ -124,7 +124,7 @@ fn share_err_may_be_a_path_or_a_closure_and_the_result_an_alias() {
         one_turn().await;
         Err(io::Error::new(io::ErrorKind::NotFound, format!("no {id}")))
     }
-    #[dedup(share_err = |error| AppError::Shared(error))]
+    #[dedup(share_err = |error: Arc<AppError>| AppError::Shared(error.clone()))]
     async fn by_closure(id: u64) -> AppResult<u64> {
         one_turn().await;
         Err(AppError::NotFound(id))

@@ -263,33 +263,6 @@ fn a_leader_that_computes_for_long_is_never_overtaken() {
     assert_eq!((RUNS.get(), stalled("computes")), (1, 0));
 }
 
-#[test]
-fn a_leader_that_computes_deep_inside_others_is_never_overtaken() {
-    static RUNS: Count = Count::new();
-    static BEGUN: Gate = Gate::new();
-    #[dedup]
-    async fn nested(depth: u64) -> usize {
-        if depth > 0 {
-            return Box::pin(nested(depth - 1)).await;
-        }
-        let run = RUNS.next();
-        BEGUN.open();
-        thread::sleep(ms(500));
-        run
-    }
-
-    let leader = thread::spawn(|| block_on(nested(12)));
-    block_on(BEGUN.passed());
-    let followers: Vec<_> = [0, 5, 11]
-        .map(|depth| thread::spawn(move || block_on(nested(depth))))
-        .into_iter()
-        .collect();
-    for follower in followers {
-        assert_eq!(follower.join().unwrap(), 1);
-    }
-    assert_eq!(leader.join().unwrap(), 1);
-}
-
 #[tokio::test(start_paused = true)]
 async fn flights_shorter_than_the_limit_are_not_prodded() {
     static GATE: Gate = Gate::new();
