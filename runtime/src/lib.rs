@@ -19,6 +19,8 @@ mod scope;
 mod shared;
 mod slots;
 mod stats;
+#[cfg(test)]
+mod strangers;
 mod sync;
 mod waits;
 mod wake;

@@ -106,6 +106,12 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
 
+    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// An item comes, and gets a place.
     #[inline]
     pub(super) fn join(
@@ -119,11 +125,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
     where
         U: Hash,
     {
-        let hash = {
-            let mut hasher = self.hasher.build_hasher();
-            key.hash(&mut hasher);
-            hasher.finish()
-        };
+        let hash = self.hash(key);
         let Item {
             item,
             weight,
@@ -652,5 +654,22 @@ impl<K, T, U, B, R> fmt::Debug for Table<K, T, U, B, R> {
         f.debug_struct("Table")
             .field("function", self.function.path())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::strangers::{names, numbers, picked, spread};
+
+    #[test]
+    fn keys_that_a_stranger_picks_spread_like_random_ones() {
+        let ids = Table::<_, (), (), (), ()>::new("ids".into(), 1);
+        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        spread(&picked(numbers()), by_id, by_id);
+        let by_name = Table::<_, (), (), (), ()>::new("names".into(), 1);
+        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        spread(&picked(names()), name, by_id);
     }
 }

@@ -614,3 +614,20 @@ impl<K, V> std::fmt::Debug for Table<K, V> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::strangers::{names, numbers, picked, spread};
+
+    #[test]
+    fn keys_that_a_stranger_picks_spread_like_random_ones() {
+        let ids = Table::<_, ()>::new("ids".into(), 1);
+        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        spread(&picked(numbers()), by_id, by_id);
+        let by_name = Table::<_, ()>::new("names".into(), 1);
+        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        spread(&picked(names()), name, by_id);
+    }
+}

@@ -227,10 +227,8 @@ impl Story {
             panicked: false,
         });
         let at = self.callers.len() - 1;
-        if let Drops::One(victim, 0) = self.drops {
-            if victim == number {
-                return self.drop_caller(at);
-            }
+        if matches!(self.drops, Drops::One(victim, 0) if victim == number) {
+            return self.drop_caller(at);
         }
         if polls_at_once {
             self.poll(at);
@@ -286,10 +284,9 @@ impl Story {
         match polled {
             Some(Poll::Pending) => {
                 self.callers[at].called = Some(called);
-                if let Drops::One(victim, after) = self.drops {
-                    if (victim, after) == (at as u64, polls) {
-                        self.drop_caller(at);
-                    }
+                let drops = |victim, after| (victim, after) == (at as u64, polls);
+                if matches!(self.drops, Drops::One(victim, after) if drops(victim, after)) {
+                    self.drop_caller(at);
                 }
             }
             Some(Poll::Ready(answer)) => {
