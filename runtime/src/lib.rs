@@ -40,6 +40,9 @@ pub use stats::{Closed, Kind, Row, Stats};
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("../docs/observe.md")]
+pub mod observing {}
+
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.
 fn shards() -> usize {
     static SHARDS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();

@@ -510,10 +510,13 @@ mod metered {
                 ];
                 Key::from_parts(name, labels)
             };
+            let shared = key("piggyback_shared_total");
+            // There from the first call on: what is subtracted in a query has to be something.
+            count(&shared, 0);
             Self {
                 calls: key("piggyback_calls_total"),
                 executions: key("piggyback_executions_total"),
-                shared: key("piggyback_shared_total"),
+                shared,
                 in_flight: key("piggyback_in_flight"),
                 batch_size: key("piggyback_batch_size"),
                 wait_seconds: key("piggyback_wait_seconds"),

@@ -6,7 +6,26 @@ use std::ops::Range;
 
 /// One row a function, in the order of their paths: see [`Scope::stats`](crate::Scope::stats).
 ///
-/// `Display` shows them as a table.
+/// `Display` shows them as a table. What its numbers tell is in [`observing`](crate::observing).
+///
+/// ```
+/// use piggyback::{Kind, Scope, dedup};
+///
+/// #[dedup(name = "users.find")]
+/// async fn user(id: u64) -> u64 {
+///     id
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// user(1).await;
+/// for row in Scope::global().stats().rows {
+///     if let Kind::Dedup { leaders_stalled, .. } = row.kind {
+///         println!("{}: {} calls, {leaders_stalled} stalled", row.function, row.calls);
+/// #       assert_eq!((&*row.function, row.calls, leaders_stalled), ("users.find", 1, 0));
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -24,19 +43,41 @@ pub struct Row {
     pub calls: u64,
     /// Executions: runs of the body of a `#[dedup]` function, bulk calls of a `#[batch]` function.
     pub executions: u64,
-    /// Callers that were served by another's execution.
+    /// Callers that were served by another's execution. Of a bulk call's items, all but one.
     pub shared: u64,
-    /// Executions under way.
+    /// Executions under way: flights that can be joined, and bulk calls. A call that runs by itself beside a flight is not
+    /// counted here.
     pub in_flight: u64,
-    /// Callers that wait for another's execution, or for their batch.
+    /// Callers that wait for another's execution, or for their batch to go off.
     pub waiting: u64,
-    /// Executions that panicked.
+    /// Executions that panicked, and bulk calls that gave a wrong number of results.
     pub panics: u64,
     /// What only one of the attributes has.
     pub kind: Kind,
 }
 
 /// What only one of the attributes has.
+///
+/// ```
+/// use piggyback::{Kind, Scope, batch};
+///
+/// #[batch(size = 100, delay_ms = 1, scope = scope)]
+/// async fn save(scope: &Scope, rows: Vec<u64>) {
+/// #   let _ = (scope, rows);
+///     // INSERT …
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let scope = Scope::new();
+/// tokio::join!(save(&scope, 1), save(&scope, 2));
+/// match scope.stats().rows[0].kind {
+///     Kind::Batch { items, largest, closed, .. } => {
+///         assert_eq!((items, largest, closed.delay), (2, 2, 1));
+///     }
+///     _ => unreachable!("a batch"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -45,7 +86,7 @@ pub enum Kind {
     Dedup {
         /// Leaders that went while others waited.
         leaders_dropped: u64,
-        /// Leaders that were not polled although they could have gone on.
+        /// Leaders that were not polled although they could have gone on: a follower took over.
         leaders_stalled: u64,
         /// Calls from inside their own execution.
         reentrant: u64,
@@ -67,7 +108,7 @@ pub enum Kind {
     },
 }
 
-/// How batches were closed.
+/// How batches were closed: each that went off, by what let it go. See [`Kind`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {

@@ -233,6 +233,7 @@ fn what_is_measured_is_described_and_in_its_unit() {
             "counter piggyback_executions_total batch [count] = 2",
             "counter piggyback_executions_total dedup [count] = 1",
             "counter piggyback_shared_total batch [count] = 2",
+            "counter piggyback_shared_total dedup [count] = 0",
             "gauge piggyback_in_flight batch [count] = 0",
             "gauge piggyback_in_flight dedup [count] = 0",
             "histogram piggyback_batch_size batch [count] = 3.000 1.000",
