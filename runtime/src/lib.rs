@@ -22,6 +22,7 @@ mod stats;
 #[cfg(test)]
 mod strangers;
 mod sync;
+mod waits;
 mod wake;
 mod watch;
 
@@ -38,6 +39,9 @@ pub use stats::{Closed, Kind, Row, Stats};
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
+
+#[doc = include_str!("../docs/observe.md")]
+pub mod observing {}
 
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.
 fn shards() -> usize {

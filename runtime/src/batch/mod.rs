@@ -23,6 +23,7 @@ use std::task::Waker;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
 use self::table::Table;
+use self::task::Duty;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
@@ -220,13 +221,12 @@ where
     table.function.called();
     let seated = table.join(waker, key, item, limits, open);
     if seated.opened {
-        seated.cell.trace().put(table.function.opens());
         watch::arm_thread(&table);
-    } else {
-        seated.cell.callers.add_current();
     }
     Seat::take(table, seated, |runtime, table, cell, turn| {
-        drop(runtime.spawn(task::drive(table, cell, turn)))
+        runtime
+            .spawn(task::drive(Duty::new(table, cell, turn)))
+            .is_finished()
     })
 }
 
@@ -248,10 +248,12 @@ where
             shared: counts.items.saturating_sub(counts.executions),
             in_flight: census.running,
             waiting: census.waiting,
-            panics: self.panicked_so_far(),
+            panics: counts.panics,
             kind: Kind::Batch {
                 items: counts.items,
                 largest: counts.largest,
+                tasks_lost: counts.lost,
+                tasks_stalled: counts.stalled,
                 closed: counts.closed,
             },
         }

@@ -54,14 +54,17 @@ impl World {
             cell,
             ticket,
             opened,
+            task: first,
         } = self.table.join(task.waker(), &(), item, || limits, || ());
         let seated = Seated {
             cell: cell.clone(),
             ticket,
             // The task is the model's business.
             opened: false,
+            task: None,
         };
-        let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| ());
+        let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
+        assert_eq!(opened, first == Some(0));
         let opened = opened.then_some(cell);
         Called { task, seat, opened }
     }
@@ -72,7 +75,7 @@ impl World {
         loop {
             match self
                 .table
-                .go(cell, turn, &mut Context::from_waker(&task.waker()))
+                .go(cell, turn, false, &mut Context::from_waker(&task.waker()))
             {
                 Step::Run(items, ..) => {
                     self.begins(&items);
@@ -379,7 +382,9 @@ fn a_lost_task_is_adopted_by_one_caller() {
         world.table.orphan(&cell, 0);
         // The old task, if it is there after all, has nothing to do.
         let waker = Task::new().waker();
-        let step = world.table.go(&cell, 0, &mut Context::from_waker(&waker));
+        let step = world
+            .table
+            .go(&cell, 0, false, &mut Context::from_waker(&waker));
         assert!(matches!(step, Step::Gone));
         let [(a, first), (b, second)] = callers.map(|caller| caller.join().unwrap());
         assert_eq!((a, b), (10, 20));
@@ -409,7 +414,10 @@ fn a_failure_reaches_whoever_is_there() {
             })
         };
         let waker = Task::new().waker();
-        match world.table.go(&cell, 0, &mut Context::from_waker(&waker)) {
+        match world
+            .table
+            .go(&cell, 0, false, &mut Context::from_waker(&waker))
+        {
             Step::Run(items, ..) => assert!(items.ends_with(&[2])),
             _ => panic!("its time has come"),
         }

@@ -9,7 +9,7 @@ use super::spawned::{Execution, Lead};
 use super::table::Entered;
 use super::{Cloned, Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
-use crate::observe::Trace;
+use crate::observe::{Caller, Trace};
 use crate::sync::Arc;
 use crate::watch::Watched;
 
@@ -354,6 +354,7 @@ fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
         flight: flight.clone(),
         slot: None,
         joined: false,
+        noted: 0,
     };
     let task = Execution {
         body: world.body(pending, 1),
@@ -506,7 +507,10 @@ fn a_full_flight_runs_the_next_call_beside_it() {
         let callers = [2, 3].map(|value| {
             let world = world.clone();
             spawn(move || {
-                let entered = world.table.enter(world.table.hash(&()), &(), joining);
+                let entered =
+                    world
+                        .table
+                        .enter(world.table.hash(&()), &(), joining, Caller::current());
                 match entered {
                     Entered::Follows(flight) | Entered::FollowsFirst(flight) => {
                         world.table.follower_leaves(&flight, None);
