@@ -232,7 +232,9 @@ async fn a_follower_that_starts_the_task_anew_shares_nobodys_execution() {
     let scope = Scope::new();
     let first = {
         let call = spawned(scope.clone(), 100);
-        async move { drop(call.await) }
+        async move {
+            call.await;
+        }
     };
     let (die, thread) = on_a_runtime_that_dies(first);
     let mut follower = pin!(spawned(scope.clone(), 100));
@@ -361,7 +363,9 @@ async fn a_batch_whose_runtime_is_shut_down_is_counted() {
     let scope = Scope::new();
     let first = {
         let call = slow(scope.clone(), 1);
-        async move { drop(call.await) }
+        async move {
+            call.await;
+        }
     };
     let (die, thread) = on_a_runtime_that_dies(first);
     let mut other = pin!(slow(scope.clone(), 2));

@@ -462,11 +462,10 @@ async fn a_stalled_leader_is_a_warning_once_a_flight() {
     park(second.as_mut());
     third.await.unwrap();
     assert_eq!(recorder.warnings(), ["parked stalled"]);
-    drop((first, second));
 
-    let mut leader = pin!(parked(7));
+    let mut leader = pin!(parked(8));
     park(leader.as_mut());
-    caller(4, parked(7)).await.unwrap();
+    caller(4, parked(8)).await.unwrap();
     assert_eq!(recorder.warnings(), ["parked stalled"; 2]);
 }
 
