@@ -8,8 +8,9 @@
 //!
 //! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
 //! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken,
-//! the first that is polled adopts it with a task of its own, and the old task finds another turn. A batch leaves the queue
-//! once: when a task takes it to run it, or when its last caller leaves.
+//! the first that is polled, or that comes, adopts it with a task of its own, and the old task finds another turn. Until
+//! then it holds nobody behind it. A batch leaves the queue once: when a task takes it to run it, or when its last caller
+//! leaves.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -20,6 +21,9 @@ use tokio::time::Instant;
 
 use super::Limits;
 use crate::observe;
+
+#[cfg(test)]
+mod model;
 
 /// A batch's number.
 pub(crate) type Id = u64;
@@ -35,7 +39,8 @@ const ORPHAN_AFTER: u8 = 2;
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Queued<T, U, B, W, C>>,
     closed: VecDeque<Queued<T, U, B, W, C>>,
-    running: Vec<(Id, C)>,
+    /// By their numbers.
+    running: HashTable<(Id, C)>,
     concurrency: usize,
 }
 
@@ -55,7 +60,9 @@ pub(crate) struct Queued<T, U, B, W, C> {
     next_ticket: Ticket,
     /// How it was closed, if it was.
     closed: Option<Closing>,
-    /// Its task has not been polled yet: items that come now count as having come with the first.
+    /// It was closed because it was full, and is opened again when it is not.
+    refills: bool,
+    /// It has only just been opened: items that come now count as having come with the first.
     fresh: bool,
     task: Option<W>,
     turn: Turn,
@@ -126,10 +133,12 @@ pub(crate) struct Opening<T, B, W, C> {
 
 /// What became of an item.
 pub(crate) enum Added<T, U, W, C> {
-    /// It has a place; `wake` is the task of a batch that is full now.
+    /// It has a place; `wake` is the task of a batch that is full now. The caller gives an orphaned batch a task, with
+    /// the turn in `adopts`.
     Placed {
         cell: C,
         ticket: Ticket,
+        adopts: Option<Turn>,
         wake: Option<W>,
     },
     /// It needs a new batch; `wake` is the task of one that was closed because of it.
@@ -185,7 +194,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Self {
             open: None,
             closed: VecDeque::new(),
-            running: Vec::new(),
+            running: HashTable::new(),
             concurrency: usize::MAX,
         }
     }
@@ -220,21 +229,28 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let came = if open.fresh { open.opened() } else { now() };
         let ticket = open.push(coming, came);
         let cell = open.cell.clone();
+        let adopts = mem::take(&mut open.orphaned).then_some(open.turn);
         let wake = if open.is_full() {
             self.close(Closing::Size)
         } else {
             None
         };
-        Added::Placed { cell, ticket, wake }
+        Added::Placed {
+            cell,
+            ticket,
+            adopts,
+            wake,
+        }
     }
 
-    /// Opens a batch with its first item. The caller gives it a task, with turn 0.
+    /// Opens a batch with its first item. The caller gives it a task, with turn 0. Returns, too, the task of another batch
+    /// that may run now, if the limit on concurrency has been raised.
     pub(crate) fn open(
         &mut self,
         id: Id,
         opening: Opening<T, B, W, C>,
         coming: Coming<T, U, W>,
-    ) -> Ticket {
+    ) -> (Ticket, Option<W>) {
         debug_assert!(self.open.is_none(), "one open batch a group");
         let Opening {
             cell,
@@ -257,6 +273,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             weight: 0,
             next_ticket: 0,
             closed: None,
+            refills: false,
             fresh: true,
             task: None,
             turn: 0,
@@ -273,13 +290,21 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         if let Some(why) = closed {
             self.close(why);
         }
-        ticket
+        (ticket, self.next())
+    }
+
+    /// The open batch's task gets on: from now on the clock is read for every item.
+    pub(crate) fn no_longer_fresh(&mut self, id: Id) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
+            open.fresh = false;
+        }
     }
 
     /// Closes the open batch. Returns its task.
     fn close(&mut self, why: Closing) -> Option<W> {
         let mut batch = self.open.take()?;
         batch.closed = Some(why);
+        batch.refills = why == Closing::Size;
         let task = batch.task.take();
         self.closed.push_back(batch);
         task
@@ -288,6 +313,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     /// Closes the open batch, if any, and names all that is queued or runs.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
+        for batch in &mut self.closed {
+            batch.refills = false;
+        }
         let queued = self.closed.iter().map(|batch| batch.cell.clone());
         (
             task,
@@ -298,10 +326,32 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
-        self.closed
-            .iter_mut()
-            .chain(&mut self.open)
-            .find(|batch| batch.id == id)
+        match self.find_closed(id) {
+            Some(at) => self.closed.get_mut(at),
+            None => self.open.as_mut().filter(|open| open.id == id),
+        }
+    }
+
+    /// Batches are numbered in the order in which they were opened, which is the order in which they were closed.
+    fn find_closed(&self, id: Id) -> Option<usize> {
+        self.closed.binary_search_by_key(&id, |batch| batch.id).ok()
+    }
+
+    /// Takes a batch out of the queue.
+    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
+        match self.find_closed(id) {
+            Some(at) => self.closed.remove(at),
+            None => self.open.take_if(|open| open.id == id),
+        }
+    }
+
+    /// The closed batch whose turn it is.
+    fn first(&self) -> Option<usize> {
+        self.closed.iter().position(|batch| !batch.orphaned)
+    }
+
+    fn is_limited(&self) -> bool {
+        self.concurrency != usize::MAX
     }
 
     /// Why a batch could run now, if it could.
@@ -311,9 +361,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         }
         match &self.open {
             Some(open) if open.id == id => {
-                if !self.closed.is_empty() && self.concurrency != usize::MAX {
+                let first = self.first().is_none();
+                if self.is_limited() && !first {
                     None
-                } else if open.limits.eager && self.running.is_empty() && self.closed.is_empty() {
+                } else if open.limits.eager && first && self.running.is_empty() {
                     Some(Closing::Eager)
                 } else {
                     (open.due() <= Some(now)).then_some(Closing::Delay)
@@ -321,21 +372,19 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             }
             _ => {
                 // Without a limit nobody waits for a slot, so whichever task comes first runs first.
-                let turn = self.closed.iter().position(|batch| batch.id == id)?;
-                if turn > 0 && self.concurrency != usize::MAX {
-                    None
-                } else {
-                    self.closed[turn].closed
-                }
+                let at = self.find_closed(id)?;
+                let may = !self.is_limited() || self.first() == Some(at);
+                self.closed[at].closed.filter(|_| may)
             }
         }
     }
 
-    /// A task is polled.
+    /// A task is polled; `first` says for the first time.
     pub(crate) fn go(
         &mut self,
         id: Id,
         turn: Turn,
+        first: bool,
         now: impl FnOnce() -> Instant,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
@@ -343,6 +392,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
             return Some(Go::Gone);
         };
+        if first && batch.closed.is_none() {
+            // It will be asked again before it waits for anything.
+            return Some(Go::Wait(None, None));
+        }
         batch.fresh = false;
         // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
         let now = if batch.closed.is_some() {
@@ -350,6 +403,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         } else {
             now()
         };
+        // An item that comes from a runtime whose clock is paused and ahead of this one's counts from now.
+        let first = &mut batch.callers[0];
+        first.came = first.came.min(now);
         if let Some(why) = self.ready(id, now) {
             return Some(Go::Run(self.run(id, why)));
         }
@@ -365,16 +421,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
-        let batch = match &self.open {
-            Some(open) if open.id == id => self.open.take(),
-            _ => self
-                .closed
-                .iter()
-                .position(|batch| batch.id == id)
-                .and_then(|at| self.closed.remove(at)),
-        };
-        let batch = batch.expect("a batch that is ready is queued");
-        self.running.push((id, batch.cell));
+        let batch = self.take(id).expect("a batch that is ready is queued");
+        self.running
+            .insert_unique(hash(id), (id, batch.cell), |&(id, _)| hash(id));
         Run {
             items: batch.items,
             callers: batch.callers,
@@ -384,24 +433,30 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// The task of the batch that may run next, if there is a slot.
+    /// The task of the batch that may run next, if there is a slot. It registers again if it finds that it may not.
     fn next(&mut self) -> Option<W> {
         if self.running.len() >= self.concurrency {
             return None;
         }
-        match self.closed.front_mut() {
-            Some(closed) => closed.task.take(),
-            None => self.open.as_mut()?.task.take(),
+        match self.first() {
+            Some(at) => self.closed[at].task.take(),
+            None => {
+                let (limited, idle) = (self.is_limited(), self.running.is_empty());
+                let open = self.open.as_mut()?;
+                // Without a limit only an eager one waits for others.
+                let waits = !open.orphaned && (limited || open.limits.eager && idle);
+                waits.then(|| open.task.take())?
+            }
         }
     }
 
     /// A bulk call has ended. Returns the task that may run next.
     pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
-        self.running.retain(|&(running, _)| running != id);
-        let eager = self.open.as_ref().is_some_and(|open| open.limits.eager);
-        if self.concurrency == usize::MAX && !eager {
-            // Nobody waits for a slot.
-            return None;
+        if let Ok(running) = self
+            .running
+            .find_entry(hash(id), |&(running, _)| running == id)
+        {
+            running.remove();
         }
         self.next()
     }
@@ -415,7 +470,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         waker: &mut Option<W>,
     ) -> Option<Queuing<W>> {
         let batch = self.find(id)?;
-        let adopts = mem::replace(&mut batch.orphaned, false);
+        let adopts = mem::take(&mut batch.orphaned);
         let turn = batch.turn;
         let at = position(&batch.callers, ticket)?;
         let caller = &mut batch.callers[at];
@@ -456,52 +511,40 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             wake: [None, None],
         };
         if batch.items.is_empty() {
-            let mut emptied = match &self.open {
-                Some(open) if open.id == id => self.open.take(),
-                _ => self
-                    .closed
-                    .iter()
-                    .position(|batch| batch.id == id)
-                    .and_then(|at| self.closed.remove(at)),
-            };
-            // Its task, to end; and the one behind it, which may be first now.
-            left.wake = [
-                emptied.as_mut().and_then(|batch| batch.task.take()),
-                self.next(),
-            ];
-            left.emptied = emptied;
-        } else if self.open.is_none()
-            && self
-                .closed
-                .back()
-                .is_some_and(|last| last.id == id && last.closed == Some(Closing::Size))
-        {
+            left.emptied = self.take(id);
+        }
+        let last = self.closed.back();
+        if self.open.is_none() && last.is_some_and(|last| last.refills && !last.is_full()) {
             // There is room again, and nobody behind it.
             self.open = self.closed.pop_back();
             if let Some(open) = &mut self.open {
                 open.closed = None;
-                // It may have to set a timer, which it did not while it was full.
-                left.wake[0] = open.task.take();
             }
+        }
+        if let Some(emptied) = &mut left.emptied {
+            // Its task, to end; and the one behind it, which may be first now.
+            left.wake[0] = emptied.task.take();
+            left.wake[1] = self.next();
         }
         Some(left)
     }
 
-    /// A task is lost, or stands still. Returns the callers, one of which will adopt the batch.
+    /// A task is lost, or stands still. Returns whom to wake: the callers, one of which will adopt the batch, and the task
+    /// of the one behind it.
     pub(crate) fn orphan(&mut self, id: Id, turn: Turn) -> Vec<W> {
-        match self.find(id) {
-            Some(batch) if batch.turn == turn => {
-                batch.turn += 1;
-                batch.orphaned = true;
-                batch.ready_for = 0;
-                batch
-                    .callers
-                    .iter_mut()
-                    .filter_map(|caller| caller.waker.take())
-                    .collect()
-            }
-            _ => Vec::new(),
-        }
+        let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
+            return Vec::new();
+        };
+        batch.turn += 1;
+        batch.orphaned = true;
+        batch.ready_for = 0;
+        let mut wake: Vec<W> = batch
+            .callers
+            .iter_mut()
+            .filter_map(|caller| caller.waker.take())
+            .collect();
+        wake.extend(self.next());
+        wake
     }
 
     /// A task could not do its work: the batch is taken out of the queue, for its callers to be told.
@@ -510,18 +553,19 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(self.run(id, Closing::Delay))
     }
 
-    /// The watch passes by. Adds tasks' wakers, to be dropped, callers to be woken, and batches that are orphaned now.
+    /// The watch passes by. Adds tasks' wakers, to be dropped, those to be woken, and batches that are orphaned now.
     pub(crate) fn tick(
         &mut self,
         now: Instant,
         tasks: &mut Vec<W>,
-        callers: &mut Vec<W>,
+        wake: &mut Vec<W>,
         stalled: &mut Vec<C>,
     ) {
         let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
             let Some(batch) = self.find(id) else { continue };
+            batch.fresh = false;
             batch.ready_for = if ready && !batch.orphaned {
                 batch.ready_for + 1
             } else {
@@ -531,7 +575,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 let turn = batch.turn;
                 tasks.extend(batch.task.take());
                 stalled.push(batch.cell.clone());
-                callers.append(&mut self.orphan(id, turn));
+                wake.append(&mut self.orphan(id, turn));
             }
         }
     }
@@ -640,6 +684,11 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         self.opened()
             .checked_add(Duration::from_millis(self.limits.delay_ms))
     }
+}
+
+/// Spreads numbers that follow one another over all bits.
+fn hash(id: Id) -> u64 {
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Where a ticket's caller is: where it was put, unless some before it have left.

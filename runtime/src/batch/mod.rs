@@ -7,6 +7,8 @@
 
 mod cell;
 mod group;
+#[cfg(test)]
+mod models;
 pub(crate) mod results;
 mod seat;
 mod table;
@@ -21,6 +23,7 @@ use std::task::Waker;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
 use self::table::Table;
+use self::task::Duty;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
@@ -221,7 +224,9 @@ where
         watch::arm_thread(&table);
     }
     Seat::take(table, seated, |runtime, table, cell, turn| {
-        drop(runtime.spawn(task::drive(table, cell, turn)))
+        runtime
+            .spawn(task::drive(Duty::new(table, cell, turn)))
+            .is_finished()
     })
 }
 

@@ -24,8 +24,8 @@ where
     spawn: Spawn<H, R>,
 }
 
-/// Gives a batch a task on a runtime.
-pub(super) type Spawn<H, R> = fn(&Handle, H, Arc<Cell<R>>, Turn);
+/// Gives a batch a task on a runtime. Returns whether that task has ended already.
+pub(super) type Spawn<H, R> = fn(&Handle, H, Arc<Cell<R>>, Turn) -> bool;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -41,9 +41,7 @@ where
 {
     pub(super) fn take(table: H, seated: Seated<R>, spawn: Spawn<H, R>) -> Self {
         let Seated {
-            cell,
-            ticket,
-            opened,
+            cell, ticket, task, ..
         } = seated;
         let seat = Self {
             table,
@@ -52,8 +50,8 @@ where
             stage: Stage::Seated,
             spawn,
         };
-        if opened {
-            seat.give_task(0);
+        if let Some(turn) = task {
+            seat.give_task(turn);
         }
         seat
     }
@@ -63,19 +61,37 @@ where
         self
     }
 
-    #[cold]
-    fn give_task(&self, turn: Turn) {
+    /// Returns whether the task has ended already.
+    fn give_task(&self, turn: Turn) -> bool {
         match Handle::try_current() {
             Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), self.cell.clone(), turn),
-            Err(_) => {
-                // Another caller may be on a runtime.
-                self.table.orphan(&self.cell, turn);
-                panic!(
-                    "`{}` was called outside of a tokio runtime: a batch needs one to run its bulk call on",
-                    self.table.path()
-                );
-            }
+            Err(_) => self.cannot(turn, "outside of a tokio runtime"),
         }
+    }
+
+    /// Leaves the batch to those of its callers that are on a runtime.
+    #[cold]
+    fn cannot(&self, turn: Turn, called: &str) -> ! {
+        self.table.orphan(&self.cell, turn);
+        panic!(
+            "`{}` was called {called}: a batch needs one to run its bulk call on",
+            self.table.path()
+        );
+    }
+}
+
+/// For models, which poll by hand.
+#[cfg(test)]
+impl<H, R> Seat<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    pub(super) fn place(&self) -> (&Arc<Cell<R>>, Ticket) {
+        (&self.cell, self.ticket)
+    }
+
+    pub(super) fn served(mut self) {
+        self.stage = Stage::Served;
     }
 }
 
@@ -92,19 +108,28 @@ where
             this.stage = Stage::Polled;
             return Poll::Pending;
         }
-        match this.table.poll(&this.cell, this.ticket, cx) {
-            Polled::Result(result) => {
-                this.stage = Stage::Served;
-                Poll::Ready(result)
-            }
-            Polled::Failed(failure) => {
-                this.stage = Stage::Served;
-                failed(this.table.path(), &failure)
-            }
-            Polled::Waits => Poll::Pending,
-            Polled::Adopts(turn) => {
-                this.give_task(turn);
-                Poll::Pending
+        let mut ended = false;
+        loop {
+            match this.table.poll(&this.cell, this.ticket, cx) {
+                Polled::Result(result) => {
+                    this.stage = Stage::Served;
+                    return Poll::Ready(result);
+                }
+                Polled::Failed(failure) => {
+                    this.stage = Stage::Served;
+                    failed(this.table.path(), &failure)
+                }
+                Polled::Waits => return Poll::Pending,
+                // Its last task was dropped as soon as it was made.
+                Polled::Adopts(turn) if ended => {
+                    this.cannot(turn, "on a tokio runtime that was shut down")
+                }
+                Polled::Adopts(turn) => {
+                    ended = this.give_task(turn);
+                    if !ended {
+                        return Poll::Pending;
+                    }
+                }
             }
         }
     }

@@ -74,11 +74,13 @@ pub(super) struct Census {
     pub(super) waiting: u64,
 }
 
-/// A place in a batch, and whether the caller has to give that batch its task.
+/// A place in a batch.
 pub(super) struct Seated<R> {
     pub(super) cell: Arc<Cell<R>>,
     pub(super) ticket: Ticket,
     pub(super) opened: bool,
+    /// The caller has to give the batch a task with this turn.
+    pub(super) task: Option<Turn>,
 }
 
 impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
@@ -104,6 +106,12 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
 
+    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// An item comes, and gets a place.
     #[inline]
     pub(super) fn join(
@@ -117,11 +125,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
     where
         U: Hash,
     {
-        let hash = {
-            let mut hasher = self.hasher.build_hasher();
-            key.hash(&mut hasher);
-            hasher.finish()
-        };
+        let hash = self.hash(key);
         let Item {
             item,
             weight,
@@ -147,13 +151,19 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 coming
             }
             Some(entry) => match entry.group.add(coming, Instant::now) {
-                Added::Placed { cell, ticket, wake } => {
+                Added::Placed {
+                    cell,
+                    ticket,
+                    adopts,
+                    wake,
+                } => {
                     drop(shard);
                     wake_all(wake);
                     return Seated {
                         cell,
                         ticket,
                         opened: false,
+                        task: adopts,
                     };
                 }
                 Added::NoRoom { coming, wake } => {
@@ -205,13 +215,19 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             }
         };
         let (coming, closed) = match entry.group.add(coming, || now) {
-            Added::Placed { cell, ticket, wake } => {
+            Added::Placed {
+                cell,
+                ticket,
+                adopts,
+                wake,
+            } => {
                 drop(guard);
                 wake_all(wake);
                 return Seated {
                     cell,
                     ticket,
                     opened: false,
+                    task: adopts,
                 };
             }
             Added::NoRoom { coming, wake } => (coming, wake),
@@ -225,18 +241,36 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             callers,
             now,
         };
-        let ticket = entry.group.open(id, opening, coming);
+        let (ticket, next) = entry.group.open(id, opening, coming);
         drop(guard);
-        wake_all(closed);
+        wake_all(closed.into_iter().chain(next));
         Seated {
             cell,
             ticket,
             opened: true,
+            task: Some(0),
         }
     }
 
-    /// A batch's task is polled.
-    pub(super) fn go(&self, cell: &Arc<Cell<R>>, turn: Turn, cx: &mut Context<'_>) -> Step<T, B> {
+    /// A batch's task is polled for the first time.
+    pub(super) fn no_longer_fresh(&self, cell: &Cell<R>) {
+        let mut shard = self.shard(cell.hash).lock();
+        if let Some(entry) = shard
+            .groups
+            .find_mut(cell.hash, |entry| entry.id == cell.group)
+        {
+            entry.group.no_longer_fresh(cell.id);
+        }
+    }
+
+    /// A batch's task is polled; `first` says for the first time.
+    pub(super) fn go(
+        &self,
+        cell: &Arc<Cell<R>>,
+        turn: Turn,
+        first: bool,
+        cx: &mut Context<'_>,
+    ) -> Step<T, B> {
         let mut waker = None;
         loop {
             let mut guard = self.shard(cell.hash).lock();
@@ -250,6 +284,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             match entry.group.go(
                 cell.id,
                 turn,
+                first,
                 Instant::now,
                 |old| old.will_wake(cx.waker()),
                 &mut waker,
@@ -388,10 +423,10 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         else {
             return false;
         };
-        let callers = entry.group.orphan(cell.id, turn);
+        let wake = entry.group.orphan(cell.id, turn);
         drop(shard);
-        let any = !callers.is_empty();
-        wake_all(callers);
+        let any = !wake.is_empty();
+        wake_all(wake);
         any
     }
 
@@ -555,13 +590,11 @@ where
         let now = Instant::now();
         let mut any = false;
         for shard in &self.shards {
-            let (mut tasks, mut callers, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
             let mut shard = shard.0.lock();
             any |= !shard.groups.is_empty();
             for entry in &mut shard.groups {
-                entry
-                    .group
-                    .tick(now, &mut tasks, &mut callers, &mut stalled);
+                entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
             }
             shard.counts.stalled += stalled.len() as u64;
             drop(shard);
@@ -569,7 +602,7 @@ where
             for cell in stalled {
                 cell.warned.stalled(&self.function);
             }
-            wake_all(callers);
+            wake_all(wake);
         }
         any
     }
@@ -621,5 +654,22 @@ impl<K, T, U, B, R> fmt::Debug for Table<K, T, U, B, R> {
         f.debug_struct("Table")
             .field("function", self.function.path())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::strangers::{names, numbers, picked, spread};
+
+    #[test]
+    fn keys_that_a_stranger_picks_spread_like_random_ones() {
+        let ids = Table::<_, (), (), (), ()>::new("ids".into(), 1);
+        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        spread(&picked(numbers()), by_id, by_id);
+        let by_name = Table::<_, (), (), (), ()>::new("names".into(), 1);
+        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        spread(&picked(names()), name, by_id);
     }
 }

@@ -7,11 +7,10 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::thread;
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::{Instant, Sleep};
 
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
@@ -19,27 +18,17 @@ use super::table::{Queue, Step, Table, wake_callers};
 use super::{Results, WrongNumber};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
-use crate::wake::message;
+use crate::wake::{guarded, message};
 
-pub(super) async fn drive<H, K, T, U, B, F, R>(table: H, cell: Arc<Cell<R>>, turn: Turn)
+/// The task.
+pub(super) async fn drive<H, K, T, U, B, F, R>(mut duty: Duty<H, R>)
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
     B: FnOnce(Vec<T>) -> F,
     F: Future<Output = Results<R>>,
 {
-    let mut duty = Duty {
-        table,
-        cell,
-        stage: Stage::Queued(turn),
-    };
-    // Lets those come that can be polled in the same tick. Under load the batch is full then, and needs no timer.
-    tokio::task::yield_now().await;
-    let step = std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, cx))).await;
-    let step = match step {
-        Step::Wait(until) => wait(&*duty.table, &duty.cell, turn, until).await,
-        step => step,
-    };
+    let step = queue(&mut duty).await;
     let Step::Run(items, bulk, closed, calls) = step else {
         duty.stage = Stage::Done;
         return;
@@ -69,10 +58,14 @@ where
         Ok(Ok(results)) if results.len() == count => {
             return wake_callers(duty.cell.deliver(results.into_iter().map(Some).collect()));
         }
-        Ok(Ok(results)) => Failure::WrongNumber {
-            items: count,
-            results: results.len(),
-        },
+        Ok(Ok(results)) => {
+            let failure = Failure::WrongNumber {
+                items: count,
+                results: results.len(),
+            };
+            guarded(|| drop(results));
+            failure
+        }
         Ok(Err(WrongNumber { items, results })) => Failure::WrongNumber { items, results },
         Err(said) => Failure::Panic(said),
     };
@@ -80,25 +73,39 @@ where
 }
 
 /// Waits until the batch may run.
-async fn wait<K, T, U: Eq, B, R>(
-    table: &Table<K, T, U, B, R>,
-    cell: &Arc<Cell<R>>,
-    turn: Turn,
-    until: Option<Instant>,
-) -> Step<T, B> {
-    /// For a batch that waits for a slot, not for a time.
-    const FAR: Duration = Duration::from_secs(3600);
-    let mut sleep = pin!(tokio::time::sleep_until(
-        until.unwrap_or_else(|| Instant::now() + FAR)
-    ));
+async fn queue<H, K, T, U, B, R>(duty: &mut Duty<H, R>) -> Step<T, B>
+where
+    H: Deref<Target = Table<K, T, U, B, R>>,
+    U: Eq,
+{
+    let Stage::Queued(turn) = duty.stage else {
+        return Step::Gone;
+    };
+    // Under load the batch is full by now, and needs no timer.
+    let step =
+        std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, true, cx))).await;
+    if let Step::Run(..) | Step::Gone = step {
+        return step;
+    }
+    // Only here may time be paused, and be moved on before this task is polled again.
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        duty.table.no_longer_fresh(&duty.cell);
+    }
+    // Lets those come that can be polled in the same tick.
+    tokio::task::yield_now().await;
+    let mut timer = pin!(None::<Sleep>);
     std::future::poll_fn(|cx| {
         loop {
-            match table.go(cell, turn, cx) {
+            match duty.table.go(&duty.cell, turn, false, cx) {
                 Step::Wait(Some(until)) => {
-                    if sleep.deadline() != until {
-                        sleep.as_mut().reset(until);
+                    match timer.as_mut().as_pin_mut() {
+                        None => timer.set(Some(duty.timer(turn, until))),
+                        Some(timer) if timer.deadline() == until => {}
+                        Some(timer) => timer.reset(until),
                     }
-                    ready!(sleep.as_mut().poll(cx));
+                    if let Some(timer) = timer.as_mut().as_pin_mut() {
+                        ready!(timer.poll(cx));
+                    }
                 }
                 Step::Wait(None) => return Poll::Pending,
                 step => return Poll::Ready(step),
@@ -109,7 +116,7 @@ async fn wait<K, T, U: Eq, B, R>(
 }
 
 /// What a task owes to the callers of its batch.
-struct Duty<H, R>
+pub(super) struct Duty<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
@@ -120,8 +127,30 @@ where
 
 enum Stage {
     Queued(Turn),
+    /// It asks for a timer, which panics on a runtime without.
+    NeedsTimer(Turn),
     Running,
     Done,
+}
+
+impl<H, R> Duty<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    pub(super) fn new(table: H, cell: Arc<Cell<R>>, turn: Turn) -> Self {
+        Self {
+            table,
+            cell,
+            stage: Stage::Queued(turn),
+        }
+    }
+
+    fn timer(&mut self, turn: Turn, until: Instant) -> Sleep {
+        self.stage = Stage::NeedsTimer(turn);
+        let timer = tokio::time::sleep_until(until);
+        self.stage = Stage::Queued(turn);
+        timer
+    }
 }
 
 impl<H, R> Drop for Duty<H, R>
@@ -130,9 +159,7 @@ where
 {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Queued(turn) if thread::panicking() => {
-                self.table.fail(&self.cell, turn, Failure::NoTimers)
-            }
+            Stage::NeedsTimer(turn) => self.table.fail(&self.cell, turn, Failure::NoTimers),
             Stage::Queued(turn) => {
                 if self.table.orphan(&self.cell, turn) {
                     self.table.runtime_gone(&self.cell);
@@ -168,7 +195,7 @@ impl<F: Future> Future for CatchUnwind<'_, F> {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 let said = message(&*payload).into();
-                crate::wake::guarded(|| drop(payload));
+                guarded(|| drop(payload));
                 Poll::Ready(Err(said))
             }
         }

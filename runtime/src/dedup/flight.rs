@@ -77,7 +77,9 @@ impl<V> Flight<V> {
     /// How many of `joined` callers wait for another's execution.
     pub(super) fn followers(&self, joined: u32) -> u32 {
         let state = self.state.lock();
-        state.waiting(joined) - u32::from(state.opener)
+        // None at all while the last caller of a spawned one is on its way out.
+        let callers = state.waiting(joined);
+        callers.saturating_sub(u32::from(state.opener))
     }
 
     /// A task is the leader from now on.

@@ -20,6 +20,7 @@ use crate::frames;
 use crate::key::Key;
 use crate::observe::{Began, Caller, Ended, Noted, Trace};
 use crate::sync::Arc;
+use crate::waits::{self, Ticket};
 use crate::wake::message;
 use crate::watch;
 
@@ -54,11 +55,13 @@ pub(super) enum Role<V> {
         flight: Arc<Flight<V>>,
         turn: Turn,
     },
-    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too.
+    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too. `noted`: as one
+    /// that waits inside of another execution.
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
         joined: bool,
+        noted: Ticket,
     },
     /// It runs by itself, or it has its result.
     Free,
@@ -89,6 +92,7 @@ where
                 flight,
                 slot: None,
                 joined: true,
+                noted: 0,
             },
             Entered::FollowsFirst(flight) => {
                 watch::arm(&table);
@@ -96,6 +100,7 @@ where
                     flight,
                     slot: None,
                     joined: true,
+                    noted: 0,
                 }
             }
             Entered::Alone => Role::Free,
@@ -127,7 +132,13 @@ where
 
     /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
     pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
-        let Role::Follows { flight, slot, .. } = &mut self.role else {
+        let Role::Follows {
+            flight,
+            slot,
+            noted,
+            ..
+        } = &mut self.role
+        else {
             return Poll::Ready(None);
         };
         if flight.outcome().is_some() {
@@ -135,19 +146,27 @@ where
         }
         if frames::inside(self.table.execution(flight.id)) {
             // This call is made from inside the execution that it would wait for.
-            self.table.rare.reentrant.fetch_add(1, Relaxed);
-            self.table.rare.executions.fetch_add(1, Relaxed);
-            self.leave();
-            self.runs();
+            self.runs_beside();
             return Poll::Ready(None);
         }
         match flight.follow(*slot, cx) {
             Followed::Waits(place, old) => {
                 *slot = Some(place);
                 crate::wake::discard(old);
+                if *noted == 0 && frames::inside_any() {
+                    // Noted after it has its place: of two that close a circle at once, one at least sees the other.
+                    match waits::note(self.table.execution(flight.id)) {
+                        Some(ticket) => *noted = ticket,
+                        None => {
+                            self.runs_beside();
+                            return Poll::Ready(None);
+                        }
+                    }
+                }
                 Poll::Pending
             }
             Followed::Leads(turn) => {
+                strike(*noted);
                 self.table.rare.unshared.fetch_add(1, Relaxed);
                 self.table.rare.executions.fetch_add(1, Relaxed);
                 flight.callers.remove(&mut self.noted);
@@ -158,8 +177,20 @@ where
                 self.runs();
                 Poll::Ready(None)
             }
+            Followed::Vacant => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Followed::Landed => Poll::Ready(Some(self.landed())),
         }
+    }
+
+    /// A follower whose flight waits for it runs the body by itself.
+    fn runs_beside(&mut self) {
+        self.table.rare.reentrant.fetch_add(1, Relaxed);
+        self.table.rare.executions.fetch_add(1, Relaxed);
+        self.leave();
+        self.runs();
     }
 
     /// A follower has to run the body after all.
@@ -171,7 +202,13 @@ where
     /// A follower's flight has landed.
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::Follows { flight, joined, .. } => {
+            Role::Follows {
+                flight,
+                joined,
+                noted,
+                ..
+            } => {
+                strike(noted);
                 if joined {
                     self.table.function.shared(1);
                 }
@@ -330,7 +367,9 @@ where
                 flight,
                 slot,
                 joined,
+                noted,
             } => {
+                strike(noted);
                 if joined {
                     self.table.rare.unshared.fetch_add(1, Relaxed);
                 } else {
@@ -341,6 +380,14 @@ where
             }
             Role::Free => {}
         }
+    }
+}
+
+/// A follower waits no more.
+#[inline]
+fn strike(noted: Ticket) {
+    if noted != 0 {
+        waits::strike(noted);
     }
 }
 
@@ -367,6 +414,16 @@ pin_project! {
         #[pin]
         body: F,
         call: Call<T, K, V, S>,
+    }
+}
+
+#[cfg(test)]
+impl<T, K, V, S, F> Run<T, K, V, S, F>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    pub(super) fn role(&self) -> &Role<V> {
+        &self.call.role
     }
 }
 

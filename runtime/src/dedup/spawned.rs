@@ -93,6 +93,7 @@ where
                         flight,
                         slot: None,
                         joined: false,
+                        noted: 0,
                     };
                     if first {
                         watch::arm(&call.table);
@@ -160,26 +161,26 @@ fn runtime(path: &str) -> Handle {
 
 pin_project! {
     /// The task: it polls the body and lands the flight. The body is dropped before leadership is given up.
-    struct Execution<T, K, V, F: Future>
+    pub(super) struct Execution<T, K, V, F: Future>
     where
         T: Deref<Target = Table<K, V>>,
     {
         #[pin]
-        body: F,
-        lead: Lead<T, K, V>,
-        store: fn(F::Output) -> V,
+        pub(super) body: F,
+        pub(super) lead: Lead<T, K, V>,
+        pub(super) store: fn(F::Output) -> V,
     }
 }
 
 /// Leadership of a flight. Dropped before it has landed, the flight is vacant.
-struct Lead<T, K, V>
+pub(super) struct Lead<T, K, V>
 where
     T: Deref<Target = Table<K, V>>,
 {
-    table: T,
-    flight: Arc<Flight<V>>,
-    turn: Turn,
-    trace: Trace,
+    pub(super) table: T,
+    pub(super) flight: Arc<Flight<V>>,
+    pub(super) turn: Turn,
+    pub(super) trace: Trace,
 }
 
 impl<T, K, V> Drop for Lead<T, K, V>

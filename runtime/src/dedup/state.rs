@@ -72,6 +72,8 @@ pub(crate) enum Followed<W> {
     Waits(Slot, Option<W>),
     /// It leads from now on.
     Leads(Turn),
+    /// A spawned flight lost its task, after the follower looked for that: it has to look again.
+    Vacant,
     /// There is a result.
     Landed,
 }
@@ -139,6 +141,8 @@ impl<W> State<W> {
     ) -> Option<Followed<W>> {
         match self.phase {
             Phase::Landed => return Some(Followed::Landed),
+            // No caller runs the body of a spawned flight: see `relaunch`.
+            Phase::Vacant if self.spawned => return Some(Followed::Vacant),
             Phase::Vacant => {
                 self.leave(slot);
                 self.phase = Phase::Led;
@@ -364,3 +368,6 @@ impl<W> IntoIterator for Followers<W> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

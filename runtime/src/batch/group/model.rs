@@ -1,0 +1,782 @@
+//! Random histories of one group, played with the queue and the cells as they are, and a world around them that is all
+//! pretence: callers, tasks, runtimes and time. What the queue does is held against what was promised.
+//!
+//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback model` plays one again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Wake, Waker};
+
+use super::super::cell::{Cell, Ended, Failure, Found};
+use super::*;
+use crate::scope::UnderWay;
+
+const HISTORIES: u64 = 100_000;
+const STEPS: usize = 40;
+const TICK_MS: u64 = 50;
+const STALL_MS: u64 = 100;
+
+#[test]
+fn every_history_keeps_every_promise() {
+    if let Ok(seed) = std::env::var("PIGGYBACK_SEED") {
+        return history(seed.parse().expect("a number"));
+    }
+    (0..HISTORIES).for_each(history);
+}
+
+fn history(seed: u64) {
+    struct Seed(u64);
+    impl Drop for Seed {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("play it again with PIGGYBACK_SEED={}", self.0);
+            }
+        }
+    }
+    let _seed = Seed(seed);
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step();
+    }
+    world.end();
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Something with a waker.
+struct Polled {
+    flag: Arc<Flag>,
+    waker: Waker,
+}
+
+impl Polled {
+    fn new(woken: bool) -> Self {
+        let flag = Arc::new(Flag(AtomicBool::new(woken)));
+        Self {
+            waker: flag.clone().into(),
+            flag,
+        }
+    }
+    fn woken(&self) -> bool {
+        self.flag.0.load(SeqCst)
+    }
+}
+
+struct Runtime {
+    driven: bool,
+    timers: bool,
+}
+
+struct Caller {
+    polled: Polled,
+    runtime: usize,
+    batch: Id,
+    ticket: Ticket,
+    came: u64,
+    weight: u64,
+    unique: u32,
+    /// It waits for its result.
+    waits: bool,
+}
+
+struct Task {
+    polled: Polled,
+    runtime: usize,
+    batch: Id,
+    turn: Turn,
+    first_poll: bool,
+    timer: Option<Instant>,
+    runs: bool,
+}
+
+/// What the model knows of a batch.
+struct Batch {
+    cell: Arc<Cell<u32>>,
+    limits: Limits,
+    /// Those who have a place, as indices of `callers`, while it is queued.
+    queued: Vec<usize>,
+    stage: Stage,
+    was_full: bool,
+    /// It takes no more items: flushed, or another did not fit.
+    sealed: bool,
+    /// An item came before its task was first polled, and after some time.
+    stale: bool,
+    task_polled: bool,
+    eligible_since: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    Queued,
+    Runs,
+    Ok,
+    Panicked,
+    RuntimeGone,
+    NoTimers,
+    Empty,
+}
+
+struct World {
+    rng: Rng,
+    start: Instant,
+    now_ms: u64,
+    group: Group<u32, u32, (), Waker, Arc<Cell<u32>>>,
+    limits: Limits,
+    new_limits: bool,
+    unique: bool,
+    weighs: bool,
+    runtimes: Vec<Runtime>,
+    callers: Vec<Caller>,
+    tasks: Vec<Task>,
+    batches: BTreeMap<Id, Batch>,
+    flushed: Vec<(Vec<Id>, Polled)>,
+    /// A batch was orphaned, or failed in the queue.
+    disturbed: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed);
+        let is_limited = rng.one_in(2);
+        let limits = limits(&mut rng, is_limited);
+        let start = Instant::now();
+        Self {
+            start,
+            now_ms: 0,
+            group: Group::new(),
+            limits,
+            new_limits: rng.one_in(8),
+            unique: rng.one_in(3),
+            weighs: limits.max_weight.is_some(),
+            runtimes: (0..3)
+                .map(|_| Runtime {
+                    driven: true,
+                    timers: !rng.one_in(20),
+                })
+                .collect(),
+            callers: Vec::new(),
+            tasks: Vec::new(),
+            batches: BTreeMap::new(),
+            flushed: Vec::new(),
+            disturbed: false,
+            rng,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.now_ms)
+    }
+
+    fn step(&mut self) {
+        match self.rng.below(24) {
+            0..=7 => self.come(),
+            8..=9 => {
+                let waiting: Vec<usize> = self.waiting().collect();
+                if !waiting.is_empty() {
+                    let caller = self.rng.of(&waiting);
+                    self.leave(caller);
+                }
+            }
+            10..=12 => {
+                self.poll_one();
+            }
+            13..=14 => self.settle(),
+            15..=17 => {
+                let ms = self.rng.of(&[1, 4, 5, 10, 60, 120]);
+                self.advance(ms);
+            }
+            18..=20 => self.end_one(),
+            21 => self.flush(),
+            22 => {
+                let runtime = self.rng.below(3);
+                self.runtimes[runtime].driven ^= true;
+            }
+            _ => {
+                let runtime = self.rng.below(3);
+                self.kill(runtime);
+            }
+        }
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = usize> {
+        (0..self.callers.len()).filter(|&at| self.callers[at].waits)
+    }
+
+    // ---- what happens
+
+    fn come(&mut self) {
+        let runtime = self.rng.below(3);
+        if !self.runtimes[runtime].driven {
+            return;
+        }
+        let number = self.callers.len();
+        let weight = if self.weighs {
+            self.rng.below(7) as u64
+        } else {
+            0
+        };
+        let unique = self.rng.below(4) as u32;
+        let polled = Polled::new(false);
+        let coming = Coming {
+            item: number as u32,
+            waker: polled.waker.clone(),
+            weight,
+            unique: self.unique.then_some((u64::from(unique / 2), unique)),
+            seen: observe::Caller::current(),
+        };
+        let now = self.now();
+        let expected = self.expected_place(weight, unique);
+        let (batch, ticket, task) = match self.group.add(coming, || now) {
+            Added::Placed {
+                cell,
+                ticket,
+                adopts,
+                wake,
+            } => {
+                wake.into_iter().for_each(Waker::wake);
+                (cell.id, ticket, adopts)
+            }
+            Added::NoRoom { coming, wake } => {
+                wake.into_iter().for_each(Waker::wake);
+                if self.new_limits {
+                    self.limits = limits(&mut self.rng, self.limits.concurrency.is_some());
+                }
+                if let Some(last) = self.last_queued() {
+                    let last = self.batches.get_mut(&last).unwrap();
+                    last.sealed |= !self.disturbed && last.queued.len() < last.limits.size;
+                }
+                let id = self.batches.len() as Id;
+                let cell = Arc::new(Cell::new(0, 0, id));
+                let opening = Opening {
+                    cell: cell.clone(),
+                    limits: self.limits,
+                    bulk: (),
+                    items: Vec::new(),
+                    callers: Vec::new(),
+                    now,
+                };
+                let (ticket, wake) = self.group.open(id, opening, coming);
+                wake.into_iter().for_each(Waker::wake);
+                let batch = Batch {
+                    cell,
+                    limits: self.limits,
+                    queued: Vec::new(),
+                    stage: Stage::Queued,
+                    was_full: false,
+                    sealed: false,
+                    stale: false,
+                    task_polled: false,
+                    eligible_since: None,
+                };
+                self.batches.insert(id, batch);
+                (id, ticket, Some(0))
+            }
+        };
+        if let Some(expected) = expected {
+            assert_eq!(batch, expected, "the free place was not filled");
+        }
+        assert!(
+            self.last_queued().is_none_or(|last| last <= batch),
+            "an item went before one that was there"
+        );
+        let first_came = self.batches[&batch].queued.first();
+        let first_came = first_came.map_or(self.now_ms, |&first| self.callers[first].came);
+        let batch_ = self.batches.get_mut(&batch).unwrap();
+        assert_eq!(batch_.stage, Stage::Queued);
+        assert!(
+            !batch_.sealed,
+            "an item went into a batch that takes no more"
+        );
+        batch_.stale |= !batch_.task_polled && first_came != self.now_ms;
+        batch_.queued.push(number);
+        batch_.was_full = batch_.queued.len() == batch_.limits.size;
+        self.callers.push(Caller {
+            polled,
+            runtime,
+            batch,
+            ticket,
+            came: self.now_ms,
+            weight,
+            unique,
+            waits: true,
+        });
+        if let Some(turn) = task {
+            self.spawn(runtime, batch, turn);
+        }
+    }
+
+    /// Where an item has to go, if that is certain.
+    fn expected_place(&self, weight: u64, unique: u32) -> Option<Id> {
+        let id = self.last_queued()?;
+        let batch = &self.batches[&id];
+        let items = batch.queued.iter().map(|&at| &self.callers[at]);
+        let total: u64 = items.clone().map(|caller| caller.weight).sum();
+        let fits = batch.queued.len() < batch.limits.size
+            && batch
+                .limits
+                .max_weight
+                .is_none_or(|most| total + weight <= most)
+            && !(self.unique && items.clone().any(|caller| caller.unique == unique));
+        let certain = batch.limits.concurrency.is_some() && !self.disturbed && !self.new_limits;
+        (fits && certain && !batch.sealed).then_some(id)
+    }
+
+    fn last_queued(&self) -> Option<Id> {
+        let mut queued = self.batches.iter().rev();
+        queued
+            .find(|(_, batch)| batch.stage == Stage::Queued)
+            .map(|(&id, _)| id)
+    }
+
+    fn spawn(&mut self, runtime: usize, batch: Id, turn: Turn) {
+        self.tasks.push(Task {
+            polled: Polled::new(true),
+            runtime,
+            batch,
+            turn,
+            first_poll: true,
+            timer: None,
+            runs: false,
+        });
+    }
+
+    fn leave(&mut self, at: usize) {
+        let caller = &mut self.callers[at];
+        caller.waits = false;
+        let (id, ticket) = (caller.batch, caller.ticket);
+        let left = self.group.leave(id, ticket);
+        let batch = self.batches.get_mut(&id).unwrap();
+        if batch.stage != Stage::Queued {
+            assert!(
+                left.is_none(),
+                "an item was taken out of a call that had begun"
+            );
+            return;
+        }
+        let left = left.expect("a caller of a queued batch takes its item along");
+        assert_eq!(left.item, at as u32);
+        assert_eq!(left.unique, self.unique.then_some(self.callers[at].unique));
+        batch.queued.retain(|&other| other != at);
+        assert_eq!(left.emptied.is_some(), batch.queued.is_empty());
+        left.wake.into_iter().flatten().for_each(Waker::wake);
+        if left.emptied.is_some() {
+            batch.stage = Stage::Empty;
+            let (callers, observers) = batch.cell.fail(Ended::Empty);
+            assert!(callers.is_empty());
+            observers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn flush(&mut self) {
+        let (wake, cells) = self.group.flush();
+        wake.into_iter().for_each(Waker::wake);
+        let under_way: Vec<Id> = cells.iter().map(|cell| cell.id).collect();
+        let expected = self.batches.iter_mut().filter_map(|(&id, batch)| {
+            batch.sealed |= batch.stage == Stage::Queued;
+            matches!(batch.stage, Stage::Queued | Stage::Runs).then_some(id)
+        });
+        let expected: Vec<Id> = expected.collect();
+        let mut found = under_way.clone();
+        found.sort_unstable();
+        assert_eq!(found, expected, "a flush knows all that is under way");
+        let flush = Polled::new(false);
+        for id in &under_way {
+            assert!(!self.batches[id].cell.has_ended(&flush.waker));
+        }
+        self.flushed.push((under_way, flush));
+    }
+
+    fn kill(&mut self, runtime: usize) {
+        // Its tasks and its callers are dropped, in any order.
+        loop {
+            let tasks: Vec<usize> = (0..self.tasks.len())
+                .filter(|&at| self.tasks[at].runtime == runtime)
+                .collect();
+            let callers: Vec<usize> = self
+                .waiting()
+                .filter(|&at| self.callers[at].runtime == runtime)
+                .collect();
+            if tasks.is_empty() && callers.is_empty() {
+                break;
+            }
+            if callers.is_empty() || !tasks.is_empty() && self.rng.one_in(2) {
+                let task = self.rng.of(&tasks);
+                self.lose(task);
+            } else {
+                let caller = self.rng.of(&callers);
+                self.leave(caller);
+            }
+        }
+        self.runtimes[runtime].driven = true;
+    }
+
+    fn lose(&mut self, at: usize) {
+        let task = self.tasks.remove(at);
+        if task.runs {
+            self.end_with(task.batch, Stage::RuntimeGone);
+        } else {
+            self.disturbed = true;
+            let wake = self.group.orphan(task.batch, task.turn);
+            wake.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn end_one(&mut self) {
+        let running: Vec<usize> = (0..self.tasks.len())
+            .filter(|&at| self.tasks[at].runs && self.runtimes[self.tasks[at].runtime].driven)
+            .collect();
+        if running.is_empty() {
+            return;
+        }
+        let at = self.rng.of(&running);
+        let batch = self.tasks.remove(at).batch;
+        let stage = self
+            .rng
+            .of(&[Stage::Ok, Stage::Ok, Stage::Ok, Stage::Panicked]);
+        self.end_with(batch, stage);
+    }
+
+    fn end_with(&mut self, id: Id, stage: Stage) {
+        let wake = self.group.ended(id);
+        let batch = self.batches.get_mut(&id).unwrap();
+        assert_eq!(batch.stage, Stage::Runs);
+        batch.stage = stage;
+        let (callers, observers) = match stage {
+            Stage::Ok => {
+                let results = batch.queued.iter().map(|&item| Some(item as u32 ^ 0x5555));
+                batch.cell.deliver(results.collect())
+            }
+            Stage::Panicked => batch.cell.fail(Ended::Failed(Failure::Panic("no".into()))),
+            Stage::NoTimers => batch.cell.fail(Ended::Failed(Failure::NoTimers)),
+            _ => batch.cell.fail(Ended::Failed(Failure::RuntimeGone)),
+        };
+        let callers = callers.into_iter().filter_map(|caller| caller.waker);
+        callers.chain(observers).chain(wake).for_each(Waker::wake);
+    }
+
+    // ---- runtimes and time
+
+    fn poll_one(&mut self) -> bool {
+        let tasks = (0..self.tasks.len()).filter(|&at| {
+            let task = &self.tasks[at];
+            !task.runs && task.polled.woken() && self.runtimes[task.runtime].driven
+        });
+        let callers = self.waiting().filter(|&at| {
+            let caller = &self.callers[at];
+            caller.polled.woken() && self.runtimes[caller.runtime].driven
+        });
+        let ready: Vec<(bool, usize)> = tasks
+            .map(|at| (true, at))
+            .chain(callers.map(|at| (false, at)))
+            .collect();
+        if ready.is_empty() {
+            return false;
+        }
+        let (is_task, at) = self.rng.of(&ready);
+        if is_task {
+            self.poll_task(at);
+        } else {
+            self.poll_caller(at);
+        }
+        true
+    }
+
+    fn poll_task(&mut self, at: usize) {
+        let now = self.now();
+        let task = &mut self.tasks[at];
+        if mem::take(&mut task.first_poll) {
+            // It yields.
+            self.group.no_longer_fresh(task.batch);
+            self.batches.get_mut(&task.batch).unwrap().task_polled = true;
+            return;
+        }
+        task.polled.flag.0.store(false, SeqCst);
+        let mut waker = None;
+        let go = loop {
+            let same = |old: &Waker| old.will_wake(&task.polled.waker);
+            match self
+                .group
+                .go(task.batch, task.turn, false, || now, same, &mut waker)
+            {
+                Some(go) => break go,
+                None => waker = Some(task.polled.waker.clone()),
+            }
+        };
+        match go {
+            Go::Gone => drop(self.tasks.remove(at)),
+            Go::Wait(Some(_), _) if !self.runtimes[task.runtime].timers => {
+                let Task {
+                    batch: id, turn, ..
+                } = self.tasks.remove(at);
+                if let Some(run) = self.group.fail(id, turn) {
+                    self.disturbed = true;
+                    run.wake.into_iter().for_each(Waker::wake);
+                    let batch = self.batches.get_mut(&id).unwrap();
+                    batch.cell.run(run.callers);
+                    batch.stage = Stage::Runs;
+                    self.end_with(id, Stage::NoTimers);
+                }
+            }
+            Go::Wait(until, _) => task.timer = until,
+            Go::Run(run) => {
+                let id = task.batch;
+                self.check_run(id, &run);
+                self.tasks[at].runs = true;
+                let batch = self.batches.get_mut(&id).unwrap();
+                batch.stage = Stage::Runs;
+                batch.cell.run(run.callers);
+                run.wake.into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
+    fn check_run(&self, id: Id, run: &Run<u32, (), Waker>) {
+        let batch = &self.batches[&id];
+        assert_eq!(batch.stage, Stage::Queued, "a batch runs once");
+        let queued: Vec<u32> = batch.queued.iter().map(|&at| at as u32).collect();
+        assert_eq!(run.items, queued, "exactly those who wait, as they came");
+        assert!(!queued.is_empty() && queued.len() <= batch.limits.size);
+        let callers = || batch.queued.iter().map(|&at| &self.callers[at]);
+        if let Some(most) = batch.limits.max_weight {
+            let weight: u64 = callers().map(|caller| caller.weight).sum();
+            assert!(weight <= most || queued.len() == 1, "too heavy");
+        }
+        if self.unique {
+            let mut unique: Vec<u32> = callers().map(|caller| caller.unique).collect();
+            unique.sort_unstable();
+            unique.dedup();
+            assert_eq!(unique.len(), queued.len(), "two are equal");
+        }
+        let others = self.running();
+        assert!(self.limits.concurrency.is_none_or(|most| others < most));
+        let oldest = callers().map(|caller| caller.came).min().unwrap();
+        let slack = if batch.stale { TICK_MS } else { 0 };
+        let due = oldest.saturating_add(batch.limits.delay_ms);
+        match run.closed {
+            Closing::Size => assert!(batch.was_full),
+            Closing::Delay => assert!(due <= self.now_ms + slack, "too early"),
+            Closing::Eager => assert!(batch.limits.eager && others == 0),
+            Closing::Flush => assert!(batch.sealed),
+            Closing::Weight => assert!(self.weighs),
+            Closing::Unique => assert!(self.unique),
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.tasks.iter().filter(|task| task.runs).count()
+    }
+
+    fn poll_caller(&mut self, at: usize) {
+        let caller = &mut self.callers[at];
+        let (id, ticket, runtime) = (caller.batch, caller.ticket, caller.runtime);
+        caller.polled.flag.0.store(false, SeqCst);
+        let ours = caller.polled.waker.clone();
+        let batch = &self.batches[&id];
+        let mut waker = None;
+        loop {
+            match batch
+                .cell
+                .poll(ticket, |old| old.will_wake(&ours), &mut waker)
+            {
+                Found::Result(result) => {
+                    assert_eq!(batch.stage, Stage::Ok);
+                    assert_eq!(result, at as u32 ^ 0x5555, "somebody else's result");
+                    caller.waits = false;
+                    return;
+                }
+                Found::Failed(failure) => {
+                    assert!(matches!(
+                        (batch.stage, failure),
+                        (Stage::Panicked, Failure::Panic(_))
+                            | (Stage::RuntimeGone, Failure::RuntimeGone)
+                            | (Stage::NoTimers, Failure::NoTimers)
+                    ));
+                    caller.waits = false;
+                    return;
+                }
+                Found::Runs(_) => {
+                    assert_eq!(batch.stage, Stage::Runs);
+                    return;
+                }
+                Found::NeedsWaker => waker = Some(ours.clone()),
+                Found::Queued => {
+                    assert_eq!(batch.stage, Stage::Queued);
+                    let same = |old: &Waker| old.will_wake(&ours);
+                    match self.group.queuing(id, ticket, same, &mut waker) {
+                        None => panic!("the queue does not know it"),
+                        Some(Queuing::NeedsWaker) => waker = Some(ours.clone()),
+                        Some(Queuing::Waits(_)) => return,
+                        Some(Queuing::Adopts(turn, _)) => return self.spawn(runtime, id, turn),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Polls whatever is woken, where somebody polls, until nothing is.
+    fn settle(&mut self) {
+        let mut polls = 0;
+        while self.poll_one() {
+            polls += 1;
+            assert!(polls < 10_000, "it spins");
+        }
+        self.check_settled();
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.settle();
+        let end = self.now_ms + ms;
+        while self.now_ms < end {
+            let tick = (self.now_ms / TICK_MS + 1) * TICK_MS;
+            let timers = self.tasks.iter().filter(|task| !task.runs);
+            let timers = timers.filter_map(|task| task.timer).map(|timer| {
+                let from_start = timer.saturating_duration_since(self.start);
+                u64::try_from(from_start.as_millis()).unwrap_or(u64::MAX)
+            });
+            let next = timers.filter(|&timer| timer > self.now_ms);
+            self.now_ms = next.chain([tick, end]).min().unwrap();
+            if self.now_ms == tick {
+                let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+                self.group
+                    .tick(self.now(), &mut tasks, &mut wake, &mut stalled);
+                self.disturbed |= !wake.is_empty();
+                wake.into_iter().for_each(Waker::wake);
+            }
+            let now = self.now();
+            for task in &mut self.tasks {
+                if task.timer.is_some_and(|timer| timer <= now) && !task.runs {
+                    task.timer = None;
+                    task.polled.waker.wake_by_ref();
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// With nothing left to poll, nothing that could be done is undone.
+    fn check_settled(&mut self) {
+        let running = self.running();
+        assert_eq!(running, self.group.running());
+        let has_slot = self.limits.concurrency.is_none_or(|most| running < most);
+        let limited = self.limits.concurrency.is_some();
+        let mut first = true;
+        for (&id, batch) in &mut self.batches {
+            if batch.stage != Stage::Queued {
+                continue;
+            }
+            let real = self.group.find(id).expect("it is queued");
+            let (orphaned, turn, closed) = (real.orphaned, real.turn, real.closed.is_some());
+            let oldest = batch.queued.iter().map(|&at| self.callers[at].came).min();
+            let due = oldest.unwrap().saturating_add(batch.limits.delay_ms) <= self.now_ms;
+            let weight = batch.queued.iter().map(|&at| self.callers[at].weight);
+            let oversize = batch
+                .limits
+                .max_weight
+                .is_some_and(|most| weight.sum::<u64>() > most);
+            let closed = closed || oversize || batch.queued.len() >= batch.limits.size;
+            let eager = batch.limits.eager && running == 0 && first;
+            let eligible = has_slot && (first || !limited) && (closed || due || eager);
+            first &= orphaned;
+            let driven = |runtime: usize| self.runtimes[runtime].driven;
+            let task = self
+                .tasks
+                .iter()
+                .find(|task| task.batch == id && task.turn == turn);
+            if orphaned {
+                let someone = batch
+                    .queued
+                    .iter()
+                    .any(|&at| driven(self.callers[at].runtime));
+                assert!(!someone, "nobody adopted batch {id}");
+            }
+            batch.eligible_since = batch.eligible_since.filter(|_| eligible && !orphaned);
+            if eligible && !orphaned {
+                let task = task.expect("a batch that is no orphan has a task");
+                assert!(!driven(task.runtime), "batch {id} could run and does not");
+                let since = *batch.eligible_since.get_or_insert(self.now_ms);
+                assert!(self.now_ms - since <= STALL_MS, "batch {id} is held up");
+            }
+        }
+        for caller in self.callers.iter().filter(|caller| caller.waits) {
+            let waits = matches!(
+                self.batches[&caller.batch].stage,
+                Stage::Queued | Stage::Runs
+            );
+            assert!(
+                waits || !self.runtimes[caller.runtime].driven,
+                "a caller hangs"
+            );
+        }
+        self.flushed.retain(|(under_way, flush)| {
+            let mut open = under_way.iter().map(|id| &self.batches[id]);
+            let waits = open.any(|batch| matches!(batch.stage, Stage::Queued | Stage::Runs));
+            assert!(
+                waits || under_way.is_empty() || flush.woken(),
+                "a flush hangs"
+            );
+            waits
+        });
+    }
+
+    /// Everything comes to its end.
+    fn end(&mut self) {
+        self.runtimes
+            .iter_mut()
+            .for_each(|runtime| runtime.driven = true);
+        self.settle();
+        for _ in 0..1_000 {
+            while self.running() > 0 {
+                self.end_one();
+                self.settle();
+            }
+            if self.waiting().next().is_none() {
+                break;
+            }
+            self.advance(10);
+        }
+        assert_eq!(self.waiting().next(), None, "somebody hangs");
+        assert!(self.group.is_idle(), "something is left");
+        assert!(self.tasks.is_empty(), "a task is left");
+        assert!(self.flushed.is_empty(), "a flush hangs");
+    }
+}
+
+/// Their values may change from batch to batch, but not whether there is an option `concurrency`.
+fn limits(rng: &mut Rng, is_limited: bool) -> Limits {
+    let mut limits = Limits::new(rng.below(5), rng.of(&[0, 5, 10, 170]));
+    if rng.one_in(3) {
+        limits = limits.max_weight(5);
+    }
+    if is_limited {
+        limits = limits.concurrency(rng.of(&[1, 1, 2, 3]));
+    }
+    if rng.one_in(3) {
+        limits = limits.eager();
+    }
+    limits
+}

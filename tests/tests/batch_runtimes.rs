@@ -1,0 +1,372 @@
+//! Callers on several runtimes share a batch. Runtimes stop, or are not driven, and nothing is lost, doubled, or hangs.
+//! These run in real time; the bounds are generous but where they are the promise.
+
+mod bulk;
+
+use bulk::{Log, begun, eventually, ms, panic_of, sleep_ms};
+use piggyback::batch;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+
+/// What nothing here may take.
+const LONG: Duration = Duration::from_secs(10);
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs `call` on a runtime and a thread of its own, and says when it has begun.
+fn elsewhere<F>(call: F) -> thread::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (begun_tx, begun_rx) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        runtime().block_on(async {
+            let call = begun(call).await;
+            begun_tx.send(()).unwrap();
+            tokio::time::timeout(LONG, call).await.expect("a hang")
+        })
+    });
+    begun_rx.recv().expect("it begins");
+    thread
+}
+
+#[test]
+fn the_openers_runtime_dies_before_the_call_and_the_others_go_off_from_their_own() {
+    #[batch(size = 10, delay_ms = 200, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let (log, opener) = (Log::default(), runtime());
+    opener.block_on(async {
+        tokio::spawn(save(log.clone(), 1));
+        sleep_ms(1).await;
+    });
+    let start = Instant::now();
+    let others = [2, 3].map(|id| elsewhere(save(log.clone(), id)));
+    drop(opener);
+    let results = others.map(|other| other.join().unwrap());
+    assert_eq!(results, [2, 3]);
+    assert!(start.elapsed() < LONG);
+    assert_eq!(log.calls(), [[2, 3]]);
+}
+
+#[test]
+fn a_runtime_that_dies_in_a_panic_is_no_different() {
+    #[batch(size = 10, delay_ms = 200, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let log = Log::default();
+    let (opened_tx, opened_rx) = mpsc::channel();
+    let (joined_tx, joined_rx) = mpsc::channel::<()>();
+    let failing_test = thread::spawn({
+        let log = log.clone();
+        move || {
+            runtime().block_on(async {
+                let call = begun(save(log, 1)).await;
+                sleep_ms(1).await;
+                opened_tx.send(()).unwrap();
+                joined_rx.recv().unwrap();
+                drop(call);
+                panic!("a test fails, on purpose");
+            })
+        }
+    });
+    opened_rx.recv().unwrap();
+    let other = elsewhere(save(log.clone(), 2));
+    joined_tx.send(()).unwrap();
+    failing_test.join().unwrap_err();
+    assert_eq!(other.join().unwrap(), 2);
+    assert_eq!(log.calls(), [[2]]);
+}
+
+#[test]
+fn a_runtime_that_dies_during_the_call_is_a_panic_that_says_so() {
+    #[batch(size = 2, delay_ms = 10_000, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        std::future::pending::<()>().await;
+        ids
+    }
+    let log = Log::default();
+    let opener = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    opener.spawn(save(log.clone(), 1));
+    thread::sleep(ms(20));
+    let other = thread::spawn({
+        let log = log.clone();
+        move || runtime().block_on(panic_of(save(log, 2)))
+    });
+    eventually("the call runs", || log.calls().len() == 1);
+    opener.shutdown_background();
+    let said = other.join().unwrap();
+    assert!(
+        said.contains("save` ran the bulk call of this call was shut down"),
+        "{said}"
+    );
+    assert_eq!(log.calls(), [[1, 2]]);
+}
+
+#[test]
+fn the_next_batch_does_not_mind_that_a_runtime_died() {
+    #[batch(size = 1, delay_ms = 10, concurrency = 1, skip(log))]
+    async fn save(log: Log, id: Vec<u64>) {
+        log.note(&id);
+        if id == [1] {
+            std::future::pending::<()>().await;
+        }
+    }
+    let (log, opener) = (Log::default(), runtime());
+    opener.block_on(async {
+        tokio::spawn(save(log.clone(), 1));
+        sleep_ms(20).await;
+    });
+    let next = elsewhere(save(log.clone(), 2));
+    drop(opener);
+    next.join().unwrap();
+    assert_eq!(log.calls(), [[1], [2]]);
+}
+
+#[test]
+fn a_runtime_that_nobody_drives_holds_nobody_longer_than_the_delay_and_the_stall() {
+    #[batch(size = 10, delay_ms = 100, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let (log, opener) = (Log::default(), runtime());
+    let first = opener.block_on(begun(save(log.clone(), 1)));
+    let start = Instant::now();
+    assert_eq!(elsewhere(save(log.clone(), 2)).join().unwrap(), 2);
+    let took = start.elapsed();
+    assert!(
+        ms(95) <= took && took < ms(200) + Duration::from_secs(3),
+        "{took:?}"
+    );
+    // It took the first item along, whose caller finds its result when it goes on.
+    assert_eq!(opener.block_on(first), 1);
+    assert_eq!(log.calls(), [[1, 2]]);
+}
+
+#[test]
+fn who_comes_to_a_batch_that_has_long_been_due_sends_it_off() {
+    #[batch(size = 10, delay_ms = 20, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let (log, opener) = (Log::default(), runtime());
+    let first = opener.block_on(begun(save(log.clone(), 1)));
+    thread::sleep(ms(400));
+    assert_eq!(elsewhere(save(log.clone(), 2)).join().unwrap(), 2);
+    assert_eq!(log.calls(), [[1, 2]]);
+    assert_eq!(opener.block_on(first), 1);
+}
+
+#[test]
+fn a_batch_that_nobody_drives_does_not_hold_up_those_behind_it() {
+    #[batch(size = 1, delay_ms = 20, concurrency = 1, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let (log, opener) = (Log::default(), runtime());
+    let first = opener.block_on(begun(save(log.clone(), 1)));
+    assert_eq!(elsewhere(save(log.clone(), 2)).join().unwrap(), 2);
+    assert_eq!(log.calls(), [[2]]);
+    assert_eq!(opener.block_on(first), 1);
+    assert_eq!(log.calls(), [[2], [1]]);
+}
+
+#[test]
+fn a_batch_outlives_many_runtimes() {
+    #[batch(size = 10, delay_ms = 500, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let log = Log::default();
+    let last = elsewhere(save(log.clone(), 9));
+    for id in 0..5 {
+        let runtime = runtime();
+        let call = runtime.block_on(begun(save(log.clone(), id)));
+        drop(runtime);
+        drop(call);
+    }
+    assert_eq!(last.join().unwrap(), 9);
+    assert_eq!(log.calls(), [[9]]);
+}
+
+#[test]
+fn side_by_side_tests_share_batches_and_lose_nothing() {
+    #[batch(size = 7, delay_ms = 1, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        tokio::task::yield_now().await;
+        ids.iter().map(|id| id * 2).collect()
+    }
+    let log = Log::default();
+    // Like tests: each has a runtime that ends as soon as its own calls have.
+    let tests: Vec<_> = (0..60)
+        .map(|test| {
+            let log = log.clone();
+            move || {
+                let runtime = if test % 3 == 0 {
+                    Builder::new_multi_thread()
+                        .worker_threads(2)
+                        .enable_all()
+                        .build()
+                        .unwrap()
+                } else {
+                    runtime()
+                };
+                // A bulk call may be on a runtime that ends: who was part of it is told so, and nothing is lost.
+                runtime.block_on(async {
+                    let calls: Vec<_> = (0..20)
+                        .map(|n| tokio::spawn(save(log.clone(), test * 100 + n)))
+                        .collect();
+                    let mut told = 0;
+                    for (n, call) in calls.into_iter().enumerate() {
+                        match tokio::time::timeout(LONG, call).await.expect("a hang") {
+                            Ok(result) => assert_eq!(result, (test * 100 + n as u64) * 2),
+                            Err(error) => {
+                                let said = error.into_panic();
+                                let said = said.downcast_ref::<String>().unwrap();
+                                assert!(said.contains("was shut down"), "{said}");
+                                told += 1;
+                            }
+                        }
+                    }
+                    told
+                })
+            }
+        })
+        .collect();
+    for some in tests.chunks(6) {
+        thread::scope(|scope| {
+            for test in some {
+                scope.spawn(test);
+            }
+        });
+    }
+    let mut all = log.calls().concat();
+    all.sort_unstable();
+    let each_once: Vec<u64> = (0..60)
+        .flat_map(|test| (0..20).map(move |n| test * 100 + n))
+        .collect();
+    assert_eq!(all, each_once);
+    assert!(log.sizes().iter().all(|&size| size <= 7));
+}
+
+fn poll_here<F: Future>(call: F) -> Result<Poll<F::Output>, String> {
+    let mut call = Box::pin(call);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut result = Ok(Poll::Pending);
+    for _ in 0..3 {
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(ready) => return Ok(ready),
+            Err(said) => {
+                result = Err(said.downcast_ref::<String>().unwrap().clone());
+                break;
+            }
+        }
+    }
+    // Its item goes before it, as with any caller that leaves.
+    drop(catch_unwind(AssertUnwindSafe(|| drop(call))));
+    result
+}
+
+#[test]
+fn outside_of_a_runtime_a_call_says_so_and_the_others_go_on() {
+    #[batch(size = 10, delay_ms = 50, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let log = Log::default();
+    let said = poll_here(save(log.clone(), 1)).unwrap_err();
+    assert!(said.contains("outside of a tokio runtime"), "{said}");
+    assert_eq!(runtime().block_on(save(log.clone(), 2)), 2);
+    assert_eq!(log.calls(), [[2]]);
+}
+
+#[test]
+fn on_a_runtime_that_was_shut_down_a_call_says_so_instead_of_spinning() {
+    #[batch(size = 10, delay_ms = 50, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let (log, dead) = (Log::default(), runtime());
+    let handle = dead.handle().clone();
+    drop(dead);
+    let _entered = handle.enter();
+    let said = poll_here(save(log.clone(), 1)).unwrap_err();
+    assert!(
+        said.contains("on a tokio runtime that was shut down"),
+        "{said}"
+    );
+    assert!(log.calls().is_empty());
+}
+
+#[test]
+fn without_timers_a_batch_that_needs_one_says_so_and_full_ones_run() {
+    #[batch(size = 2, delay_ms = 50)]
+    async fn save(ids: Vec<u64>) -> Vec<u64> {
+        ids
+    }
+    let timerless = Builder::new_current_thread().build().unwrap();
+    let said = timerless.block_on(panic_of(save(1)));
+    assert!(said.contains("enable_time"), "{said}");
+    assert_eq!(
+        timerless.block_on(async { tokio::join!(save(1), save(2)) }),
+        (1, 2)
+    );
+}
+
+#[test]
+fn a_clock_that_is_paused_and_ahead_holds_nobody_on_another_runtime() {
+    #[batch(size = 10, delay_ms = 200, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let (log, real) = (
+        Log::default(),
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap(),
+    );
+    let first = real.spawn(save(log.clone(), 1));
+    thread::sleep(ms(20));
+    let paused = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let second = paused.block_on(async {
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        begun(save(log.clone(), 2)).await
+    });
+    // The first goes, and the second would count as coming in an hour.
+    first.abort();
+    let start = Instant::now();
+    eventually("it goes off", || !log.calls().is_empty());
+    assert!(start.elapsed() < LONG);
+    assert_eq!(paused.block_on(second), 2);
+}
