@@ -157,7 +157,8 @@ async fn a_call_from_inside_its_own_execution_is_counted() {
 #[dedup(scope = scope, max_followers = 1, name = "panics")]
 async fn panics(scope: &Scope) -> u32 {
     tokio::task::yield_now().await;
-    panic!("no")
+    // Without the hook: while a backtrace is printed, others would stand still on this thread.
+    std::panic::resume_unwind(Box::new("no"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +233,9 @@ async fn a_follower_that_starts_the_task_anew_shares_nobodys_execution() {
     let scope = Scope::new();
     let first = {
         let call = spawned(scope.clone(), 100);
-        async move { drop(call.await) }
+        async move {
+            call.await;
+        }
     };
     let (die, thread) = on_a_runtime_that_dies(first);
     let mut follower = pin!(spawned(scope.clone(), 100));
@@ -361,7 +364,9 @@ async fn a_batch_whose_runtime_is_shut_down_is_counted() {
     let scope = Scope::new();
     let first = {
         let call = slow(scope.clone(), 1);
-        async move { drop(call.await) }
+        async move {
+            call.await;
+        }
     };
     let (die, thread) = on_a_runtime_that_dies(first);
     let mut other = pin!(slow(scope.clone(), 2));
