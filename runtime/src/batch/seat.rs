@@ -58,11 +58,6 @@ where
         seat
     }
 
-    /// Waits for the result.
-    pub fn result(self) -> Self {
-        self
-    }
-
     #[cold]
     fn give_task(&self, turn: Turn) {
         match Handle::try_current() {

@@ -13,20 +13,20 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use super::WrongNumber;
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
+use super::results::Bulk;
 use super::table::{Queue, Step, Table, wake_callers};
-use super::{Results, WrongNumber};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::message;
 
-pub(super) async fn drive<H, K, T, U, B, F, R>(table: H, cell: Arc<Cell<R>>, turn: Turn)
+pub(super) async fn drive<H, K, T, U, B, R>(table: H, cell: Arc<Cell<R>>, turn: Turn)
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
-    B: FnOnce(Vec<T>) -> F,
-    F: Future<Output = Results<R>>,
+    B: Bulk<T, R>,
 {
     let mut duty = Duty {
         table,
@@ -52,7 +52,7 @@ where
     function.batch(calls, count as u64);
     trace.takes(count as u64, closed.name());
     trace.serves(&duty.cell.callers);
-    let bulk = async move { bulk(items).await };
+    let bulk = async move { bulk.run(items).await };
     let results = CatchUnwind {
         future: bulk,
         trace: &trace,
