@@ -118,11 +118,11 @@ pub(crate) fn expand(
 
 /// What a caller hands in, weighed and told apart before it joins.
 //
-// Output: { let item: T = users; let weight = private::weight(&item, |row| …); private::Item::new(item).weight(weight) }
+// Output: { let item: T = users; let weight = private::weight(&item, |row| …); private::item(item).weight(weight) }
 fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
     let (value, item_type) = (bulk.items.value(private), bulk.items.item());
     if options.weight.is_none() && options.unique.is_none() {
-        return quote!(#private::Item::new(#value));
+        return private.call_at(bulk.items.place, "item", value);
     }
     let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
     let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
@@ -139,7 +139,8 @@ fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
         lets.extend(quote!(let #unique = #told;));
         methods.extend(quote!(.unique(#unique)));
     }
-    quote!({ let #item: #item_type = #value; #lets #private::Item::new(#item) #methods })
+    let new = private.call_at(bulk.items.place, "item", quote!(#item));
+    quote!({ let #item: #item_type = #value; #lets #new #methods })
 }
 
 fn limits(options: &Options, private: &Private) -> TokenStream {

@@ -19,7 +19,7 @@ async fn save(ids: &u64, names: &str) -> u64 {
                     let __piggyback_unique = P::unique(
                         P::arg(P::of(&__piggyback_item, |row| row.0)).part(),
                     );
-                    P::Item::new(__piggyback_item).unique(__piggyback_unique)
+                    P::item(__piggyback_item).unique(__piggyback_unique)
                 },
                 || P::Limits::new(10, 10),
                 || {

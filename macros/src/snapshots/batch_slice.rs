@@ -11,7 +11,7 @@ async fn save(pool: &Pool, users: User) -> Result<(), AppError> {
             .join(
                 __piggyback_waker,
                 (),
-                P::Item::new(users),
+                P::item(users),
                 || P::Limits::new(10, 10),
                 || {
                     let pool = P::own(P::arg(pool).part());

@@ -11,7 +11,7 @@ async fn save(&self, users: User) -> Result<(), AppError> {
             .join(
                 __piggyback_waker,
                 (P::part(P::Part(&(self.tenant)).key()), ()),
-                P::Item::new(users),
+                P::item(users),
                 || P::Limits::new(10, 10),
                 || {
                     let __piggyback_self = P::own(P::Part(&self).key());

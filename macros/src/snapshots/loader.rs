@@ -28,7 +28,7 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                     .join(
                         __piggyback_waker,
                         (),
-                        P::Item::new(ids),
+                        P::item(ids),
                         || P::Limits::new(10, 10),
                         || {
                             P::shape(

@@ -24,6 +24,7 @@ use self::results::Bulk;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
 use self::table::{Queue, Seated, Table};
+use crate::bounds::Sendable;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
@@ -56,6 +57,11 @@ impl<T> Item<T> {
             unique: None,
         }
     }
+}
+
+/// An item. An expansion calls it with the argument's span, so that errors point there.
+pub fn item<T>(item: T) -> Item<T> {
+    Item::new(item)
 }
 
 impl<T, U> Item<T, U> {
@@ -152,7 +158,7 @@ impl Batches {
     ) -> Seat<Fixed<dyn Tasks<R>>, R>
     where
         K: Key,
-        T: Send + 'static,
+        T: Sendable,
         U: Hash + Eq + Send + 'static,
         B: Bulk<T, R>,
         R: Send + 'static,
@@ -185,7 +191,7 @@ impl Batches {
     ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
     where
         K: Key,
-        T: Send + 'static,
+        T: Sendable,
         U: Hash + Eq + Send + 'static,
         B: Bulk<T, R>,
         R: Send + 'static,

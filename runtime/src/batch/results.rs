@@ -6,7 +6,7 @@
 //! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
 
 use super::{Results, WrongNumber};
-use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
+use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output, Sendable};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -661,7 +661,9 @@ pub trait Bulk<T, R>: Send + 'static {
     /// The body's closure: its type is one for each monomorphisation.
     type Body: 'static;
     /// Makes the call.
-    fn run(self, items: Vec<T>) -> impl Future<Output = Results<R>> + Send + 'static;
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<R>> + Send + 'static
+    where
+        T: Sendable;
 }
 
 /// A bulk call that is made once.
@@ -696,7 +698,7 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
 impl<X, T, H, S, O, B, F> Bulk<T, O> for Once<X, T, H, S, O, B>
 where
     X: HandOut<T, H, S, O> + 'static,
-    T: Send + 'static,
+    T: 'static,
     H: Send + 'static,
     S: Send + 'static,
     O: 'static,
@@ -704,7 +706,10 @@ where
     F: Future<Output = X> + Send + 'static,
 {
     type Body = B;
-    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static {
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
+    where
+        T: Sendable,
+    {
         let Self(handing, body) = self;
         bulk(handing, items, body)
     }
@@ -713,7 +718,7 @@ where
 impl<X, T, H, S, O, B, F> Bulk<T, O> for InParts<X, T, H, S, O, B>
 where
     X: Split<T, H, S, O> + 'static,
-    T: Clone + Send + 'static,
+    T: Clone + 'static,
     H: Send + 'static,
     S: Send + 'static,
     O: Send + 'static,
@@ -721,7 +726,10 @@ where
     F: Future<Output = X> + Send + 'static,
 {
     type Body = B;
-    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static {
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
+    where
+        T: Sendable,
+    {
         let Self(handing, body) = self;
         split(handing, items, body)
     }

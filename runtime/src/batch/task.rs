@@ -25,6 +25,7 @@ use crate::wake::message;
 pub(super) async fn drive<H, K, T, U, B, R>(table: H, cell: Arc<Cell<R>>, turn: Turn)
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
+    T: Send + 'static,
     U: Eq,
     B: Bulk<T, R>,
 {
