@@ -161,6 +161,7 @@ impl Items {
                 item.clone()
             });
         }
+        function.without_unused_lifetimes();
     }
 
     /// A caller's item, as a value.
