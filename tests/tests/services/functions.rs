@@ -180,6 +180,15 @@ where
     fetch(id).await
 }
 
+#[dedup(skip(pool))]
+fn returned(pool: &PgPool, name: &str, rest: &str) -> impl Future<Output = usize> + Send {
+    let length = name.len() + rest.len();
+    async move {
+        pool.execute().await;
+        length
+    }
+}
+
 #[dedup(skip(pool), direct = balance_now, forget = forget_balance)]
 async fn balance(pool: &PgPool, account: u64) -> u64 {
     pool.execute().await;
@@ -316,6 +325,10 @@ async fn what_is_no_key_and_no_clone_has_an_option() {
     assert_eq!(
         together!(pool, generic_fetch(1, fetch), generic_fetch(1, fetch)),
         (1, 1)
+    );
+    assert_eq!(
+        together!(pool, returned(pool, "a", "b"), returned(pool, "a", "b")),
+        (2, 2)
     );
     assert_eq!(together!(pool, balance(pool, 1), balance(pool, 1)), (1, 1));
     apart!(pool, balance(pool, 1), balance_now(pool, 1));
