@@ -1,12 +1,15 @@
 //! Models of flights: see [`model`](crate::model).
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::flight::Flight;
 use super::run::Role;
 use super::spawned::{Execution, Lead};
-use super::state::Relaunch;
+use super::state::{Relaunch, Turn};
 use super::table::Entered;
 use super::{Cloned, Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
@@ -48,6 +51,20 @@ impl World {
     fn call(&self, pending: usize, value: u32) -> Called {
         let table = self.table.clone();
         Called::of(table, self.body(pending, value))
+    }
+
+    /// A task that leads a spawned flight.
+    fn task(&self, flight: Arc<Flight<u32>>, turn: Turn, body: Body) -> Executed {
+        Execution {
+            body,
+            lead: Lead {
+                table: self.table.clone(),
+                flight,
+                turn,
+                trace: Trace::NONE,
+            },
+            store: |output| output,
+        }
     }
 
     fn runs(&self) -> usize {
@@ -357,16 +374,7 @@ fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
         joined: false,
         noted: 0,
     };
-    let task = Execution {
-        body: world.body(pending, 1),
-        lead: Lead {
-            table: world.table.clone(),
-            flight,
-            turn: 0,
-            trace: Trace::NONE,
-        },
-        store: |output| output,
-    };
+    let task = world.task(flight, 0, world.body(pending, 1));
     (task, opener)
 }
 
@@ -414,27 +422,22 @@ fn a_task_that_is_dropped_is_seen_by_its_callers() {
     model(|| {
         let world = World::new();
         let (execution, opener) = spawned(&world, 1);
-        let mut follower: Opener =
-            super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let table = world.table.clone();
+        let mut follower = super::Call::enter(table, &(), Cloned::new(), Joining::new());
         let dropper = spawn(move || drop(execution));
         let leaver = spawn(move || drop(opener));
-        let task = Task::new();
-        let turn = loop {
+        // As a call with `spawn` does, but for the runtime: it starts the next task, and follows.
+        let mut follows = poll_fn(|cx| {
             let Role::Follows { flight, .. } = &follower.role else {
-                panic!("it has joined");
+                panic!("it joined");
             };
-            match flight.relaunch(true) {
-                Relaunch::Start(turn) => break turn,
-                Relaunch::Lost => panic!("it has the body"),
-                Relaunch::No => {}
+            if let Relaunch::Start(turn) = flight.relaunch(true) {
+                let mut next = world.task(flight.clone(), turn, world.body(0, 2));
+                assert!(Pin::new(&mut next).poll(cx).is_ready());
             }
-            let polled = follower.follow(&mut Context::from_waker(&task.waker()));
-            assert!(polled.is_pending());
-            task.sleep();
-        };
-        // It would start the next task now. Instead it leaves, as the last.
-        assert_eq!(turn, 1);
-        drop(follower);
+            follower.follow(cx)
+        });
+        assert_eq!(Task::new().finish(&mut follows), Some(2));
         dropper.join().unwrap();
         leaver.join().unwrap();
         assert_eq!(world.table.counts().up, 0);
