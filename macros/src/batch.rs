@@ -18,23 +18,20 @@ pub(crate) struct Bulk {
 }
 
 // Input:  body
-// Output: let batches: &'static private::Batches = { static … };
-//         let seat = batches.join(
-//             private::waker().await,
-//             ||{},
-//             key,
-//             private::Item::new(users),
-//             || private::Limits::new(size, delay_ms),
-//             || {
+// Output: let seat = {
+//             static BATCHES: private::Batches = …;
+//             let waker = private::Waker.await;
+//             let open = || {
 //                 let pool = private::own(…);
-//                 move |items: Vec<User>| private::bulk(private::Each, private::ByClone, items, move |items: Vec<User>| async move {
+//                 private::shape(private::Each, …).share(private::ByClone).bulk(move |items: Vec<User>| async move {
 //                     let pool = pool.lend();
 //                     let users = &items[..];
 //                     body
 //                 })
-//             },
-//         );
-//         seat.result().await
+//             };
+//             BATCHES.join(waker, key, private::item(users), || private::Limits::new(size, delay_ms), open)
+//         };
+//         seat.await
 pub(crate) fn expand(
     call: &Call<'_>,
     options: &Options,
@@ -53,7 +50,7 @@ pub(crate) fn expand(
         common,
         private,
     };
-    let (batches, seat, items) = (local("batches"), local("seat"), local("items"));
+    let (seat, waker, items) = (local("seat"), local("waker"), local("items"));
 
     let path = call.path();
     let key = all.key();
@@ -89,44 +86,43 @@ pub(crate) fn expand(
     let open = quote! {
         || {
             #(#own)*
-            move |#items: #private::Vec<#item_type>| {
-                #private::#bulk_call(#handing, #items, move |#items: #private::Vec<#item_type>| {
-                    #(#copies)*
-                    async move { #(#lend)* #lists #body }
-                })
-            }
+            #handing.#bulk_call(move |#items: #private::Vec<#item_type>| {
+                #(#copies)*
+                async move { #(#lend)* #lists #body }
+            })
         }
     };
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(join_in(#scope, #private::waker().await, ||{}, #key, #value, || #limits, #open))
+            quote!(join_in(#scope, #waker, #key, #value, || #limits, #open))
         }
-        None => quote!(join(#private::waker().await, ||{}, #key, #value, || #limits, #open)),
+        None => quote!(join(#waker, #key, #value, || #limits, #open)),
     };
 
-    let allow = call.allow();
+    let (allow, imports) = (
+        call.allow(),
+        private.probing(&["RefArg", "RefPart", "ValueArg", "ValuePart"]),
+    );
     quote! {
-        let #batches: &'static #private::Batches = {
-            static BATCHES: #private::Batches = #private::Batches::new(#path);
-            &BATCHES
-        };
         #allow
         let #seat = {
-            use #private::{RefArg as _, RefPart as _, ValueArg as _, ValuePart as _};
-            #batches.#join
+            #imports
+            static __PIGGYBACK: #private::Batches = #private::Batches::new(#path);
+            let #waker = #private::Waker.await;
+            __PIGGYBACK.#join
         };
-        #seat.result().await
+        #seat.await
     }
 }
 
 /// What a caller hands in, weighed and told apart before it joins.
 //
-// Output: { let item: T = users; let weight = private::weight(&item, |row| …); private::Item::new(item).weight(weight) }
+// Output: { let item: T = users; let weight = private::weight(&item, |row| …); private::item(item).weight(weight) }
 fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
     let (value, item_type) = (bulk.items.value(private), bulk.items.item());
     if options.weight.is_none() && options.unique.is_none() {
-        return quote!(#private::Item::new(#value));
+        return private.call_at(bulk.items.place, "item", value);
     }
     let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
     let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
@@ -143,7 +139,8 @@ fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
         lets.extend(quote!(let #unique = #told;));
         methods.extend(quote!(.unique(#unique)));
     }
-    quote!({ let #item: #item_type = #value; #lets #private::Item::new(#item) #methods })
+    let new = private.call_at(bulk.items.place, "item", quote!(#item));
+    quote!({ let #item: #item_type = #value; #lets #new #methods })
 }
 
 fn limits(options: &Options, private: &Private) -> TokenStream {

@@ -11,8 +11,10 @@ use syn::GenericParam;
 use syn::ext::IdentExt;
 
 // Input:  body
-// Output: let flights: &'static private::Flights = { static … };
-//         let call = { use …; flights.enter(||{}, key, private::cloned(private::output::<R>()), private::Joining::new()) };
+// Output: let call = {
+//             static FLIGHTS: private::Flights = …;
+//             FLIGHTS.enter(||{}, key, private::cloned(private::output::<R>()), private::Joining::new())
+//         };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
     let Call {
@@ -29,22 +31,20 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     let (flights, marker, started) = (local("flights"), local("marker"), local("call"));
 
     let path = call.path();
-    let function = match &options.forget {
-        None => quote! {
-            let #flights: &'static #private::Flights = {
-                static FLIGHTS: #private::Flights = #private::Flights::new(#path);
-                &FLIGHTS
-            };
-        },
+    let (function, flights, marker) = match &options.forget {
+        None => (
+            quote!(static __PIGGYBACK: #private::Flights = #private::Flights::new(#path);),
+            quote!(__PIGGYBACK),
+            quote!(|| {}),
+        ),
         Some(_) => {
             let both = both_of(call);
-            quote!(let (#flights, #marker) = #both;)
+            (
+                quote!(let (#flights, #marker) = #both;),
+                quote!(#flights),
+                quote!(#marker),
+            )
         }
-    };
-    let marker = if options.forget.is_some() {
-        quote!(#marker)
-    } else {
-        quote!(|| {})
     };
     let (key, sharing) = (all.key(), sharing(call));
     let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
@@ -63,8 +63,9 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         let own = owned.iter().map(|owned| &owned.own);
         let lend = owned.iter().map(|owned| &owned.lend);
         let body = without_self(body, &local("self"));
+        let imports = private.probing(&["RefArg", "ValueArg"]);
         quote!(spawn(|| {
-            use #private::{RefArg as _, ValueArg as _};
+            #imports
             #(#own)*
             async move { #(#lend)* #body }
         }))
@@ -72,12 +73,12 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         quote!(run(async move { #body }))
     };
 
-    let allow = call.allow();
+    let (allow, imports) = (call.allow(), private.probing(&["RefPart", "ValuePart"]));
     quote! {
-        #function
         #allow
         let #started = {
-            use #private::{RefPart as _, ValuePart as _};
+            #imports
+            #function
             #flights.#enter
         };
         #started.#run.await

@@ -3,7 +3,7 @@
 use crate::errors::Errors;
 use crate::options::Given;
 use crate::signature::{Function, peel};
-use crate::tokens::{local, without_lifetimes};
+use crate::tokens::{Place, local, without_lifetimes};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamBound};
@@ -12,6 +12,8 @@ use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamB
 pub(crate) struct Items {
     pub(crate) lists: Vec<List>,
     by_ref: bool,
+    /// Where the function is given them.
+    pub(crate) place: Place,
 }
 
 /// One argument that takes a list.
@@ -62,7 +64,13 @@ impl Items {
                 .collect::<Option<Vec<_>>>()?,
             None => vec![Self::only(function, skipped, errors)?],
         };
-        Some(Self { lists, by_ref })
+        let arguments = function.arguments();
+        let place = Place::of(&arguments[lists.first()?.index].written);
+        Some(Self {
+            lists,
+            by_ref,
+            place,
+        })
     }
 
     fn named(function: &Function, name: &Ident, errors: &mut Errors) -> Option<List> {
@@ -153,6 +161,7 @@ impl Items {
                 item.clone()
             });
         }
+        function.without_unused_lifetimes();
     }
 
     /// A caller's item, as a value.

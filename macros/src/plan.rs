@@ -49,7 +49,7 @@ impl Call<'_> {
     /// Lints that the user's own names in our code would set off.
     #[expect(clippy::unused_self, reason = "one place for all of them")]
     pub(crate) fn allow(&self) -> TokenStream {
-        quote!(#[allow(unused_imports, clippy::used_underscore_binding)])
+        quote!(#[allow(clippy::used_underscore_binding)])
     }
 }
 

@@ -1,12 +1,12 @@
 //! The annotated function as plain data. Its body stays opaque tokens; only its outer form is recognised.
 
-use crate::tokens::Place;
+use crate::tokens::{Place, mentions};
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{
-    Attribute, FnArg, GenericArgument, Pat, PathArguments, Receiver, ReceiverKind, ReturnType,
-    Signature, Token, Type, TypeParamBound, Visibility,
+    Attribute, FnArg, GenericArgument, GenericParam, Pat, PathArguments, Receiver, ReceiverKind,
+    ReturnType, Signature, Token, Type, TypeParamBound, Visibility, WherePredicate,
 };
 
 /// A function with a body.
@@ -227,6 +227,33 @@ impl Function {
                 FnArg::Receiver(receiver) => receiver.mutability = None,
                 FnArg::Typed(typed) => without_mut(&mut typed.pat),
             }
+        }
+    }
+
+    /// Takes those lifetimes out that `#[async_trait]` has given to the reference around a list, which is gone: the
+    /// trait's function has none there.
+    //
+    // Input:  fn save<'life0, 'life1, 'async_trait>(&'life0 self, users: User) where 'life1: 'async_trait, …
+    // Output: fn save<'life0, 'async_trait>(&'life0 self, users: User) where …
+    pub(crate) fn without_unused_lifetimes(&mut self) {
+        let Signature {
+            inputs,
+            output,
+            generics,
+            ..
+        } = &mut self.sig;
+        let uses = quote!(#inputs #output);
+        let is_unused =
+            |name: &Ident| name.to_string().starts_with("life") && !mentions(&uses, name);
+        let params = std::mem::take(&mut generics.params).into_iter();
+        generics.params = params
+            .filter(|param| !matches!(param, GenericParam::Lifetime(param) if is_unused(&param.lifetime.ident)))
+            .collect();
+        if let Some(clause) = &mut generics.where_clause {
+            let predicates = std::mem::take(&mut clause.predicates).into_iter();
+            clause.predicates = predicates
+                .filter(|predicate| !matches!(predicate, WherePredicate::Lifetime(predicate) if is_unused(&predicate.lifetime.ident)))
+                .collect();
         }
     }
 

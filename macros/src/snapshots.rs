@@ -34,7 +34,7 @@ snapshots! {
             body
         }
     }
-    dedup_spawn, 33 lines: Dedup (spawn, skip(pool)) {
+    dedup_spawn, 32 lines: Dedup (spawn, skip(pool)) {
         async fn user(&self, pool: Pool, id: u64) -> User {
             self.body
         }
@@ -44,27 +44,27 @@ snapshots! {
             Box::pin(async move { body })
         }
     }
-    dedup_forget, 39 lines: Dedup (forget = forget_user, max_age_ms = 5) {
+    dedup_forget, 40 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
         }
     }
-    batch_slice, 46 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
+    batch_slice, 36 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
         async fn save(pool: &Pool, users: &[User]) -> Result<(), AppError> {
             body
         }
     }
-    batch_lists, 65 lines: Batch (size = 10, delay_ms = 10, items(ids, names), by_ref, unique = |row| row.0) {
+    batch_lists, 58 lines: Batch (size = 10, delay_ms = 10, items(ids, names), by_ref, unique = |row| row.0) {
         async fn save(ids: Vec<u64>, names: &[&str]) -> Vec<u64> {
             body
         }
     }
-    batch_split, 46 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
+    batch_split, 32 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
         async fn save(&self, users: &[User]) -> Result<(), AppError> {
             self.body
         }
     }
-    loader, 62 lines: Batch (size = 10, delay_ms = 10) {
+    loader, 53 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {
             body

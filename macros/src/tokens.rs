@@ -49,6 +49,17 @@ impl Private {
     }
 }
 
+impl Private {
+    /// The traits by which arguments are told apart, as far as there are any.
+    pub(crate) fn probing(&self, traits: &[&str]) -> TokenStream {
+        let Self(path) = self;
+        let traits = traits
+            .iter()
+            .map(|name| Ident::new(name, Span::call_site()));
+        quote!(#[allow(unused_imports)] use #path::{#(#traits as _),*};)
+    }
+}
+
 /// `&(expr)`, or `&name`, shown where `place` is.
 pub(crate) fn borrow_at(place: Place, expr: impl ToTokens) -> TokenStream {
     let and = located(quote!(&), place.start);

@@ -154,6 +154,17 @@ pub trait CopyOf<R, M>: Fn(&R) -> R + Sized {
     fn itself(self) -> Self::Itself;
 }
 
+/// What a caller of a batch hands in.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` can't be an item of a batch",
+    label = "not `Send`: another caller's task may take it to the bulk call",
+    note = "give items something that may go to another thread, such as an `Arc` instead of an `Rc`"
+)]
+pub trait Sendable: Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> Sendable for T {}
+
 macro_rules! functions {
     ($($trait:ident<$t:ident> $arg:ty, $m:ident [$($nothing:tt)*];)*) => {$(
         #[diagnostic::do_not_recommend]

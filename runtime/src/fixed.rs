@@ -6,15 +6,15 @@ use std::ops::Deref;
 ///
 /// A type of its own because a bare `&'static` inside a future loses its `'static` where the compiler looks for `Send`.
 #[derive(Debug)]
-pub struct Fixed<T: 'static>(pub(crate) &'static T);
+pub struct Fixed<T: ?Sized + 'static>(pub(crate) &'static T);
 
-impl<T> Clone for Fixed<T> {
+impl<T: ?Sized> Clone for Fixed<T> {
     fn clone(&self) -> Self {
         Self(self.0)
     }
 }
 
-impl<T> Deref for Fixed<T> {
+impl<T: ?Sized> Deref for Fixed<T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {

@@ -1,10 +1,10 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
 pub use crate::batch::results::{
-    ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, bulk, cloned_with, shape, shape_by,
-    shared_err, split, weight,
+    Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, cloned_with, shape, shape_by,
+    shared_err, weight,
 };
-pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber};
+pub use crate::batch::{Batches, Groups, Limits, Results, Seat, WrongNumber, item};
 pub use crate::bounds::{clone_with, cloned, output, share_err};
 pub use crate::dedup::{
     Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
@@ -21,6 +21,8 @@ pub use std::iter::IntoIterator;
 pub use std::vec::Vec;
 
 use std::borrow::Borrow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// The future of a function that is not an `async fn` but returns one.
 pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {
@@ -47,7 +49,15 @@ pub fn of<'a, T, V>(item: &'a T, closure: impl FnOnce(&'a T) -> V) -> V {
     closure(item)
 }
 
-/// The waker of the task that is being polled.
-pub async fn waker() -> std::task::Waker {
-    std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await
+/// The waker of the task that is being polled. A type with a name, which costs the compiler less than an `async fn`.
+#[derive(Debug)]
+pub struct Waker;
+
+impl Future for Waker {
+    type Output = std::task::Waker;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::task::Waker> {
+        Poll::Ready(cx.waker().clone())
+    }
 }

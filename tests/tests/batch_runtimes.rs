@@ -370,3 +370,37 @@ fn a_clock_that_is_paused_and_ahead_holds_nobody_on_another_runtime() {
     assert!(start.elapsed() < LONG);
     assert_eq!(paused.block_on(second), 2);
 }
+
+#[test]
+fn where_every_task_waits_for_longer_than_the_stall_batches_go_off_all_the_same() {
+    #[batch(size = 10, delay_ms = 1, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let log = Log::default();
+    runtime().block_on(async {
+        // One round through all tasks takes 300 ms.
+        let load: Vec<_> = (0..100)
+            .map(|_| {
+                tokio::spawn(async {
+                    loop {
+                        thread::sleep(ms(3));
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        let calls: Vec<_> = (0..25)
+            .map(|id| tokio::spawn(save(log.clone(), id)))
+            .collect();
+        for (id, call) in calls.into_iter().enumerate() {
+            let result = tokio::time::timeout(LONG, call).await.expect("a hang");
+            assert_eq!(result.unwrap(), id as u64);
+        }
+        load.iter().for_each(tokio::task::JoinHandle::abort);
+    });
+    let mut saved = log.calls().concat();
+    saved.sort_unstable();
+    assert_eq!(saved, (0..25).collect::<Vec<_>>());
+}

@@ -1,4 +1,6 @@
 //! Where the attributes work: every form of function compiles, and shares or batches what it should.
+//!
+//! Also compiled as edition 2021, by the package in `edition-2021`.
 
 #![allow(clippy::iter_count, clippy::manual_async_fn, clippy::non_minimal_cfg)]
 
@@ -381,7 +383,7 @@ mod traits {
     }
 
     #[dedup]
-    fn returned(id: u64, name: &str) -> impl Future<Output = u64> + Send {
+    fn returned(id: u64, name: &str) -> impl Future<Output = u64> + Send + '_ {
         let length = name.len() as u64;
         async move {
             COUNT.more().await;
@@ -525,6 +527,78 @@ mod beside {
         assert_eq!(tokio::join!(batch_inside(1), batch_inside(2)), (1, 2));
         twice!(generated(1), 2, COUNT => 1);
         twice!(renamed(1), 1, COUNT => 1);
+    }
+}
+
+mod named {
+    //! The crate under other names, and modules that are named like it.
+    use super::*;
+
+    static COUNT: Count = Count::new();
+
+    mod facade {
+        pub use ::piggyback;
+        pub use ::piggyback::{batch as in_bulk, dedup as once};
+    }
+
+    /// Attributes by another name, and the crate where somebody re-exports it.
+    #[facade::once(crate = facade::piggyback)]
+    async fn once(id: u64) -> u64 {
+        COUNT.more().await;
+        id
+    }
+
+    #[facade::in_bulk(size = 10, delay_ms = 5, crate = facade::piggyback)]
+    async fn in_bulk(ids: Vec<u64>) -> Vec<u64> {
+        COUNT.more().await;
+        ids
+    }
+
+    mod nested {
+        /// Shadows the crate for paths that don't begin with `::`.
+        #[allow(dead_code)]
+        pub mod piggyback {
+            pub mod __private {}
+        }
+
+        #[::piggyback::dedup]
+        pub async fn beside(id: u64) -> u64 {
+            super::COUNT.more().await;
+            id
+        }
+    }
+
+    macro_rules! with_crate {
+        ($name:ident) => {
+            #[$crate::named::facade::once(crate = $crate::named::facade::piggyback, skip(by))]
+            async fn $name(by: &$crate::Count, id: u64) -> u64 {
+                by.more().await;
+                id
+            }
+
+            impl $crate::Count {
+                #[$crate::named::facade::in_bulk(size = 10, delay_ms = 5, skip(self), crate = $crate::named::facade::piggyback)]
+                async fn add(self: Arc<Self>, ids: &[u64]) -> Vec<u64> {
+                    self.more().await;
+                    ids.to_vec()
+                }
+            }
+        };
+    }
+    with_crate!(by_macro);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_crate_is_found_by_whatever_name() {
+        twice!(once(1), 1, COUNT => 1);
+        assert_eq!(tokio::join!(in_bulk(1), in_bulk(2)), (1, 2));
+        twice!(nested::beside(1), 1, COUNT => 1);
+        let count = Arc::new(Count::new());
+        twice!(by_macro(&count, 1), 1, count => 1);
+        assert_eq!(
+            tokio::join!(count.clone().add(1), count.clone().add(2)),
+            (1, 2)
+        );
+        assert_eq!(count.get(), 2);
     }
 }
 

@@ -1,15 +1,13 @@
 fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>> {
     P::Box::pin(async move {
-        let __piggyback_flights: &'static P::Flights = {
-            static FLIGHTS: P::Flights = P::Flights::new(
+        #[allow(clippy::used_underscore_binding)]
+        let __piggyback_call = {
+            #[allow(unused_imports)]
+            use P::{RefPart as _, ValuePart as _};
+            static __PIGGYBACK: P::Flights = P::Flights::new(
                 P::Path::Method(::core::module_path!(), "user"),
             );
-            &FLIGHTS
-        };
-        #[allow(unused_imports, clippy::used_underscore_binding)]
-        let __piggyback_call = {
-            use P::{RefPart as _, ValuePart as _};
-            __piggyback_flights
+            __PIGGYBACK
                 .enter_in(
                     &(self.scope),
                     || {},

@@ -1,8 +1,9 @@
 async fn user<T>(id: T) -> User {
-    let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
-    #[allow(unused_imports, clippy::used_underscore_binding)]
+    #[allow(clippy::used_underscore_binding)]
     let __piggyback_call = {
+        #[allow(unused_imports)]
         use P::{RefPart as _, ValuePart as _};
+        let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
         __piggyback_flights
             .enter(
                 __piggyback_marker,

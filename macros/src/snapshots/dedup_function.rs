@@ -1,14 +1,12 @@
 async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
-    let __piggyback_flights: &'static P::Flights = {
-        static FLIGHTS: P::Flights = P::Flights::new(
+    #[allow(clippy::used_underscore_binding)]
+    let __piggyback_call = {
+        #[allow(unused_imports)]
+        use P::{RefPart as _, ValuePart as _};
+        static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Free(::core::module_path!(), "user"),
         );
-        &FLIGHTS
-    };
-    #[allow(unused_imports, clippy::used_underscore_binding)]
-    let __piggyback_call = {
-        use P::{RefPart as _, ValuePart as _};
-        __piggyback_flights
+        __PIGGYBACK
             .enter(
                 || {},
                 (P::part(P::Part(&id).key()), ()),

@@ -1,14 +1,12 @@
 async fn user(&self, pool: Pool, id: u64) -> User {
-    let __piggyback_flights: &'static P::Flights = {
-        static FLIGHTS: P::Flights = P::Flights::new(
+    #[allow(clippy::used_underscore_binding)]
+    let __piggyback_call = {
+        #[allow(unused_imports)]
+        use P::{RefPart as _, ValuePart as _};
+        static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Method(::core::module_path!(), "user"),
         );
-        &FLIGHTS
-    };
-    #[allow(unused_imports, clippy::used_underscore_binding)]
-    let __piggyback_call = {
-        use P::{RefPart as _, ValuePart as _};
-        __piggyback_flights
+        __PIGGYBACK
             .enter(
                 || {},
                 (P::self_part(P::Part(&self).key()), (P::part(P::Part(&id).key()), ())),
@@ -18,6 +16,7 @@ async fn user(&self, pool: Pool, id: u64) -> User {
     };
     __piggyback_call
         .spawn(|| {
+            #[allow(unused_imports)]
             use P::{RefArg as _, ValueArg as _};
             let __piggyback_self = P::own(P::arg(self).part());
             let pool = P::own(P::arg(pool).part());

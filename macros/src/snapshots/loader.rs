@@ -1,14 +1,12 @@
 async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
-    let __piggyback_flights: &'static P::Flights = {
-        static FLIGHTS: P::Flights = P::Flights::new(
+    #[allow(clippy::used_underscore_binding)]
+    let __piggyback_call = {
+        #[allow(unused_imports)]
+        use P::{RefPart as _, ValuePart as _};
+        static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Free(::core::module_path!(), "user"),
         );
-        &FLIGHTS
-    };
-    #[allow(unused_imports, clippy::used_underscore_binding)]
-    let __piggyback_call = {
-        use P::{RefPart as _, ValuePart as _};
-        __piggyback_flights
+        __PIGGYBACK
             .enter(
                 || {},
                 (P::part(P::Part(&ids).key()), ()),
@@ -18,48 +16,41 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
     };
     __piggyback_call
         .run(async move {
-            let __piggyback_batches: &'static P::Batches = {
-                static BATCHES: P::Batches = P::Batches::new(
+            #[allow(clippy::used_underscore_binding)]
+            let __piggyback_seat = {
+                #[allow(unused_imports)]
+                use P::{RefArg as _, RefPart as _, ValueArg as _, ValuePart as _};
+                static __PIGGYBACK: P::Batches = P::Batches::new(
                     P::Path::Free(::core::module_path!(), "user"),
                 );
-                &BATCHES
-            };
-            #[allow(unused_imports, clippy::used_underscore_binding)]
-            let __piggyback_seat = {
-                use P::{RefArg as _, RefPart as _, ValueArg as _, ValuePart as _};
-                __piggyback_batches
+                let __piggyback_waker = P::Waker.await;
+                __PIGGYBACK
                     .join(
-                        P::waker().await,
-                        || {},
+                        __piggyback_waker,
                         (),
-                        P::Item::new(ids),
+                        P::item(ids),
                         || P::Limits::new(10, 10),
                         || {
-                            move |__piggyback_items: P::Vec<u64>| {
-                                P::bulk(
-                                    P::shape(
-                                            P::Each,
-                                            P::output::<
-                                                (Result<HashMap<u64, User>, AppError>, u64, _),
-                                            >(),
-                                        )
-                                        .share(P::ByClone),
-                                    __piggyback_items,
-                                    move |__piggyback_items: P::Vec<u64>| {
-                                        async move {
-                                            let ids = __piggyback_items;
-                                            if false {
-                                                return P::never::<Result<HashMap<u64, User>, AppError>>();
-                                            }
-                                            body
-                                        }
-                                    },
+                            P::shape(
+                                    P::Each,
+                                    P::output::<
+                                        (Result<HashMap<u64, User>, AppError>, u64, _),
+                                    >(),
                                 )
-                            }
+                                .share(P::ByClone)
+                                .bulk(move |__piggyback_items: P::Vec<u64>| {
+                                    async move {
+                                        let ids = __piggyback_items;
+                                        if false {
+                                            return P::never::<Result<HashMap<u64, User>, AppError>>();
+                                        }
+                                        body
+                                    }
+                                })
                         },
                     )
             };
-            __piggyback_seat.result().await
+            __piggyback_seat.await
         })
         .await
 }

@@ -9,8 +9,9 @@
 //! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
 //! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken,
 //! the first that is polled, or that comes, adopts it with a task of its own, and the old task finds another turn. Until
-//! then it holds nobody behind it. A batch leaves the queue once: when a task takes it to run it, or when its last caller
-//! leaves.
+//! then it holds nobody behind it. An old task that is polled after all runs the batch if it may run, so that under load,
+//! where every task stands still for a while, each poll gets one on. A batch leaves the queue once: when a task takes it to
+//! run it, or when its last caller leaves.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -32,8 +33,10 @@ pub(crate) type Ticket = u32;
 /// A task's number for its batch: how often it was adopted.
 pub(crate) type Turn = u32;
 
-/// Ticks of the watch during which a batch could have run and did not, after which it is orphaned.
-const ORPHAN_AFTER: u8 = 2;
+/// Ticks of the watch during which a batch could have run and did not, after which it is orphaned. They double each time,
+/// up to [`MOST_STALLS`] times: where everything is slow, it is no help to make more tasks.
+const ORPHAN_AFTER: u16 = 2;
+const MOST_STALLS: u16 = 8;
 
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
@@ -68,7 +71,9 @@ pub(crate) struct Queued<T, U, B, W, C> {
     turn: Turn,
     orphaned: bool,
     /// Ticks during which it could have run.
-    ready_for: u8,
+    ready_for: u16,
+    /// How often it was orphaned for that.
+    stalls: u16,
 }
 
 /// A caller in the queue.
@@ -279,6 +284,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             turn: 0,
             orphaned: false,
             ready_for: 0,
+            stalls: 0,
         };
         let ticket = batch.push(coming, now);
         let closed = if batch.is_full() {
@@ -389,7 +395,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
     ) -> Option<Go<T, B, W>> {
-        let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
+        let Some(batch) = self.find(id) else {
             return Some(Go::Gone);
         };
         if first && batch.closed.is_none() {
@@ -397,6 +403,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             return Some(Go::Wait(None, None));
         }
         batch.fresh = false;
+        if batch.orphaned && batch.turn == turn + 1 {
+            // It was given up too early, and nobody has adopted it yet.
+            batch.orphaned = false;
+            batch.turn = turn;
+        }
+        let ours = batch.turn == turn;
         // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
         let now = if batch.closed.is_some() {
             batch.opened()
@@ -408,6 +420,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         first.came = first.came.min(now);
         if let Some(why) = self.ready(id, now) {
             return Some(Go::Run(self.run(id, why)));
+        }
+        if !ours {
+            return Some(Go::Gone);
         }
         let batch = self.find(id)?;
         let old = match &batch.task {
@@ -571,7 +586,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             } else {
                 0
             };
-            if batch.ready_for == ORPHAN_AFTER {
+            if batch.ready_for == ORPHAN_AFTER << batch.stalls {
+                batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
                 let turn = batch.turn;
                 tasks.extend(batch.task.take());
                 stalled.push(batch.cell.clone());

@@ -20,10 +20,14 @@ use std::hash::Hash;
 use std::ops::Deref;
 use std::task::Waker;
 
+use tokio::runtime::Handle;
+
+use self::results::Bulk;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
-use self::table::Table;
+use self::table::{Queue, Seated, Table};
 use self::task::Duty;
+use crate::bounds::Sendable;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
@@ -56,6 +60,11 @@ impl<T> Item<T> {
             unique: None,
         }
     }
+}
+
+/// An item. An expansion calls it with the argument's span, so that errors point there.
+pub fn item<T>(item: T) -> Item<T> {
+    Item::new(item)
 }
 
 impl<T, U> Item<T, U> {
@@ -138,96 +147,119 @@ impl Batches {
     }
 
     /// Takes a seat in the batch that is open for `key`, or opens one: then `limits` and `open` are called, once, outside
-    /// of any lock. `open` makes the bulk call: owned arguments in, results out.
-    #[allow(clippy::too_many_arguments)]
+    /// of any lock. The type of what `open` gives tells monomorphisations apart.
+    ///
+    /// What it returns names nothing but `R`, and the bounds are few: the compiler goes through them for each function.
     #[inline]
-    pub fn join<M, K, T, U, L, O, B, F, R>(
+    pub fn join<K, T, U, B, R>(
         &'static self,
         waker: Waker,
-        _marker: M,
         key: K,
         item: Item<T, U>,
-        limits: L,
-        open: O,
-    ) -> Seat<Fixed<Table<K::Owned, T, U, B, R>>, R>
+        limits: impl FnOnce() -> Limits,
+        open: impl FnOnce() -> B,
+    ) -> Seat<Fixed<dyn Tasks<R>>, R>
     where
-        M: Fn() + 'static,
         K: Key,
-        T: Send + 'static,
+        T: Sendable,
         U: Hash + Eq + Send + 'static,
-        L: FnOnce() -> Limits,
-        O: FnOnce() -> B,
-        B: FnOnce(Vec<T>) -> F + Send + 'static,
-        F: Future<Output = Results<R>> + Send + 'static,
+        B: Bulk<T, R>,
         R: Send + 'static,
     {
-        let make = || Table::<K::Owned, T, U, B, R>::new(self.path.of::<M>(), crate::shards());
-        let (table, made) = self.slots.get::<M, _>(make);
+        let make =
+            || Table::<K::Owned, T, U, B, R>::new(self.path.of::<B::Body>(), crate::shards());
+        let (table, made) = self.slots.get::<B::Body, _>(make);
         if made {
             Scope::global().list(table);
         }
-        seat(Fixed(table), waker, &key, item, limits, open)
+        let seated = sit(&Fixed(table), waker, &key, item, limits, open);
+        Seat::take(
+            Fixed(table as _),
+            seated,
+            |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn),
+        )
     }
 
     /// The same in a scope.
-    #[allow(clippy::too_many_arguments)]
-    pub fn join_in<M, K, T, U, L, O, B, F, R>(
+    pub fn join_in<K, T, U, B, R>(
         &'static self,
         scope: &Scope,
         waker: Waker,
-        _marker: M,
         key: K,
         item: Item<T, U>,
-        limits: L,
-        open: O,
+        limits: impl FnOnce() -> Limits,
+        open: impl FnOnce() -> B,
     ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
     where
-        M: Fn() + 'static,
         K: Key,
-        T: Send + 'static,
+        T: Sendable,
         U: Hash + Eq + Send + 'static,
-        L: FnOnce() -> Limits,
-        O: FnOnce() -> B,
-        B: FnOnce(Vec<T>) -> F + Send + 'static,
-        F: Future<Output = Results<R>> + Send + 'static,
+        B: Bulk<T, R>,
         R: Send + 'static,
     {
-        let table = scope.table(TypeId::of::<M>(), || {
-            Table::new(self.path.of::<M>(), crate::SCOPED_SHARDS)
+        let table = scope.table(TypeId::of::<B::Body>(), || {
+            Table::new(self.path.of::<B::Body>(), crate::SCOPED_SHARDS)
         });
-        seat(table, waker, &key, item, limits, open)
+        let seated = sit(&table, waker, &key, item, limits, open);
+        Seat::take(table, seated, |runtime, table, cell, turn| {
+            let duty = Duty::new(table, cell, turn);
+            runtime.spawn(task::drive(duty)).is_finished()
+        })
     }
 }
 
-fn seat<H, K, T, U, L, O, B, F, R>(
-    table: H,
+fn sit<H, K, T, U, B, R>(
+    table: &H,
     waker: Waker,
     key: &K,
     item: Item<T, U>,
-    limits: L,
-    open: O,
-) -> Seat<H, R>
+    limits: impl FnOnce() -> Limits,
+    open: impl FnOnce() -> B,
+) -> Seated<R>
 where
     H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
     K: Key,
     T: Send + 'static,
     U: Hash + Eq + Send + 'static,
-    L: FnOnce() -> Limits,
-    O: FnOnce() -> B,
-    B: FnOnce(Vec<T>) -> F + Send + 'static,
-    F: Future<Output = Results<R>> + Send + 'static,
+    B: Send + 'static,
     R: Send + 'static,
 {
     table.function.called();
     let seated = table.join(waker, key, item, limits, open);
     if seated.opened {
-        watch::arm_thread(&table);
+        watch::arm_thread(table);
     }
-    Seat::take(table, seated, |runtime, table, cell, turn| {
-        runtime
-            .spawn(task::drive(Duty::new(table, cell, turn)))
-            .is_finished()
-    })
+    seated
+}
+
+/// A table of the global scope, by whatever its items and bulk calls are.
+pub trait Tasks<R>: Queue<R> + Send + Sync {
+    /// Gives a batch its task. Returns whether that has ended already.
+    fn give_task(
+        &'static self,
+        runtime: &Handle,
+        cell: Arc<cell::Cell<R>>,
+        turn: group::Turn,
+    ) -> bool;
+}
+
+impl<K, T, U, B, R> Tasks<R> for Table<K, T, U, B, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    fn give_task(
+        &'static self,
+        runtime: &Handle,
+        cell: Arc<cell::Cell<R>>,
+        turn: group::Turn,
+    ) -> bool {
+        let duty = Duty::new(Fixed(self), cell, turn);
+        runtime.spawn(task::drive(duty)).is_finished()
+    }
 }
 
 impl<K, T, U, B, R> Listed for Table<K, T, U, B, R>

@@ -6,7 +6,7 @@
 //! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
 
 use super::{Results, WrongNumber};
-use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
+use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output, Sendable};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -656,8 +656,87 @@ impl<X, T, H, S: Nothing, O> SharesParts<X, T, H, O, Never> for S {
     }
 }
 
+/// What an expansion gives a batch: the bulk call, and how its results are handed out.
+pub trait Bulk<T, R>: Send + 'static {
+    /// The body's closure: its type is one for each monomorphisation.
+    type Body: 'static;
+    /// Makes the call.
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<R>> + Send + 'static
+    where
+        T: Sendable;
+}
+
+/// A bulk call that is made once.
+#[derive(Debug)]
+pub struct Once<X, T, H, S, O, B>(Handing<X, T, H, S, O>, B);
+
+/// A bulk call that is made again with parts of a batch.
+#[derive(Debug)]
+pub struct InParts<X, T, H, S, O, B>(Handing<X, T, H, S, O>, B);
+
+impl<X, T, H, S, O> Handing<X, T, H, S, O> {
+    /// What one call returns is handed out.
+    pub fn bulk<B, F>(self, body: B) -> Once<X, T, H, S, O, B>
+    where
+        B: FnOnce(Vec<T>) -> F + Send + 'static,
+        F: Future<Output = X> + Send + 'static,
+    {
+        Once(self, body)
+    }
+
+    /// Where a call returns an error, its halves are tried.
+    pub fn split<B, F>(self, body: B) -> InParts<X, T, H, S, O, B>
+    where
+        T: Clone,
+        B: FnMut(Vec<T>) -> F + Send + 'static,
+        F: Future<Output = X> + Send + 'static,
+    {
+        InParts(self, body)
+    }
+}
+
+impl<X, T, H, S, O, B, F> Bulk<T, O> for Once<X, T, H, S, O, B>
+where
+    X: HandOut<T, H, S, O> + 'static,
+    T: 'static,
+    H: Send + 'static,
+    S: Send + 'static,
+    O: 'static,
+    B: FnOnce(Vec<T>) -> F + Send + 'static,
+    F: Future<Output = X> + Send + 'static,
+{
+    type Body = B;
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
+    where
+        T: Sendable,
+    {
+        let Self(handing, body) = self;
+        bulk(handing, items, body)
+    }
+}
+
+impl<X, T, H, S, O, B, F> Bulk<T, O> for InParts<X, T, H, S, O, B>
+where
+    X: Split<T, H, S, O> + 'static,
+    T: Clone + 'static,
+    H: Send + 'static,
+    S: Send + 'static,
+    O: Send + 'static,
+    B: FnMut(Vec<T>) -> F + Send + 'static,
+    F: Future<Output = X> + Send + 'static,
+{
+    type Body = B;
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
+    where
+        T: Sendable,
+    {
+        let Self(handing, body) = self;
+        split(handing, items, body)
+    }
+}
+
 /// Runs the body on the items, and hands out what it returns.
-pub async fn bulk<X, T, H, S, O, B, F>(
+async fn bulk<X, T, H, S, O, B, F>(
     handing: Handing<X, T, H, S, O>,
     items: Vec<T>,
     body: B,
@@ -676,7 +755,7 @@ where
 /// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
 /// n these are at most 1 + 2·log2(n) calls: when the first half is fine, the second is known to hold the bad one, and
 /// is not tried as a whole.
-pub async fn split<X, T, H, S, O, B, F>(
+async fn split<X, T, H, S, O, B, F>(
     handing: Handing<X, T, H, S, O>,
     items: Vec<T>,
     mut body: B,

@@ -56,12 +56,8 @@ where
         seat
     }
 
-    /// Waits for the result.
-    pub fn result(self) -> Self {
-        self
-    }
-
     /// Returns whether the task has ended already.
+    #[cold]
     fn give_task(&self, turn: Turn) -> bool {
         match Handle::try_current() {
             Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), self.cell.clone(), turn),

@@ -12,21 +12,22 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
+use super::WrongNumber;
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
+use super::results::Bulk;
 use super::table::{Queue, Step, Table, wake_callers};
-use super::{Results, WrongNumber};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 
 /// The task.
-pub(super) async fn drive<H, K, T, U, B, F, R>(mut duty: Duty<H, R>)
+pub(super) async fn drive<H, K, T, U, B, R>(mut duty: Duty<H, R>)
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
+    T: Send + 'static,
     U: Eq,
-    B: FnOnce(Vec<T>) -> F,
-    F: Future<Output = Results<R>>,
+    B: Bulk<T, R>,
 {
     let step = queue(&mut duty).await;
     let Step::Run(items, bulk, closed, calls) = step else {
@@ -36,7 +37,7 @@ where
     duty.stage = Stage::Running;
     let count = items.len();
     let mut trace = duty.table.function.bulk(calls, count as u64, closed.name());
-    let bulk = async move { bulk(items).await };
+    let bulk = async move { bulk.run(items).await };
     let results = CatchUnwind {
         future: bulk,
         trace: &trace,

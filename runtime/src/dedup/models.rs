@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::run::Role;
 use super::spawned::{Execution, Lead};
+use super::state::Relaunch;
 use super::table::Entered;
 use super::{Cloned, Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
@@ -413,10 +414,27 @@ fn a_task_that_is_dropped_is_seen_by_its_callers() {
     model(|| {
         let world = World::new();
         let (execution, opener) = spawned(&world, 1);
-        let mut follower = world.call(0, 2);
+        let mut follower: Opener =
+            super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
         let dropper = spawn(move || drop(execution));
         let leaver = spawn(move || drop(opener));
-        assert_eq!(Task::new().finish(&mut follower), 2);
+        let task = Task::new();
+        let turn = loop {
+            let Role::Follows { flight, .. } = &follower.role else {
+                panic!("it has joined");
+            };
+            match flight.relaunch(true) {
+                Relaunch::Start(turn) => break turn,
+                Relaunch::Lost => panic!("it has the body"),
+                Relaunch::No => {}
+            }
+            let polled = follower.follow(&mut Context::from_waker(&task.waker()));
+            assert!(polled.is_pending());
+            task.sleep();
+        };
+        // It would start the next task now. Instead it leaves, as the last.
+        assert_eq!(turn, 1);
+        drop(follower);
         dropper.join().unwrap();
         leaver.join().unwrap();
         assert_eq!(world.table.counts().up, 0);

@@ -691,6 +691,7 @@ impl World {
             }
             let real = self.group.find(id).expect("it is queued");
             let (orphaned, turn, closed) = (real.orphaned, real.turn, real.closed.is_some());
+            let patience = STALL_MS << real.stalls;
             let oldest = batch.queued.iter().map(|&at| self.callers[at].came).min();
             let due = oldest.unwrap().saturating_add(batch.limits.delay_ms) <= self.now_ms;
             let weight = batch.queued.iter().map(|&at| self.callers[at].weight);
@@ -719,7 +720,7 @@ impl World {
                 let task = task.expect("a batch that is no orphan has a task");
                 assert!(!driven(task.runtime), "batch {id} could run and does not");
                 let since = *batch.eligible_since.get_or_insert(self.now_ms);
-                assert!(self.now_ms - since <= STALL_MS, "batch {id} is held up");
+                assert!(self.now_ms - since <= patience, "batch {id} is held up");
             }
         }
         for caller in self.callers.iter().filter(|caller| caller.waits) {

@@ -1,0 +1,1 @@
+//! The tests of `piggyback-tests` that a crate of edition 2021 can hold.

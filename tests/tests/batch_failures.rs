@@ -1,0 +1,156 @@
+//! Bulk calls that panic, or give another number of results than they got items.
+
+mod bulk;
+
+use bulk::{Log, begun, panic_of, sleep_ms};
+use piggyback::{Scope, batch};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_reaches_all_of_its_callers_by_name_and_message_and_the_next_batch_is_fine() {
+    #[batch(size = 3, delay_ms = 10)]
+    async fn save(ids: Vec<u64>) -> Vec<u64> {
+        assert!(!ids.contains(&13), "thirteen is {}", "unlucky");
+        ids
+    }
+    let calls = [1, 13, 2].map(|id| tokio::spawn(panic_of(save(id))));
+    for call in calls {
+        let said = call.await.unwrap();
+        assert!(said.contains("::save` panicked"), "{said}");
+        assert!(said.contains("thirteen is unlucky"), "{said}");
+    }
+    assert_eq!(save(1).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_after_a_wait_is_no_different() {
+    #[batch(size = 2, delay_ms = 10, scope = scope.clone(), skip(scope))]
+    async fn save(scope: Scope, ids: Vec<u64>) -> Vec<u64> {
+        let _ = scope;
+        sleep_ms(10).await;
+        std::panic::panic_any(ids)
+    }
+    let scope = Scope::new();
+    let (a, b) = tokio::join!(
+        panic_of(save(scope.clone(), 1)),
+        panic_of(save(scope.clone(), 2))
+    );
+    assert_eq!(a, b);
+    assert!(a.contains("not a string"), "{a}");
+    assert_eq!(scope.stats().rows[0].panics, 1);
+    assert_eq!(scope.stats().rows[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_number_of_results_is_a_panic_that_says_both_numbers() {
+    #[batch(size = 3, delay_ms = 10)]
+    async fn save(results: usize, ids: Vec<u64>) -> Vec<u64> {
+        let _ = ids;
+        vec![0; results]
+    }
+    for results in [0, 2, 4] {
+        let calls = [1, 2, 3].map(|id| tokio::spawn(panic_of(save(results, id))));
+        for call in calls {
+            let said = call.await.unwrap();
+            let both = format!("returned {results} results for 3 items");
+            assert!(said.contains(&both), "{said}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_number_in_an_ok_is_one_too() {
+    #[batch(size = 2, delay_ms = 10)]
+    async fn save(ids: Vec<u64>) -> Result<Vec<u64>, String> {
+        Ok(ids.into_iter().skip(1).collect())
+    }
+    let said = panic_of(save(1)).await;
+    assert!(said.contains("returned 0 results for 1 items"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_panics_when_it_is_dropped_keeps_nobody_waiting() {
+    struct Bomb(bool);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0, "dropped");
+        }
+    }
+    #[batch(size = 2, delay_ms = 10)]
+    async fn save(ids: Vec<u64>) -> Vec<Bomb> {
+        ids.iter().map(|_| Bomb(true)).take(1).collect()
+    }
+    let (a, b) = tokio::join!(
+        panic_of(async { drop(save(1).await) }),
+        panic_of(async { drop(save(2).await) })
+    );
+    assert!(a.contains("::save`"), "{a}");
+    assert_eq!(a, b);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_panics_when_it_is_dropped_keeps_nobody_waiting() {
+    static ARMED: AtomicBool = AtomicBool::new(true);
+    struct Bomb(u64);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!(self.0 == 1 && ARMED.swap(false, SeqCst)), "dropped");
+        }
+    }
+    #[batch(size = 10, delay_ms = 10)]
+    async fn save(items: Vec<Bomb>) -> Vec<u64> {
+        items.iter().map(|item| item.0).collect()
+    }
+    let bomb = begun(save(Bomb(1))).await;
+    let other = begun(save(Bomb(2))).await;
+    drop(bomb);
+    assert!(!ARMED.load(SeqCst));
+    assert_eq!(other.await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_option_that_panics_leaves_the_group_as_it_was() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    fn delay() -> u64 {
+        assert_ne!(CALLS.fetch_add(1, SeqCst), 0, "no delay");
+        10
+    }
+    #[batch(size = 10, delay_ms = delay(), skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) {
+        log.note(&ids);
+    }
+    let log = Log::default();
+    assert_eq!(
+        panic_of(save(log.clone(), 1)).await.contains("no delay"),
+        true
+    );
+    save(log.clone(), 2).await;
+    assert_eq!(log.calls(), [[2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_comparison_panics_poisons_nothing() {
+    static ARMED: AtomicBool = AtomicBool::new(false);
+    #[derive(Clone, Hash)]
+    struct Tenant(u64);
+    impl PartialEq for Tenant {
+        fn eq(&self, other: &Self) -> bool {
+            assert!(!ARMED.load(SeqCst), "no comparison");
+            self.0 == other.0
+        }
+    }
+    impl Eq for Tenant {}
+    #[batch(size = 10, delay_ms = 10, skip(log))]
+    async fn save(log: Log, tenant: Tenant, ids: Vec<u64>) {
+        let _ = tenant;
+        log.note(&ids);
+    }
+    let log = Log::default();
+    let first = begun(save(log.clone(), Tenant(1), 1)).await;
+    ARMED.store(true, SeqCst);
+    let said = panic_of(save(log.clone(), Tenant(1), 2)).await;
+    assert!(said.contains("no comparison"), "{said}");
+    ARMED.store(false, SeqCst);
+    tokio::join!(first, save(log.clone(), Tenant(1), 3));
+    assert_eq!(log.calls(), [[1, 3]]);
+}
