@@ -71,3 +71,44 @@ snapshots! {
         }
     }
 }
+
+/// An editor completes what stands in the body, so the function has to be there while that is not finished.
+#[test]
+fn an_unfinished_body_keeps_the_function_alive() {
+    for (attribute, options) in [
+        (Attribute::Dedup, quote!()),
+        (Attribute::Batch, quote!(size = 10, delay_ms = 10)),
+    ] {
+        let item = quote!(async fn user(ids: Vec<u64>) -> Vec<u64> { if ids. });
+        let expansion = expand(attribute, options, item).to_string();
+        assert!(!expansion.contains("compile_error"), "{expansion}");
+        assert!(expansion.starts_with("async fn user (ids :"), "{expansion}");
+        assert!(expansion.contains("if ids ."), "{expansion}");
+    }
+}
+
+/// Attributes are the function's; what the options add has no more of them than it needs.
+#[test]
+fn attributes_land_once() {
+    let item = quote! {
+        /// Finds a user.
+        #[must_use]
+        #[deprecated]
+        #[doc(hidden)]
+        #[inline]
+        pub async fn user(id: u64) -> User {
+            body
+        }
+    };
+    let expansion = expand(Attribute::Dedup, quote!(forget = forget_user), item).to_string();
+    for attribute in [
+        "Finds a user.",
+        "# [must_use]",
+        "# [deprecated]",
+        "# [inline]",
+        "pub async fn user",
+    ] {
+        assert_eq!(expansion.matches(attribute).count(), 1, "{attribute}");
+    }
+    assert!(expansion.contains("pub fn forget_user"), "{expansion}");
+}
