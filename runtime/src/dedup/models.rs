@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::run::Role;
 use super::spawned::{Execution, Lead};
+use super::state::Relaunch;
 use super::table::Entered;
 use super::{Cloned, Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
@@ -408,18 +409,67 @@ fn a_spawned_flight_ends_when_its_only_caller_has_left() {
     });
 }
 
+/// A caller of a spawned flight that waits for its result, and starts the next task where it has to.
+fn follow(world: &World, mut follower: Opener) -> u32 {
+    let (task, mut body) = (Task::new(), Some(world.body(0, 2)));
+    loop {
+        if let Role::Follows { flight, .. } = &follower.role {
+            match flight.relaunch(body.is_some()) {
+                Relaunch::No => {}
+                Relaunch::Start(turn) => {
+                    let lead = Lead {
+                        table: world.table.clone(),
+                        flight: flight.clone(),
+                        turn,
+                        trace: Trace::NONE,
+                    };
+                    Task::new().finish(&mut Execution {
+                        body: body.take().expect("it starts one"),
+                        lead,
+                        store: |output| output,
+                    });
+                }
+                Relaunch::Lost => panic!("the body was there"),
+            }
+        }
+        match follower.follow(&mut Context::from_waker(&task.waker())) {
+            Poll::Ready(Some(value)) => return value,
+            Poll::Ready(None) => panic!("nobody leads a spawned flight in place"),
+            Poll::Pending => task.sleep(),
+        }
+    }
+}
+
 #[test]
 fn a_task_that_is_dropped_is_seen_by_its_callers() {
     model(|| {
         let world = World::new();
         let (execution, opener) = spawned(&world, 1);
-        let mut follower = world.call(0, 2);
+        let enter = || super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let follower: Opener = enter();
         let dropper = spawn(move || drop(execution));
         let leaver = spawn(move || drop(opener));
-        assert_eq!(Task::new().finish(&mut follower), 2);
+        assert_eq!(follow(&world, follower), 2);
         dropper.join().unwrap();
         leaver.join().unwrap();
-        assert_eq!(world.table.counts().up, 0);
+        assert_eq!((world.runs(), world.table.counts().up), (1, 0));
+    });
+}
+
+#[test]
+fn a_lost_task_is_started_again_by_one_caller() {
+    model(|| {
+        let world = World::new();
+        let (execution, opener) = spawned(&world, 1);
+        let follower: Opener =
+            super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let dropper = spawn(move || drop(execution));
+        let other = world.clone();
+        let opener = spawn(move || follow(&other, opener));
+        assert_eq!(follow(&world, follower), 2);
+        assert_eq!(opener.join().unwrap(), 2);
+        dropper.join().unwrap();
+        assert_eq!((world.runs(), world.table.counts().up), (1, 0));
     });
 }
 
