@@ -474,6 +474,40 @@ fn a_lost_task_is_started_again_by_one_caller() {
 }
 
 #[test]
+fn a_stalled_task_goes_on_for_callers_that_have_no_body_left() {
+    model(|| {
+        let world = World::new();
+        let (mut execution, mut opener) = spawned(&world, 1);
+        let (task, waits) = (Task::new(), Task::new());
+        assert!(task.poll(&mut execution).is_pending());
+        let polled = opener.follow(&mut Context::from_waker(&waits.waker()));
+        assert!(polled.is_pending());
+        let watched = world.table.clone();
+        let watch = spawn(move || {
+            for _ in 0..4 {
+                watched.tick();
+            }
+        });
+        let caller = spawn(move || {
+            loop {
+                if let Role::Follows { flight, .. } = &opener.role {
+                    assert_eq!(flight.relaunch(false), Relaunch::No, "it was not lost");
+                }
+                match opener.follow(&mut Context::from_waker(&waits.waker())) {
+                    Poll::Ready(value) => return value,
+                    Poll::Pending => waits.sleep(),
+                }
+            }
+        });
+        assert!(task.poll(&mut execution).is_ready());
+        drop(execution);
+        watch.join().unwrap();
+        assert_eq!(caller.join().unwrap(), Some(1));
+        world.is_at_rest();
+    });
+}
+
+#[test]
 fn a_stalled_leader_comes_back() {
     model(|| {
         let world = World::new();
