@@ -1,15 +1,12 @@
 //! Models of flights: see [`model`](crate::model).
 
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::flight::Flight;
 use super::run::Role;
 use super::spawned::{Execution, Lead};
-use super::state::{Relaunch, Turn};
+use super::state::Relaunch;
 use super::table::Entered;
 use super::{Cloned, Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
@@ -51,20 +48,6 @@ impl World {
     fn call(&self, pending: usize, value: u32) -> Called {
         let table = self.table.clone();
         Called::of(table, self.body(pending, value))
-    }
-
-    /// A task that leads a spawned flight.
-    fn task(&self, flight: Arc<Flight<u32>>, turn: Turn, body: Body) -> Executed {
-        Execution {
-            body,
-            lead: Lead {
-                table: self.table.clone(),
-                flight,
-                turn,
-                trace: Trace::NONE,
-            },
-            store: |output| output,
-        }
     }
 
     fn runs(&self) -> usize {
@@ -374,7 +357,16 @@ fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
         joined: false,
         noted: 0,
     };
-    let task = world.task(flight, 0, world.body(pending, 1));
+    let task = Execution {
+        body: world.body(pending, 1),
+        lead: Lead {
+            table: world.table.clone(),
+            flight,
+            turn: 0,
+            trace: Trace::NONE,
+        },
+        store: |output| output,
+    };
     (task, opener)
 }
 
@@ -417,30 +409,101 @@ fn a_spawned_flight_ends_when_its_only_caller_has_left() {
     });
 }
 
+/// A caller of a spawned flight that waits for its result, and starts the next task where it has to.
+fn follow(world: &World, mut follower: Opener) -> u32 {
+    let (task, mut body) = (Task::new(), Some(world.body(0, 2)));
+    loop {
+        if let Role::Follows { flight, .. } = &follower.role {
+            match flight.relaunch(body.is_some()) {
+                Relaunch::No => {}
+                Relaunch::Start(turn) => {
+                    let lead = Lead {
+                        table: world.table.clone(),
+                        flight: flight.clone(),
+                        turn,
+                        trace: Trace::NONE,
+                    };
+                    Task::new().finish(&mut Execution {
+                        body: body.take().expect("it starts one"),
+                        lead,
+                        store: |output| output,
+                    });
+                }
+                Relaunch::Lost => panic!("the body was there"),
+            }
+        }
+        match follower.follow(&mut Context::from_waker(&task.waker())) {
+            Poll::Ready(Some(value)) => return value,
+            Poll::Ready(None) => panic!("nobody leads a spawned flight in place"),
+            Poll::Pending => task.sleep(),
+        }
+    }
+}
+
 #[test]
 fn a_task_that_is_dropped_is_seen_by_its_callers() {
     model(|| {
         let world = World::new();
         let (execution, opener) = spawned(&world, 1);
-        let table = world.table.clone();
-        let mut follower = super::Call::enter(table, &(), Cloned::new(), Joining::new());
+        let enter = || super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let follower: Opener = enter();
         let dropper = spawn(move || drop(execution));
         let leaver = spawn(move || drop(opener));
-        // As a call with `spawn` does, but for the runtime: it starts the next task, and follows.
-        let mut follows = poll_fn(|cx| {
-            let Role::Follows { flight, .. } = &follower.role else {
-                panic!("it joined");
-            };
-            if let Relaunch::Start(turn) = flight.relaunch(true) {
-                let mut next = world.task(flight.clone(), turn, world.body(0, 2));
-                assert!(Pin::new(&mut next).poll(cx).is_ready());
-            }
-            follower.follow(cx)
-        });
-        assert_eq!(Task::new().finish(&mut follows), Some(2));
+        assert_eq!(follow(&world, follower), 2);
         dropper.join().unwrap();
         leaver.join().unwrap();
-        assert_eq!(world.table.counts().up, 0);
+        assert_eq!((world.runs(), world.table.counts().up), (1, 0));
+    });
+}
+
+#[test]
+fn a_lost_task_is_started_again_by_one_caller() {
+    model(|| {
+        let world = World::new();
+        let (execution, opener) = spawned(&world, 1);
+        let follower: Opener =
+            super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let dropper = spawn(move || drop(execution));
+        let other = world.clone();
+        let opener = spawn(move || follow(&other, opener));
+        assert_eq!(follow(&world, follower), 2);
+        assert_eq!(opener.join().unwrap(), 2);
+        dropper.join().unwrap();
+        assert_eq!((world.runs(), world.table.counts().up), (1, 0));
+    });
+}
+
+#[test]
+fn a_stalled_task_goes_on_for_callers_that_have_no_body_left() {
+    model(|| {
+        let world = World::new();
+        let (mut execution, mut opener) = spawned(&world, 1);
+        let (task, waits) = (Task::new(), Task::new());
+        assert!(task.poll(&mut execution).is_pending());
+        let polled = opener.follow(&mut Context::from_waker(&waits.waker()));
+        assert!(polled.is_pending());
+        let watched = world.table.clone();
+        let watch = spawn(move || {
+            for _ in 0..4 {
+                watched.tick();
+            }
+        });
+        let caller = spawn(move || {
+            loop {
+                if let Role::Follows { flight, .. } = &opener.role {
+                    assert_eq!(flight.relaunch(false), Relaunch::No, "it was not lost");
+                }
+                match opener.follow(&mut Context::from_waker(&waits.waker())) {
+                    Poll::Ready(value) => return value,
+                    Poll::Pending => waits.sleep(),
+                }
+            }
+        });
+        assert!(task.poll(&mut execution).is_ready());
+        drop(execution);
+        watch.join().unwrap();
+        assert_eq!(caller.join().unwrap(), Some(1));
+        world.is_at_rest();
     });
 }
 

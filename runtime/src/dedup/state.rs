@@ -232,10 +232,19 @@ impl<W> State<W> {
         }
     }
 
+    /// Whether this is the leader. A task that stood still, and whose place nobody has taken, leads again: callers that have
+    /// given their body away have no other.
+    pub(crate) fn leads(&mut self, turn: Turn) -> bool {
+        if self.spawned && self.phase == Phase::Vacant && self.turn == turn && !self.lost {
+            self.phase = Phase::Led;
+            self.idle = 0;
+        }
+        self.is_led_by(turn)
+    }
+
     /// A task is polled: whether it leads no more, and has to end.
     pub(crate) fn retires(&mut self, turn: Turn) -> bool {
-        self.lost |= self.phase == Phase::Vacant && self.turn == turn;
-        !self.is_led_by(turn)
+        !self.leads(turn)
     }
 
     /// The leader was polled and goes on waiting. `waker` as in [`follow`](Self::follow): `Ok(true)` if it is needed.

@@ -346,7 +346,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         };
         let flight = flight.clone();
         let mut state = flight.state.lock();
-        if !state.is_led_by(turn) {
+        if !state.leads(turn) {
             return Landed::Alone(output);
         }
         let waiting = state.waiting(*joined);

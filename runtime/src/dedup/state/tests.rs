@@ -339,14 +339,23 @@ impl World {
         self.idle = 0;
     }
 
+    /// A task that stood still, and whose place nobody has taken, leads again.
+    fn resumes(&mut self, turn: Turn) {
+        let ended = self.landed || self.closed || self.lost;
+        if self.spawned() && self.leader.is_none() && !ended && self.last_turn == turn {
+            self.leader = Some(turn);
+            self.idle = 0;
+        }
+    }
+
     fn poll_task(&mut self, at: usize) {
         let turn = self.tasks[at];
+        self.resumes(turn);
         let leads = self.leader == Some(turn);
         assert_eq!(self.state.retires(turn), !leads);
         if leads {
             assert!(self.rest(turn));
         } else {
-            self.lost |= self.last_turn == turn;
             self.tasks.swap_remove(at);
         }
     }
@@ -429,6 +438,8 @@ impl World {
             self.callers[at] = Caller::Gone;
             turn
         };
+        self.resumes(turn);
+        assert_eq!(self.state.leads(turn), self.leader == Some(turn));
         match self.state.land(turn) {
             Ok(landed) => {
                 assert_eq!(self.leader, Some(turn), "a deposed leader landed");
@@ -439,11 +450,6 @@ impl World {
                 self.all_woken(landed.followers.into_iter().collect());
             }
             Err(Deposed) => assert_ne!(self.leader, Some(turn)),
-        }
-        if self.spawned() && !self.landed {
-            // What has not landed was not the leader, or it would have.
-            self.lost |= self.leader.is_none() && self.last_turn == turn && !self.closed;
-            let _ = self.state.retires(turn);
         }
     }
 
