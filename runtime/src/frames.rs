@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An execution: its table's address and its number there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Execution {
     pub(crate) table: usize,
     pub(crate) id: u64,
@@ -117,6 +117,32 @@ pub(crate) fn inside(execution: Execution) -> bool {
             && (shown.holds(execution, depth)
                 || depth > SHOWN && SPILLED.with_borrow(|spilled| spilled.contains(&execution)))
     })
+}
+
+/// Whether this thread is inside a poll of any.
+#[inline]
+pub(crate) fn inside_any() -> bool {
+    MINE.get()
+        .is_some_and(|shown| shown.depth.load(Relaxed) > 0)
+}
+
+/// All that this thread is inside of.
+pub(crate) fn around() -> Vec<Execution> {
+    let Some(shown) = MINE.get() else {
+        return Vec::new();
+    };
+    let depth = shown.depth.load(Relaxed).min(SHOWN);
+    let mut around: Vec<_> = shown.frames[..depth]
+        .iter()
+        .map(|(table, id)| Execution {
+            table: table.load(Relaxed),
+            id: id.load(Relaxed),
+        })
+        .collect();
+    if depth == SHOWN {
+        SPILLED.with_borrow(|spilled| around.extend(spilled));
+    }
+    around
 }
 
 /// Whether any thread is inside a poll of `execution`.

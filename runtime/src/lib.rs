@@ -1,4 +1,4 @@
-//! piggyback
+#![doc = include_str!("../docs/crate.md")]
 #![forbid(unsafe_code)]
 
 #[doc(hidden)]
@@ -10,6 +10,8 @@ mod dedup;
 mod fixed;
 mod frames;
 mod key;
+#[cfg(test)]
+mod model;
 mod observe;
 mod padded;
 mod path;
@@ -17,7 +19,10 @@ mod scope;
 mod shared;
 mod slots;
 mod stats;
+#[cfg(test)]
+mod strangers;
 mod sync;
+mod waits;
 mod wake;
 mod watch;
 
@@ -31,6 +36,12 @@ pub use shared::anyhow;
 #[cfg(feature = "eyre")]
 pub use shared::eyre;
 pub use stats::{Closed, Kind, Row, Stats};
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/observe.md")]
+pub mod observing {}
 
 /// Shards of a table in the global scope: a few for each thread that may want one at the same time.
 fn shards() -> usize {

@@ -3,6 +3,10 @@
 //! Without the features all of this is of size zero and does nothing. A [`Trace`] is that of one run of a body or one
 //! bulk call: a span that is entered for each of its polls and never held over an await, and a place in the gauge of what is
 //! under way. It ends when it is told how, or when it is dropped.
+//!
+//! A [`Caller`] is noted under the lock under which it joins, so that whoever ends the execution knows of all of them, and
+//! is forgotten when it leaves: nobody's span is kept open for an execution that it does not wait for. Spans are user code:
+//! under a lock they are moved, and neither made, cloned nor dropped.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -11,10 +15,8 @@ use std::ops::Deref;
 #[derive(Debug)]
 pub(crate) struct Function {
     path: Cow<'static, str>,
-    #[cfg(any(feature = "tracing", feature = "metrics"))]
-    kind: Kind,
     #[cfg(feature = "metrics")]
-    name: metrics::SharedString,
+    metrics: metered::Metrics,
 }
 
 /// Which attribute a function has.
@@ -29,18 +31,6 @@ pub(crate) enum Kind {
 pub(crate) struct Began(#[cfg(feature = "metrics")] tokio::time::Instant);
 
 impl Began {
-    /// For calls that began at these times. Empty, and without an allocation, if nobody measures.
-    #[inline]
-    pub(crate) fn all(times: impl Iterator<Item = tokio::time::Instant>) -> Vec<Self> {
-        #[cfg(feature = "metrics")]
-        return times.map(Self).collect();
-        #[cfg(not(feature = "metrics"))]
-        {
-            let _ = times;
-            Vec::new()
-        }
-    }
-
     #[inline]
     pub(crate) fn now() -> Self {
         Self(
@@ -55,6 +45,8 @@ impl Began {
 pub(crate) enum Ended {
     Returned,
     Panicked,
+    /// A bulk call gave another number of results than it got items.
+    WrongNumber,
     /// Given up: its caller went, or its runtime was shut down.
     #[cfg(feature = "tracing")]
     Dropped,
@@ -62,15 +54,10 @@ pub(crate) enum Ended {
 
 impl Function {
     pub(crate) fn new(path: Cow<'static, str>, kind: Kind) -> Self {
-        #[cfg(feature = "metrics")]
-        metered::describe();
-        #[cfg(not(any(feature = "tracing", feature = "metrics")))]
         let _ = kind;
         Self {
             #[cfg(feature = "metrics")]
-            name: metrics::SharedString::from_shared((&*path).into()),
-            #[cfg(any(feature = "tracing", feature = "metrics"))]
-            kind,
+            metrics: metered::Metrics::new(&path, kind),
             path,
         }
     }
@@ -83,87 +70,70 @@ impl Function {
     #[inline]
     pub(crate) fn called(&self) {
         #[cfg(feature = "metrics")]
-        self.count("piggyback_calls_total", 1);
+        self.metrics.called();
     }
 
     /// Callers were served by another's execution.
     #[inline]
     pub(crate) fn shared(&self, callers: u64) {
         #[cfg(feature = "metrics")]
-        self.count("piggyback_shared_total", callers);
+        self.metrics.shared(callers);
         let _ = callers;
-    }
-
-    /// A bulk call begins, for the items of these calls.
-    #[inline]
-    pub(crate) fn batch(&self, calls: Vec<Began>, items: u64) {
-        calls.into_iter().for_each(|call| self.begins(call));
-        self.batch_size(items);
-        self.shared(items.saturating_sub(1));
-    }
-
-    #[inline]
-    fn batch_size(&self, items: u64) {
-        #[cfg(feature = "metrics")]
-        metrics::histogram!("piggyback_batch_size", self.labels()).record(items as f64);
-        let _ = items;
     }
 
     /// A caller's execution begins.
     #[inline]
     pub(crate) fn begins(&self, call: Began) {
         #[cfg(feature = "metrics")]
-        metrics::histogram!("piggyback_wait_seconds", self.labels()).record(call.0.elapsed());
+        self.metrics.waited(call.0.elapsed());
         let _ = call;
     }
 
-    /// An execution begins: its span is the child of the span that is current here.
+    /// A body is going to run, for the call that is made here: its span is the child of the one that is current.
     #[inline]
     pub(crate) fn execution(&self) -> Trace {
-        let mut trace = self.opens();
-        self.runs(&mut trace);
-        trace
-    }
-
-    /// The same in two steps, for a batch. It opens:
-    #[inline]
-    pub(crate) fn opens(&self) -> Trace {
         Trace {
             #[cfg(feature = "tracing")]
-            span: Some(traced::span(self)),
+            span: Some(traced::dedup(self)),
+            #[cfg(feature = "tracing")]
+            opener: tracing::Span::current().id(),
             #[cfg(feature = "metrics")]
-            gauge: None,
+            gauge: Some(self.metrics.executes()),
+            #[cfg(feature = "metrics")]
+            began: None,
         }
     }
 
-    /// And it runs.
+    /// A bulk call begins: its span is the child of its first caller's.
     #[inline]
-    pub(crate) fn runs(&self, trace: &mut Trace) {
+    pub(crate) fn bulk(&self, calls: Calls, items: u64, closed: &'static str) -> Trace {
+        let _ = (items, closed);
         #[cfg(feature = "metrics")]
         {
-            self.count("piggyback_executions_total", 1);
-            let gauge = metrics::gauge!("piggyback_in_flight", self.labels());
-            gauge.increment(1.0);
-            trace.gauge = Some(Gauge(gauge));
+            self.metrics.batch_size(items);
+            self.metrics.shared(items.saturating_sub(1));
+            calls.began.iter().for_each(|&began| self.begins(began));
         }
-        let _ = trace;
-    }
-
-    #[cfg(feature = "metrics")]
-    fn count(&self, counter: &'static str, more: u64) {
-        metrics::counter!(counter, self.labels()).increment(more);
-    }
-
-    #[cfg(feature = "metrics")]
-    fn labels(&self) -> Vec<metrics::Label> {
-        let kind = match self.kind {
-            Kind::Dedup => "dedup",
-            Kind::Batch => "batch",
+        #[cfg(feature = "tracing")]
+        let (span, opener) = {
+            let mut callers = calls.callers.into_iter().map(|caller| caller.0);
+            let first = callers.next().unwrap_or_else(tracing::Span::none);
+            let span = traced::batch(self, &first, items, closed);
+            callers.for_each(|caller| traced::link(&span, &caller, first.id().as_ref()));
+            (Some(span), first.id())
         };
-        vec![
-            metrics::Label::new("function", self.name.clone()),
-            metrics::Label::from_static_parts("kind", kind),
-        ]
+        #[cfg(not(feature = "tracing"))]
+        let _ = calls;
+        Trace {
+            #[cfg(feature = "tracing")]
+            span,
+            #[cfg(feature = "tracing")]
+            opener,
+            #[cfg(feature = "metrics")]
+            gauge: Some(self.metrics.executes()),
+            #[cfg(feature = "metrics")]
+            began: None,
+        }
     }
 }
 
@@ -175,12 +145,18 @@ impl Deref for Function {
 }
 
 /// What is to be seen of one run of a body, or of one bulk call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trace {
     #[cfg(feature = "tracing")]
     span: Option<tracing::Span>,
+    /// The span of the caller that it runs for.
+    #[cfg(feature = "tracing")]
+    opener: Option<tracing::Id>,
     #[cfg(feature = "metrics")]
-    gauge: Option<Gauge>,
+    gauge: Option<metered::Gauge>,
+    /// When the call began, until the execution does.
+    #[cfg(feature = "metrics")]
+    began: Option<Began>,
 }
 
 impl Trace {
@@ -188,9 +164,38 @@ impl Trace {
     pub(crate) const NONE: Self = Self {
         #[cfg(feature = "tracing")]
         span: None,
+        #[cfg(feature = "tracing")]
+        opener: None,
         #[cfg(feature = "metrics")]
         gauge: None,
+        #[cfg(feature = "metrics")]
+        began: None,
     };
+
+    /// The execution is a task, which begins when it is first polled.
+    #[inline]
+    pub(crate) fn of_task(self, call: Began) -> Self {
+        #[cfg(feature = "metrics")]
+        let this = {
+            let mut this = self;
+            this.began = Some(call);
+            this
+        };
+        #[cfg(not(feature = "metrics"))]
+        let this = self;
+        let _ = call;
+        this
+    }
+
+    /// The task is polled.
+    #[inline]
+    pub(crate) fn begins(&mut self, function: &Function) {
+        #[cfg(feature = "metrics")]
+        if let Some(call) = self.began.take() {
+            function.begins(call);
+        }
+        let _ = function;
+    }
 
     /// One poll.
     #[inline]
@@ -200,27 +205,16 @@ impl Trace {
         poll()
     }
 
-    /// It served these callers, too.
+    /// It served these callers, too. Nobody joins any more.
     #[inline]
     pub(crate) fn serves(&self, callers: &Callers) {
         #[cfg(feature = "tracing")]
         if let Some(span) = &self.span {
-            for caller in callers.spans.lock().drain(..) {
-                span.follows_from(caller);
+            for caller in callers.take() {
+                traced::link(span, &caller, self.opener.as_ref());
             }
         }
         let _ = callers;
-    }
-
-    /// So many items, closed in this way.
-    #[inline]
-    pub(crate) fn takes(&self, items: u64, closed: &'static str) {
-        #[cfg(feature = "tracing")]
-        if let Some(span) = &self.span {
-            span.record("size", items);
-            span.record("closed", closed);
-        }
-        let _ = (items, closed);
     }
 
     /// It has ended, and served so many callers.
@@ -250,146 +244,373 @@ impl Ended {
         match self {
             Self::Returned => "returned",
             Self::Panicked => "panicked",
+            Self::WrongNumber => "wrong_number",
             Self::Dropped => "dropped",
         }
     }
 }
 
-/// Where the trace of a batch is until it runs.
+/// A caller, for the execution that will serve it: the span that is current where the call is made.
+#[derive(Debug)]
+pub(crate) struct Caller(#[cfg(feature = "tracing")] tracing::Span);
+
+/// A caller that a flight has noted.
 #[derive(Debug, Default)]
-pub(crate) struct Slot {
-    #[cfg(any(feature = "tracing", feature = "metrics"))]
-    trace: crate::sync::Mutex<Trace>,
+pub(crate) struct Noted(#[cfg(feature = "tracing")] Option<tracing::Id>);
+
+impl Caller {
+    #[inline]
+    pub(crate) fn current() -> Self {
+        Self(
+            #[cfg(feature = "tracing")]
+            tracing::Span::current(),
+        )
+    }
+
+    #[inline]
+    pub(crate) fn noted(&self) -> Noted {
+        Noted(
+            #[cfg(feature = "tracing")]
+            self.0.id(),
+        )
+    }
+
+    /// Leaves nobody.
+    #[cfg(feature = "tracing")]
+    fn take(&mut self) -> Self {
+        Self(std::mem::replace(&mut self.0, tracing::Span::none()))
+    }
 }
 
-impl Slot {
-    pub(crate) fn put(&self, trace: Trace) {
+/// The callers of a bulk call.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    #[cfg(feature = "metrics")]
+    began: Vec<Began>,
+    #[cfg(feature = "tracing")]
+    callers: Vec<Caller>,
+}
+
+impl Calls {
+    /// In the order of their items. Not even looked at if nobody wants to know.
+    #[inline]
+    pub(crate) fn of<'a>(
+        calls: impl ExactSizeIterator<Item = (tokio::time::Instant, &'a mut Caller)>,
+    ) -> Self {
         #[cfg(any(feature = "tracing", feature = "metrics"))]
         {
-            *self.trace.lock() = trace;
+            let mut all = Self {
+                #[cfg(feature = "metrics")]
+                began: Vec::with_capacity(calls.len()),
+                #[cfg(feature = "tracing")]
+                callers: Vec::with_capacity(calls.len()),
+            };
+            for (_came, _caller) in calls {
+                #[cfg(feature = "metrics")]
+                all.began.push(Began(_came));
+                #[cfg(feature = "tracing")]
+                all.callers.push(_caller.take());
+            }
+            all
         }
         #[cfg(not(any(feature = "tracing", feature = "metrics")))]
-        let _ = trace;
-    }
-
-    pub(crate) fn take(&self) -> Trace {
-        #[cfg(any(feature = "tracing", feature = "metrics"))]
-        return std::mem::take(&mut *self.trace.lock());
-        #[cfg(not(any(feature = "tracing", feature = "metrics")))]
-        Trace::NONE
+        {
+            let _ = calls;
+            Self {}
+        }
     }
 }
 
-/// A place in the gauge of what is under way.
-#[cfg(feature = "metrics")]
-struct Gauge(metrics::Gauge);
-
-#[cfg(feature = "metrics")]
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
-}
-
-#[cfg(feature = "metrics")]
-impl std::fmt::Debug for Gauge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Gauge")
-    }
-}
-
-/// The spans of a flight's followers.
+/// The callers that wait for a flight, by their spans; and what was said of it.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     #[cfg(feature = "tracing")]
-    spans: crate::sync::Mutex<Vec<tracing::Span>>,
+    spans: crate::sync::Mutex<traced::Spans>,
+    warned: Warned,
 }
 
 impl Callers {
-    /// The span that is current here is a caller's.
+    /// One joins. Returns what is to be dropped after unlocking.
     #[inline]
-    pub(crate) fn add_current(&self) {
+    pub(crate) fn add(&self, caller: Caller) -> Caller {
         #[cfg(feature = "tracing")]
-        {
-            let span = tracing::Span::current();
-            if !span.is_none() {
-                self.spans.lock().push(span);
+        if let Some(id) = caller.0.id() {
+            use std::collections::hash_map::Entry;
+            match self.spans.lock().entry(id) {
+                Entry::Occupied(mut same) => same.get_mut().1 += 1,
+                Entry::Vacant(place) => {
+                    place.insert((caller.0, 1));
+                    return Caller(tracing::Span::none());
+                }
             }
         }
+        caller
+    }
+
+    /// One goes, or has the execution to run itself.
+    #[inline]
+    pub(crate) fn remove(&self, noted: &mut Noted) {
+        #[cfg(feature = "tracing")]
+        if let Some(id) = noted.0.take() {
+            let mut spans = self.spans.lock();
+            let span = match spans.get_mut(&id) {
+                Some((_, 1)) => spans.remove(&id),
+                Some((_, calls)) => {
+                    *calls -= 1;
+                    None
+                }
+                None => None,
+            };
+            drop(spans);
+            drop(span);
+        }
+        let _ = noted;
+    }
+
+    #[cfg(feature = "tracing")]
+    fn take(&self) -> impl Iterator<Item = tracing::Span> + use<> {
+        let spans = std::mem::take(&mut *self.spans.lock());
+        spans.into_values().map(|(span, _)| span)
+    }
+
+    pub(crate) fn warned(&self) -> &Warned {
+        &self.warned
     }
 }
 
-/// Says that an execution was taken over because it stood still.
-pub(crate) fn warn_stalled(function: &Function) {
+/// What was said of a flight or a batch: each thing once.
+#[derive(Debug, Default)]
+pub(crate) struct Warned {
     #[cfg(feature = "tracing")]
-    tracing::warn!(function = %&**function, "an execution was not polled although it could go on: another caller takes over");
-    let _ = function;
+    stalled: std::sync::atomic::AtomicBool,
+    #[cfg(feature = "tracing")]
+    runtime_gone: std::sync::atomic::AtomicBool,
 }
 
-/// Says that a runtime was shut down under an execution that others wait for.
-pub(crate) fn warn_runtime_gone(function: &Function) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(function = %&**function, "the runtime of an execution was shut down while callers waited for it");
-    let _ = function;
+impl Warned {
+    /// Says that an execution stands still, and will be taken over.
+    pub(crate) fn stalled(&self, function: &Function) {
+        #[cfg(feature = "tracing")]
+        if traced::first(&self.stalled) {
+            tracing::warn!(
+                target: "piggyback",
+                function = &**function,
+                "an execution was not polled although it could go on: another caller takes over"
+            );
+        }
+        let _ = function;
+    }
+
+    /// Says that a runtime was shut down under an execution that others wait for.
+    pub(crate) fn runtime_gone(&self, function: &Function) {
+        #[cfg(feature = "tracing")]
+        if traced::first(&self.runtime_gone) {
+            tracing::warn!(
+                target: "piggyback",
+                function = &**function,
+                "the runtime of an execution was shut down while callers waited for it"
+            );
+        }
+        let _ = function;
+    }
 }
 
 #[cfg(feature = "tracing")]
 mod traced {
-    use super::{Function, Kind};
-    use tracing::field::Empty;
+    use std::collections::HashMap;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-    pub(super) fn span(function: &Function) -> tracing::Span {
-        let path = &**function;
-        match function.kind {
-            Kind::Dedup => {
-                tracing::info_span!("dedup", function = path, callers = Empty, outcome = Empty)
-            }
-            Kind::Batch => {
-                tracing::info_span!(
-                    "batch",
-                    function = path,
-                    callers = Empty,
-                    size = Empty,
-                    closed = Empty,
-                    outcome = Empty
-                )
-            }
+    use tracing::field::Empty;
+    use tracing::{Id, Span, dispatcher, info_span};
+
+    use super::Function;
+
+    /// With the number of calls that were made in it.
+    pub(super) type Spans = HashMap<Id, (Span, u32), foldhash::fast::RandomState>;
+
+    pub(super) fn dedup(function: &Function) -> Span {
+        info_span!(
+            target: "piggyback",
+            "dedup",
+            function = &**function,
+            callers = Empty,
+            outcome = Empty
+        )
+    }
+
+    pub(super) fn batch(function: &Function, parent: &Span, size: u64, closed: &str) -> Span {
+        let span = || {
+            info_span!(
+                target: "piggyback",
+                parent: parent.id(),
+                "batch",
+                function = &**function,
+                callers = Empty,
+                size,
+                closed,
+                outcome = Empty
+            )
+        };
+        // The task may be on a thread that has another subscriber than the caller.
+        parent
+            .with_subscriber(|(_, dispatch)| dispatcher::with_default(dispatch, span))
+            .unwrap_or_else(span)
+    }
+
+    /// An execution served this caller, too. One that shares its span with the opener has it as the parent.
+    pub(super) fn link(execution: &Span, caller: &Span, opener: Option<&Id>) {
+        if caller.id().as_ref() != opener {
+            execution.follows_from(caller);
         }
+    }
+
+    pub(super) fn first(said: &AtomicBool) -> bool {
+        !said.swap(true, Relaxed)
     }
 }
 
 #[cfg(feature = "metrics")]
 mod metered {
-    use std::sync::Once;
+    use std::fmt;
+    use std::time::Duration;
 
-    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    use metrics::{
+        Key, Label, Level, Metadata, SharedString, Unit, describe_counter, describe_gauge,
+        describe_histogram, with_recorder,
+    };
 
-    /// Once, when the first function is called: a recorder has to be installed before that for descriptions to reach it.
-    pub(super) fn describe() {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            describe_counter!(
-                "piggyback_calls_total",
-                Unit::Count,
-                "Calls of annotated functions"
-            );
-            describe_counter!(
-                "piggyback_executions_total",
-                Unit::Count,
-                "Runs of bodies, and bulk calls"
-            );
-            describe_counter!(
-                "piggyback_shared_total",
-                Unit::Count,
-                "Callers that were served by another's execution"
-            );
-            describe_gauge!("piggyback_in_flight", Unit::Count, "Executions under way");
-            describe_histogram!("piggyback_batch_size", Unit::Count, "Items of a bulk call");
-            describe_histogram!(
-                "piggyback_wait_seconds",
-                Unit::Seconds,
-                "Time from a call to the begin of its execution"
-            );
-        });
+    use super::Kind;
+
+    static METADATA: Metadata<'static> = Metadata::new("piggyback", Level::INFO, None);
+
+    /// The names and labels of one function's metrics, made once. What they stand for is asked of the recorder each
+    /// time, since one may be installed at any time.
+    #[derive(Debug)]
+    pub(super) struct Metrics {
+        calls: Key,
+        executions: Key,
+        shared: Key,
+        in_flight: Key,
+        batch_size: Key,
+        wait_seconds: Key,
+    }
+
+    impl Metrics {
+        pub(super) fn new(function: &str, kind: Kind) -> Self {
+            describe();
+            let function = SharedString::from_shared(function.into());
+            let kind = match kind {
+                Kind::Dedup => "dedup",
+                Kind::Batch => "batch",
+            };
+            let key = |name: &'static str| {
+                let labels = vec![
+                    Label::new("function", function.clone()),
+                    Label::from_static_parts("kind", kind),
+                ];
+                Key::from_parts(name, labels)
+            };
+            let shared = key("piggyback_shared_total");
+            // There from the first call on: what is subtracted in a query has to be something.
+            count(&shared, 0);
+            Self {
+                calls: key("piggyback_calls_total"),
+                executions: key("piggyback_executions_total"),
+                shared,
+                in_flight: key("piggyback_in_flight"),
+                batch_size: key("piggyback_batch_size"),
+                wait_seconds: key("piggyback_wait_seconds"),
+            }
+        }
+
+        pub(super) fn called(&self) {
+            count(&self.calls, 1);
+        }
+
+        pub(super) fn shared(&self, callers: u64) {
+            count(&self.shared, callers);
+        }
+
+        pub(super) fn executes(&self) -> Gauge {
+            count(&self.executions, 1);
+            let gauge =
+                with_recorder(|recorder| recorder.register_gauge(&self.in_flight, &METADATA));
+            gauge.increment(1.0);
+            Gauge(gauge)
+        }
+
+        pub(super) fn batch_size(&self, items: u64) {
+            record(&self.batch_size, items as f64);
+        }
+
+        pub(super) fn waited(&self, time: Duration) {
+            record(&self.wait_seconds, time.as_secs_f64());
+        }
+    }
+
+    fn count(key: &Key, more: u64) {
+        with_recorder(|recorder| recorder.register_counter(key, &METADATA)).increment(more);
+    }
+
+    fn record(key: &Key, value: f64) {
+        with_recorder(|recorder| recorder.register_histogram(key, &METADATA)).record(value);
+    }
+
+    /// A place in the gauge of what is under way.
+    pub(super) struct Gauge(metrics::Gauge);
+
+    impl Drop for Gauge {
+        fn drop(&mut self) {
+            self.0.decrement(1.0);
+        }
+    }
+
+    impl fmt::Debug for Gauge {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Gauge")
+        }
+    }
+
+    /// Each time that a function is first called in a scope: also a recorder that was installed late learns of it.
+    fn describe() {
+        describe_counter!(
+            "piggyback_calls_total",
+            Unit::Count,
+            "Calls of annotated functions"
+        );
+        describe_counter!(
+            "piggyback_executions_total",
+            Unit::Count,
+            "Runs of bodies, and bulk calls"
+        );
+        describe_counter!(
+            "piggyback_shared_total",
+            Unit::Count,
+            "Callers that were served by another's execution"
+        );
+        describe_gauge!("piggyback_in_flight", Unit::Count, "Executions under way");
+        describe_histogram!("piggyback_batch_size", Unit::Count, "Items of a bulk call");
+        describe_histogram!(
+            "piggyback_wait_seconds",
+            Unit::Seconds,
+            "Time from a call to the begin of the execution that it runs or is batched in"
+        );
+    }
+}
+
+#[cfg(all(test, not(any(feature = "tracing", feature = "metrics"))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_features_nothing_is_left() {
+        assert_eq!(size_of::<Trace>(), 0);
+        assert_eq!(size_of::<Began>(), 0);
+        assert_eq!(size_of::<Caller>(), 0);
+        assert_eq!(size_of::<Noted>(), 0);
+        assert_eq!(size_of::<Calls>(), 0);
+        assert_eq!(size_of::<Callers>(), 0);
+        assert_eq!(size_of::<Function>(), size_of::<Cow<'static, str>>());
+        assert!(!std::mem::needs_drop::<Trace>());
     }
 }

@@ -14,6 +14,28 @@ use crate::stats::{Row, Stats};
 ///
 /// Without `scope = …`, functions share the process-wide [`Scope::global`]. A scope that is a field of a service makes its
 /// functions independent of every other instance: per tenant, per test. The clones of a scope are the same scope.
+///
+/// ```
+/// use piggyback::{Scope, dedup};
+///
+/// struct Users {
+///     tenant: String,
+///     scope: Scope,
+/// }
+///
+/// impl Users {
+///     #[dedup(scope = self.scope)]
+///     async fn name(&self, id: u64) -> String {
+///         format!("{} {id}", self.tenant)
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let [a, b] = ["a", "b"].map(|tenant| Users { tenant: tenant.into(), scope: Scope::new() });
+/// let names = tokio::join!(a.name(1), b.name(1));
+/// assert_eq!(names, ("a 1".into(), "b 1".into()));
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct Scope(Arc<Inner>);
 
@@ -56,6 +78,26 @@ impl Scope {
     }
 
     /// What was counted so far: one row a function that was called, in the order of their paths.
+    ///
+    /// Counting costs nothing that could be measured; this looks at all tables, one lock at a time, so it is for a page or a
+    /// log line now and then, and its numbers are not all of the same instant. See [`observing`](crate::observing).
+    ///
+    /// ```
+    /// use piggyback::{Scope, dedup};
+    ///
+    /// #[dedup(scope = scope)]
+    /// async fn user(scope: &Scope, id: u64) -> u64 {
+    ///     tokio::task::yield_now().await;
+    ///     id
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let scope = Scope::new();
+    /// tokio::join!(user(&scope, 1), user(&scope, 1));
+    /// let row = &scope.stats().rows[0];
+    /// assert_eq!((row.calls, row.executions, row.shared), (2, 1, 1));
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         let mut rows: Vec<Row> = Vec::new();
         for table in self.listed() {
@@ -68,7 +110,11 @@ impl Scope {
                 None => rows.push(row),
             }
         }
-        rows.sort_by(|a, b| a.function.cmp(&b.function));
+        rows.sort_by(|a, b| {
+            a.function
+                .cmp(&b.function)
+                .then(a.kind.name().cmp(b.kind.name()))
+        });
         Stats { rows }
     }
 
@@ -77,7 +123,24 @@ impl Scope {
     /// Flights are not touched: they wait for nothing but their body. For the end of a service: stop taking requests, flush,
     /// then stop the runtime. Calls that come later open new batches, which this flush neither sends nor waits for.
     ///
-    /// Cancel safe: a flush that is dropped has sent the batches off all the same.
+    /// Cancel safe: a flush that is dropped has sent the batches off all the same, if it was polled.
+    ///
+    /// ```
+    /// use piggyback::{Scope, batch};
+    ///
+    /// #[batch(size = 100, delay_ms = 60_000)]
+    /// async fn record(events: Vec<String>) {
+    /// #   drop(events);
+    ///     // INSERT …
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let call = tokio::spawn(record("the last one".into()));
+    /// tokio::task::yield_now().await;
+    /// Scope::global().flush().await; // not after a minute
+    /// assert!(call.await.is_ok());
+    /// # }
+    /// ```
     pub async fn flush(&self) {
         let under_way: Vec<_> = self
             .listed()

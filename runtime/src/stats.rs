@@ -1,11 +1,31 @@
 //! What a scope can tell of its functions.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
+use std::ops::Range;
 
 /// One row a function, in the order of their paths: see [`Scope::stats`](crate::Scope::stats).
 ///
-/// `Display` shows them as a table.
+/// `Display` shows them as a table. What its numbers tell is in [`observing`](crate::observing).
+///
+/// ```
+/// use piggyback::{Kind, Scope, dedup};
+///
+/// #[dedup(name = "users.find")]
+/// async fn user(id: u64) -> u64 {
+///     id
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// user(1).await;
+/// for row in Scope::global().stats().rows {
+///     if let Kind::Dedup { leaders_stalled, .. } = row.kind {
+///         println!("{}: {} calls, {leaders_stalled} stalled", row.function, row.calls);
+/// #       assert_eq!((&*row.function, row.calls, leaders_stalled), ("users.find", 1, 0));
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -23,19 +43,41 @@ pub struct Row {
     pub calls: u64,
     /// Executions: runs of the body of a `#[dedup]` function, bulk calls of a `#[batch]` function.
     pub executions: u64,
-    /// Callers that were served by another's execution.
+    /// Callers that were served by another's execution. Of a bulk call's items, all but one.
     pub shared: u64,
-    /// Executions under way.
+    /// Executions under way: flights that can be joined, and bulk calls. A call that runs by itself beside a flight is not
+    /// counted here.
     pub in_flight: u64,
-    /// Callers that wait for another's execution, or for their batch.
+    /// Callers that wait for another's execution, or for their batch to go off.
     pub waiting: u64,
-    /// Executions that panicked.
+    /// Executions that panicked, and bulk calls that gave a wrong number of results.
     pub panics: u64,
     /// What only one of the attributes has.
     pub kind: Kind,
 }
 
 /// What only one of the attributes has.
+///
+/// ```
+/// use piggyback::{Kind, Scope, batch};
+///
+/// #[batch(size = 100, delay_ms = 1, scope = scope)]
+/// async fn save(scope: &Scope, rows: Vec<u64>) {
+/// #   let _ = (scope, rows);
+///     // INSERT …
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let scope = Scope::new();
+/// tokio::join!(save(&scope, 1), save(&scope, 2));
+/// match scope.stats().rows[0].kind {
+///     Kind::Batch { items, largest, closed, .. } => {
+///         assert_eq!((items, largest, closed.delay), (2, 2, 1));
+///     }
+///     _ => unreachable!("a batch"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -44,7 +86,7 @@ pub enum Kind {
     Dedup {
         /// Leaders that went while others waited.
         leaders_dropped: u64,
-        /// Leaders that were not polled although they could have gone on.
+        /// Leaders that were not polled although they could have gone on: a follower took over.
         leaders_stalled: u64,
         /// Calls from inside their own execution.
         reentrant: u64,
@@ -56,12 +98,17 @@ pub enum Kind {
         items: u64,
         /// The most items that a bulk call was given.
         largest: u64,
+        /// Batches whose runtime was shut down under them while callers waited. One that had not begun goes off from another
+        /// caller's runtime; the callers of one that had panic.
+        tasks_lost: u64,
+        /// Batches that could have gone off, on a runtime that nobody drove: another caller's took over.
+        tasks_stalled: u64,
         /// How batches were closed.
         closed: Closed,
     },
 }
 
-/// How batches were closed.
+/// How batches were closed: each that went off, by what let it go. See [`Kind`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
@@ -122,19 +169,35 @@ impl Row {
                 Kind::Batch {
                     items,
                     largest,
+                    tasks_lost,
+                    tasks_stalled,
                     closed,
                 },
                 Kind::Batch {
                     items: more,
                     largest: other,
+                    tasks_lost: lost,
+                    tasks_stalled: stalled,
                     closed: others,
                 },
             ) => {
                 *items += more;
                 *largest = (*largest).max(*other);
+                *tasks_lost += lost;
+                *tasks_stalled += stalled;
                 closed.merge(others);
             }
             _ => {}
+        }
+    }
+}
+
+impl Kind {
+    /// The attribute.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Dedup { .. } => "dedup",
+            Self::Batch { .. } => "batch",
         }
     }
 }
@@ -152,80 +215,100 @@ impl Closed {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .rows
-            .iter()
-            .map(|row| row.function.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max("function".len());
-        writeln!(
-            f,
-            "{:width$} {:>6} {:>10} {:>10} {:>10} {:>9} {:>7} {:>6}  notes",
-            "function", "kind", "calls", "executions", "shared", "in flight", "waiting", "mean"
-        )?;
-        for row in &self.rows {
-            write!(
-                f,
-                "{:width$} {:>6} {:>10} {:>10} {:>10} {:>9} {:>7} {:>6.1}  ",
-                row.function,
-                match row.kind {
-                    Kind::Dedup { .. } => "dedup",
-                    Kind::Batch { .. } => "batch",
-                },
-                row.calls,
-                row.executions,
-                row.shared,
-                row.in_flight,
-                row.waiting,
-                row.mean_size(),
-            )?;
-            let mut notes = Notes { f, any: false };
-            match &row.kind {
-                Kind::Dedup {
-                    leaders_dropped,
-                    leaders_stalled,
-                    reentrant,
-                } => {
-                    notes.add("leaders dropped", *leaders_dropped)?;
-                    notes.add("leaders stalled", *leaders_stalled)?;
-                    notes.add("re-entrant", *reentrant)?;
-                }
-                Kind::Batch {
-                    largest, closed, ..
-                } => {
-                    notes.add("largest", *largest)?;
-                    notes.add("by size", closed.size)?;
-                    notes.add("by delay", closed.delay)?;
-                    notes.add("by weight", closed.weight)?;
-                    notes.add("by unique", closed.unique)?;
-                    notes.add("eager", closed.eager)?;
-                    notes.add("flushed", closed.flush)?;
+        let table: Vec<[String; COLUMNS]> = std::iter::once(HEAD.map(str::to_owned))
+            .chain(self.rows.iter().map(Row::cells))
+            .collect();
+        let mut widths = [0; COLUMNS];
+        for cells in &table {
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        for cells in &table {
+            let mut line = String::new();
+            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+                let gap = if column == 0 { "" } else { "  " };
+                if NUMBERS.contains(&column) {
+                    write!(line, "{gap}{cell:>width$}")?;
+                } else {
+                    write!(line, "{gap}{cell:width$}")?;
                 }
             }
-            notes.add("panics", row.panics)?;
-            writeln!(f)?;
+            writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }
 }
 
-/// The last column: only what is not zero.
-struct Notes<'a, 'b> {
-    f: &'a mut fmt::Formatter<'b>,
-    any: bool,
-}
+const COLUMNS: usize = 9;
 
-impl Notes<'_, '_> {
-    fn add(&mut self, what: &str, count: u64) -> fmt::Result {
-        if count == 0 {
-            return Ok(());
-        }
-        let comma = if std::mem::replace(&mut self.any, true) {
-            ", "
-        } else {
-            ""
+const HEAD: [&str; COLUMNS] = [
+    "function",
+    "kind",
+    "calls",
+    "executions",
+    "shared",
+    "in flight",
+    "waiting",
+    "mean",
+    "notes",
+];
+
+/// The columns that are aligned on the right.
+const NUMBERS: Range<usize> = 2..8;
+
+impl Row {
+    fn cells(&self) -> [String; COLUMNS] {
+        [
+            self.function.clone().into_owned(),
+            self.kind.name().to_owned(),
+            self.calls.to_string(),
+            self.executions.to_string(),
+            self.shared.to_string(),
+            self.in_flight.to_string(),
+            self.waiting.to_string(),
+            format!("{:.1}", self.mean_size()),
+            self.notes(),
+        ]
+    }
+
+    /// What has no column: only what is not zero.
+    fn notes(&self) -> String {
+        let counts = match &self.kind {
+            Kind::Dedup {
+                leaders_dropped,
+                leaders_stalled,
+                reentrant,
+            } => vec![
+                ("leaders dropped", *leaders_dropped),
+                ("leaders stalled", *leaders_stalled),
+                ("re-entrant", *reentrant),
+            ],
+            Kind::Batch {
+                items,
+                largest,
+                tasks_lost,
+                tasks_stalled,
+                closed,
+            } => vec![
+                ("items", *items),
+                ("largest", *largest),
+                ("by size", closed.size),
+                ("by delay", closed.delay),
+                ("by weight", closed.weight),
+                ("by unique", closed.unique),
+                ("eager", closed.eager),
+                ("flushed", closed.flush),
+                ("tasks lost", *tasks_lost),
+                ("tasks stalled", *tasks_stalled),
+            ],
         };
-        write!(self.f, "{comma}{what} {count}")
+        let notes: Vec<String> = counts
+            .into_iter()
+            .chain([("panics", self.panics)])
+            .filter(|&(_, count)| count > 0)
+            .map(|(what, count)| format!("{what} {count}"))
+            .collect();
+        notes.join(", ")
     }
 }

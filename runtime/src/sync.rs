@@ -1,14 +1,16 @@
-//! Locks and shared ownership: std's, or the model checker's under `--cfg piggyback_loom`. The only `cfg` of its kind.
+//! Locks: std's, or the model checker's under `--cfg piggyback_loom`. The only `cfg` of its kind, but for the models' own.
+//!
+//! Shared ownership is std's in either case: the checker's `Arc` can't be one of a trait object, and what is ours to prove
+//! is what happens under the locks.
 
-#[cfg(piggyback_loom)]
-pub(crate) use loom::sync::{Arc, MutexGuard};
-#[cfg(not(piggyback_loom))]
-pub(crate) use std::sync::{Arc, MutexGuard};
+pub(crate) use std::sync::Arc;
 
 #[cfg(piggyback_loom)]
 use loom::sync as imp;
 #[cfg(not(piggyback_loom))]
 use std::sync as imp;
+
+pub(crate) use imp::MutexGuard;
 
 /// A mutex without poisoning. What user code may run under one of ours (a key's `Eq` and `to_owned`) runs before
 /// anything is changed, so a panic there leaves nothing half done and is no reason to refuse everybody else.

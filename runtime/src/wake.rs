@@ -8,7 +8,9 @@ use std::task::Waker;
 pub(crate) fn guarded(user: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
         // A payload may panic in its own `Drop`; once is enough.
-        std::mem::forget(payload);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(payload);
+        }
     }
 }
 

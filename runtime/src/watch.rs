@@ -3,12 +3,12 @@
 //! What is watched is a table as a whole: while it has something to look at, it is ticked twice in each [`STALL`], and
 //! what a flight pays is a note in its shard's list. The ticks come from a task on the tokio runtime of the caller that
 //! armed the watch, by tokio's clock, so that they are exact where time is paused. That runtime may stop, or be one that
-//! nobody drives, or there may be none: a thread of ours looks after the tickers by the real clock, takes the place of
-//! one that stands still, and ends when nothing is armed.
+//! nobody drives, or there may be none: a thread of ours looks after the tickers by the real clock, ticks for one that
+//! stands still for as long as it does, and ends when nothing is armed.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,8 +33,10 @@ pub(crate) struct Watch {
     armed: AtomicBool,
     /// Who ticks: a ticker that finds another number has been replaced.
     ticker: AtomicU32,
-    /// How often it has ticked.
+    /// How often it was ticked.
     ticks: AtomicU32,
+    /// Held during a tick.
+    looking: Mutex<()>,
     /// A runtime without timers was met: the thread ticks, from then on.
     timerless: AtomicBool,
 }
@@ -45,8 +47,15 @@ impl Watch {
             armed: AtomicBool::new(false),
             ticker: AtomicU32::new(0),
             ticks: AtomicU32::new(0),
+            looking: Mutex::new(()),
             timerless: AtomicBool::new(false),
         }
+    }
+
+    /// No ticks but those that a model makes.
+    #[cfg(test)]
+    pub(crate) fn by_hand(&self) {
+        self.armed.store(true, SeqCst);
     }
 }
 
@@ -121,6 +130,12 @@ async fn ticker<H: Deref<Target: Watched>>(table: H, number: u32) {
 /// One tick. Returns whether the watch stays armed.
 fn look<T: Watched + ?Sized>(table: &T) -> bool {
     let watch = table.watch();
+    // A ticker that goes on again may meet the thread: one of them is enough, and what one has in hand the other misses.
+    let _looking = match watch.looking.try_lock() {
+        Ok(looking) => looking,
+        Err(TryLockError::Poisoned(looking)) => looking.into_inner(),
+        Err(TryLockError::WouldBlock) => return true,
+    };
     watch.ticks.fetch_add(1, SeqCst);
     if table.tick() {
         return true;
@@ -169,15 +184,6 @@ impl<H: Deref<Target: Watched> + Send> Guard for Guarded<H> {
         if self.missed < PATIENCE {
             return true;
         }
-        let replaced = self.number.wrapping_add(1);
-        if watch
-            .ticker
-            .compare_exchange(self.number, replaced, SeqCst, SeqCst)
-            .is_err()
-        {
-            return false;
-        }
-        self.number = replaced;
         self.ticks = self.ticks.wrapping_add(1);
         look(&*self.table)
     }

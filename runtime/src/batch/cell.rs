@@ -7,7 +7,7 @@ use std::mem;
 use std::task::Waker;
 
 use super::group::{Caller, Id, Ticket, position};
-use crate::observe::{Callers, Slot};
+use crate::observe::Warned;
 use crate::scope::UnderWay;
 use crate::sync::Mutex;
 use crate::wake::discard;
@@ -18,9 +18,7 @@ pub struct Cell<R> {
     pub(super) hash: u64,
     pub(super) group: u64,
     pub(super) id: Id,
-    /// Made by who opened the batch, taken by who runs it.
-    trace: Slot,
-    pub(super) callers: Callers,
+    pub(super) warned: Warned,
     state: Mutex<State<R>>,
 }
 
@@ -74,14 +72,9 @@ impl<R> Cell<R> {
             hash,
             group,
             id,
-            trace: Slot::default(),
-            callers: Callers::default(),
+            warned: Warned::default(),
             state: Mutex::new(state),
         }
-    }
-
-    pub(super) fn trace(&self) -> &Slot {
-        &self.trace
     }
 
     /// The batch runs from now on.

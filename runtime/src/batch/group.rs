@@ -21,6 +21,7 @@ use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::Limits;
+use crate::observe;
 
 #[cfg(test)]
 mod model;
@@ -41,7 +42,8 @@ const MOST_STALLS: u16 = 8;
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Queued<T, U, B, W, C>>,
     closed: VecDeque<Queued<T, U, B, W, C>>,
-    running: Vec<(Id, C)>,
+    /// By their numbers.
+    running: HashTable<(Id, C)>,
     concurrency: usize,
 }
 
@@ -81,6 +83,7 @@ pub(crate) struct Caller<W> {
     /// `None` after it was woken.
     pub(crate) waker: Option<W>,
     pub(crate) came: Instant,
+    pub(crate) seen: observe::Caller,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +121,7 @@ impl Closing {
 pub(crate) struct Coming<T, U, W> {
     pub(crate) item: T,
     pub(crate) waker: W,
+    pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
 }
@@ -183,6 +187,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) item: T,
     pub(crate) unique: Option<U>,
     pub(crate) waker: Option<W>,
+    pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
     pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
     /// Tasks to wake.
@@ -194,7 +199,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Self {
             open: None,
             closed: VecDeque::new(),
-            running: Vec::new(),
+            running: HashTable::new(),
             concurrency: usize::MAX,
         }
     }
@@ -380,11 +385,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// A task is polled.
+    /// A task is polled; `first` says for the first time.
     pub(crate) fn go(
         &mut self,
         id: Id,
         turn: Turn,
+        first: bool,
         now: impl FnOnce() -> Instant,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
@@ -392,6 +398,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let Some(batch) = self.find(id) else {
             return Some(Go::Gone);
         };
+        if first && batch.closed.is_none() {
+            // It will be asked again before it waits for anything.
+            return Some(Go::Wait(None, None));
+        }
         batch.fresh = false;
         if batch.orphaned && batch.turn == turn + 1 {
             // It was given up too early, and nobody has adopted it yet.
@@ -427,7 +437,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
         let batch = self.take(id).expect("a batch that is ready is queued");
-        self.running.push((id, batch.cell));
+        self.running
+            .insert_unique(hash(id), (id, batch.cell), |&(id, _)| hash(id));
         Run {
             items: batch.items,
             callers: batch.callers,
@@ -456,7 +467,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// A bulk call has ended. Returns the task that may run next.
     pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
-        self.running.retain(|&(running, _)| running != id);
+        if let Ok(running) = self
+            .running
+            .find_entry(hash(id), |&(running, _)| running == id)
+        {
+            running.remove();
+        }
         self.next()
     }
 
@@ -505,6 +521,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             item,
             unique,
             waker: caller.waker,
+            seen: caller.seen,
             emptied: None,
             wake: [None, None],
         };
@@ -551,8 +568,14 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(self.run(id, Closing::Delay))
     }
 
-    /// The watch passes by. Adds tasks' wakers, to be dropped, and those to be woken.
-    pub(crate) fn tick(&mut self, now: Instant, tasks: &mut Vec<W>, wake: &mut Vec<W>) {
+    /// The watch passes by. Adds tasks' wakers, to be dropped, those to be woken, and batches that are orphaned now.
+    pub(crate) fn tick(
+        &mut self,
+        now: Instant,
+        tasks: &mut Vec<W>,
+        wake: &mut Vec<W>,
+        stalled: &mut Vec<C>,
+    ) {
         let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
@@ -567,6 +590,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
                 let turn = batch.turn;
                 tasks.extend(batch.task.take());
+                stalled.push(batch.cell.clone());
                 wake.append(&mut self.orphan(id, turn));
             }
         }
@@ -601,6 +625,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         let Coming {
             item,
             waker,
+            seen,
             weight,
             unique,
         } = coming;
@@ -611,6 +636,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
             ticket,
             waker: Some(waker),
             came,
+            seen,
         });
         if weight != 0 || unique.is_some() || !self.extras.is_empty() {
             self.add_extra(ticket, weight, unique);
@@ -674,6 +700,11 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         self.opened()
             .checked_add(Duration::from_millis(self.limits.delay_ms))
     }
+}
+
+/// Spreads numbers that follow one another over all bits.
+fn hash(id: Id) -> u64 {
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Where a ticket's caller is: where it was put, unless some before it have left.

@@ -7,6 +7,8 @@
 
 mod cell;
 mod group;
+#[cfg(test)]
+mod models;
 pub(crate) mod results;
 mod seat;
 mod table;
@@ -219,10 +221,7 @@ where
     table.function.called();
     let seated = table.join(waker, key, item, limits, open);
     if seated.opened {
-        seated.cell.trace().put(table.function.opens());
         watch::arm_thread(&table);
-    } else {
-        seated.cell.callers.add_current();
     }
     Seat::take(table, seated, |runtime, table, cell, turn| {
         runtime
@@ -249,10 +248,12 @@ where
             shared: counts.items.saturating_sub(counts.executions),
             in_flight: census.running,
             waiting: census.waiting,
-            panics: self.panicked_so_far(),
+            panics: counts.panics,
             kind: Kind::Batch {
                 items: counts.items,
                 largest: counts.largest,
+                tasks_lost: counts.lost,
+                tasks_stalled: counts.stalled,
                 closed: counts.closed,
             },
         }

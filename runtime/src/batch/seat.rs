@@ -80,6 +80,21 @@ where
     }
 }
 
+/// For models, which poll by hand.
+#[cfg(test)]
+impl<H, R> Seat<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    pub(super) fn place(&self) -> (&Arc<Cell<R>>, Ticket) {
+        (&self.cell, self.ticket)
+    }
+
+    pub(super) fn served(mut self) {
+        self.stage = Stage::Served;
+    }
+}
+
 impl<H, R> Future for Seat<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone + Unpin,

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Waker};
 
 use foldhash::quality::RandomState;
@@ -20,7 +20,7 @@ use super::group::{
 };
 use super::{Item, Limits};
 use crate::key::Key;
-use crate::observe::{self, Began, Function, Kind};
+use crate::observe::{self, Calls, Function, Kind};
 use crate::padded::Padded;
 use crate::stats::Closed;
 use crate::sync::{Arc, Mutex};
@@ -35,7 +35,6 @@ pub struct Table<K, T, U, B, R> {
     watch: Watch,
     /// How many items the last batch had: room for as many is made when one opens.
     expected: AtomicUsize,
-    panics: AtomicU64,
 }
 
 struct Shard<K, T, U, B, R> {
@@ -58,6 +57,12 @@ pub(super) struct Counts {
     pub(super) executions: u64,
     pub(super) items: u64,
     pub(super) largest: u64,
+    /// Bulk calls that panicked, or gave a wrong number of results.
+    pub(super) panics: u64,
+    /// Batches whose task was lost with its runtime.
+    pub(super) lost: u64,
+    /// Batches whose task was not polled although it could go on.
+    pub(super) stalled: u64,
     pub(super) closed: Closed,
 }
 
@@ -94,12 +99,17 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 .collect(),
             watch: Watch::new(),
             expected: AtomicUsize::new(0),
-            panics: AtomicU64::new(0),
         }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, T, U, B, R>> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+    }
+
+    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// An item comes, and gets a place.
@@ -115,11 +125,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
     where
         U: Hash,
     {
-        let hash = {
-            let mut hasher = self.hasher.build_hasher();
-            key.hash(&mut hasher);
-            hasher.finish()
-        };
+        let hash = self.hash(key);
         let Item {
             item,
             weight,
@@ -129,6 +135,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let coming = Coming {
             item,
             waker,
+            seen: observe::Caller::current(),
             weight,
             unique,
         };
@@ -256,8 +263,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         }
     }
 
-    /// A batch's task is polled.
-    pub(super) fn go(&self, cell: &Arc<Cell<R>>, turn: Turn, cx: &mut Context<'_>) -> Step<T, B> {
+    /// A batch's task is polled; `first` says for the first time.
+    pub(super) fn go(
+        &self,
+        cell: &Arc<Cell<R>>,
+        turn: Turn,
+        first: bool,
+        cx: &mut Context<'_>,
+    ) -> Step<T, B> {
         let mut waker = None;
         loop {
             let mut guard = self.shard(cell.hash).lock();
@@ -271,6 +284,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             match entry.group.go(
                 cell.id,
                 turn,
+                first,
                 Instant::now,
                 |old| old.will_wake(cx.waker()),
                 &mut waker,
@@ -288,14 +302,18 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 Some(Go::Run(run)) => {
                     let Run {
                         items,
-                        callers,
+                        mut callers,
                         bulk,
                         closed,
                         wake,
                     } = run;
                     shard.counts.ran(items.len(), closed);
                     self.expected.store(items.len(), Relaxed);
-                    let calls = Began::all(callers.iter().map(|caller| caller.came));
+                    let calls = Calls::of(
+                        callers
+                            .iter_mut()
+                            .map(|caller| (caller.came, &mut caller.seen)),
+                    );
                     // Under the shard's lock, too: a caller always finds its batch queued or running.
                     cell.run(callers);
                     drop(guard);
@@ -305,10 +323,6 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 }
             }
         }
-    }
-
-    pub(super) fn panicked_so_far(&self) -> u64 {
-        self.panics.load(Relaxed)
     }
 
     /// Sends every open batch off. Returns all that is under way.
@@ -352,12 +366,12 @@ pub trait Queue<R> {
     fn path(&self) -> &str;
     /// A bulk call has ended, one way or the other.
     fn ended(&self, cell: &Cell<R>);
-    /// A bulk call panicked.
-    fn panicked(&self);
-    /// A runtime was shut down under a bulk call.
-    fn runtime_gone(&self);
-    /// A task is lost: another caller's runtime has to do its work.
-    fn orphan(&self, cell: &Cell<R>, turn: Turn);
+    /// A bulk call panicked, or gave a wrong number of results.
+    fn panicked(&self, cell: &Cell<R>);
+    /// A runtime was shut down under a batch.
+    fn runtime_gone(&self, cell: &Cell<R>);
+    /// A task is lost: another caller's runtime has to do its work. Returns whether there are callers to do it.
+    fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool;
     /// A task can't do its work: its callers are told.
     fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure);
     /// A caller is polled.
@@ -371,12 +385,13 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         &self.function
     }
 
-    fn panicked(&self) {
-        self.panics.fetch_add(1, Relaxed);
+    fn panicked(&self, cell: &Cell<R>) {
+        self.shard(cell.hash).lock().counts.panics += 1;
     }
 
-    fn runtime_gone(&self) {
-        observe::warn_runtime_gone(&self.function);
+    fn runtime_gone(&self, cell: &Cell<R>) {
+        self.shard(cell.hash).lock().counts.lost += 1;
+        cell.warned.runtime_gone(&self.function);
     }
 
     fn ended(&self, cell: &Cell<R>) {
@@ -400,20 +415,19 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         wake_all(wake);
     }
 
-    fn orphan(&self, cell: &Cell<R>, turn: Turn) {
+    fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool {
         let mut shard = self.shard(cell.hash).lock();
         let Some(entry) = shard
             .groups
             .find_mut(cell.hash, |entry| entry.id == cell.group)
         else {
-            return;
+            return false;
         };
         let wake = entry.group.orphan(cell.id, turn);
         drop(shard);
-        if !wake.is_empty() {
-            observe::warn_runtime_gone(&self.function);
-        }
+        let any = !wake.is_empty();
         wake_all(wake);
+        any
     }
 
     fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure) {
@@ -513,11 +527,13 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
             item,
             unique,
             waker,
+            seen,
             emptied,
             wake,
         } = left;
         let ended = emptied.is_some();
         guarded(|| drop((item, unique)));
+        guarded(|| drop(seen));
         guarded(|| drop(emptied));
         guarded(|| drop(entry));
         discard(waker);
@@ -531,7 +547,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 /// What a batch's task has to do.
 pub(super) enum Step<T, B> {
     /// Run this, which was closed like this, for these calls.
-    Run(Vec<T>, B, Closing, Vec<Began>),
+    Run(Vec<T>, B, Closing, Calls),
     /// Wait until then, or to be woken.
     Wait(Option<Instant>),
     /// End: the batch is gone, or another task's.
@@ -574,16 +590,17 @@ where
         let now = Instant::now();
         let mut any = false;
         for shard in &self.shards {
-            let (mut tasks, mut wake) = (Vec::new(), Vec::new());
+            let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
             let mut shard = shard.0.lock();
             any |= !shard.groups.is_empty();
             for entry in &mut shard.groups {
-                entry.group.tick(now, &mut tasks, &mut wake);
+                entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
             }
+            shard.counts.stalled += stalled.len() as u64;
             drop(shard);
             tasks.into_iter().for_each(|task| discard(Some(task)));
-            if !wake.is_empty() {
-                observe::warn_stalled(&self.function);
+            for cell in stalled {
+                cell.warned.stalled(&self.function);
             }
             wake_all(wake);
         }
@@ -625,6 +642,9 @@ impl Counts {
         self.executions += other.executions;
         self.items += other.items;
         self.largest = self.largest.max(other.largest);
+        self.panics += other.panics;
+        self.lost += other.lost;
+        self.stalled += other.stalled;
         self.closed.merge(&other.closed);
     }
 }
@@ -634,5 +654,22 @@ impl<K, T, U, B, R> fmt::Debug for Table<K, T, U, B, R> {
         f.debug_struct("Table")
             .field("function", self.function.path())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::strangers::{names, numbers, picked, spread};
+
+    #[test]
+    fn keys_that_a_stranger_picks_spread_like_random_ones() {
+        let ids = Table::<_, (), (), (), ()>::new("ids".into(), 1);
+        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        spread(&picked(numbers()), by_id, by_id);
+        let by_name = Table::<_, (), (), (), ()>::new("names".into(), 1);
+        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        spread(&picked(names()), name, by_id);
     }
 }

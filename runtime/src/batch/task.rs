@@ -35,24 +35,22 @@ where
     };
     duty.stage = Stage::Running;
     let count = items.len();
-    let function = &duty.table.function;
-    let mut trace = duty.cell.trace().take();
-    function.runs(&mut trace);
-    function.batch(calls, count as u64);
-    trace.takes(count as u64, closed.name());
-    trace.serves(&duty.cell.callers);
+    let mut trace = duty.table.function.bulk(calls, count as u64, closed.name());
     let bulk = async move { bulk(items).await };
     let results = CatchUnwind {
         future: bulk,
         trace: &trace,
     }
     .await;
-    let ended = if results.is_ok() {
-        Outcome::Returned
-    } else {
-        Outcome::Panicked
+    let ended = match &results {
+        Ok(Ok(results)) if results.len() == count => Outcome::Returned,
+        Ok(_) => Outcome::WrongNumber,
+        Err(_) => Outcome::Panicked,
     };
     trace.ends(ended, count as u64);
+    if ended != Outcome::Returned {
+        duty.table.panicked(&duty.cell);
+    }
     duty.stage = Stage::Done;
     // An idle group leaves nothing behind, and is gone before anybody can look.
     duty.table.ended(&duty.cell);
@@ -69,10 +67,7 @@ where
             failure
         }
         Ok(Err(WrongNumber { items, results })) => Failure::WrongNumber { items, results },
-        Err(said) => {
-            duty.table.panicked();
-            Failure::Panic(said)
-        }
+        Err(said) => Failure::Panic(said),
     };
     wake_callers(duty.cell.fail(Ended::Failed(failure)));
 }
@@ -86,16 +81,22 @@ where
     let Stage::Queued(turn) = duty.stage else {
         return Step::Gone;
     };
+    // Under load the batch is full by now, and needs no timer.
+    let step =
+        std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, true, cx))).await;
+    if let Step::Run(..) | Step::Gone = step {
+        return step;
+    }
     // Only here may time be paused, and be moved on before this task is polled again.
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         duty.table.no_longer_fresh(&duty.cell);
     }
-    // Lets those come that can be polled in the same tick. Under load the batch is full then, and needs no timer.
+    // Lets those come that can be polled in the same tick.
     tokio::task::yield_now().await;
     let mut timer = pin!(None::<Sleep>);
     std::future::poll_fn(|cx| {
         loop {
-            match duty.table.go(&duty.cell, turn, cx) {
+            match duty.table.go(&duty.cell, turn, false, cx) {
                 Step::Wait(Some(until)) => {
                     match timer.as_mut().as_pin_mut() {
                         None => timer.set(Some(duty.timer(turn, until))),
@@ -159,9 +160,13 @@ where
     fn drop(&mut self) {
         match self.stage {
             Stage::NeedsTimer(turn) => self.table.fail(&self.cell, turn, Failure::NoTimers),
-            Stage::Queued(turn) => self.table.orphan(&self.cell, turn),
+            Stage::Queued(turn) => {
+                if self.table.orphan(&self.cell, turn) {
+                    self.table.runtime_gone(&self.cell);
+                }
+            }
             Stage::Running => {
-                self.table.runtime_gone();
+                self.table.runtime_gone(&self.cell);
                 self.table.ended(&self.cell);
                 wake_callers(self.cell.fail(Ended::Failed(Failure::RuntimeGone)));
             }

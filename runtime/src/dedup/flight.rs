@@ -77,12 +77,21 @@ impl<V> Flight<V> {
     /// How many of `joined` callers wait for another's execution.
     pub(super) fn followers(&self, joined: u32) -> u32 {
         let state = self.state.lock();
-        state.waiting(joined) - u32::from(state.spawned && joined > 0)
+        // None at all while the last caller of a spawned one is on its way out.
+        let callers = state.waiting(joined);
+        callers.saturating_sub(u32::from(state.opener))
     }
 
     /// A task is the leader from now on.
     pub(super) fn give_to_task(&self) {
-        self.state.lock().spawned = true;
+        let mut state = self.state.lock();
+        state.spawned = true;
+        state.opener = true;
+    }
+
+    /// The caller that gave it to a task goes.
+    pub(super) fn opener_leaves(&self) {
+        self.state.lock().opener = false;
     }
 
     /// A caller of a spawned flight is polled.

@@ -6,6 +6,8 @@
 //! entry has a [`flight`], whose [`state`] says who leads; a result is handed to each caller by [`share`].
 
 mod flight;
+#[cfg(test)]
+mod models;
 mod run;
 mod share;
 mod spawned;

@@ -18,8 +18,9 @@ use super::state::{Followed, Slot, Turn};
 use super::table::{Entered, Landed, Rested, Table};
 use crate::frames;
 use crate::key::Key;
-use crate::observe::{Began, Ended, Trace};
+use crate::observe::{Began, Caller, Ended, Noted, Trace};
 use crate::sync::Arc;
+use crate::waits::{self, Ticket};
 use crate::wake::message;
 use crate::watch;
 
@@ -37,6 +38,8 @@ where
     pub(super) trace: Trace,
     /// When it began, for those who measure.
     pub(super) began: Began,
+    /// As a follower whom the flight has noted.
+    pub(super) noted: Noted,
     key: PhantomData<fn() -> K>,
 }
 
@@ -52,11 +55,13 @@ pub(super) enum Role<V> {
         flight: Arc<Flight<V>>,
         turn: Turn,
     },
-    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too.
+    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too. `noted`: as one
+    /// that waits inside of another execution.
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
         joined: bool,
+        noted: Ticket,
     },
     /// It runs by itself, or it has its result.
     Free,
@@ -74,7 +79,9 @@ where
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
         let hash = table.hash(key);
         table.function.called();
-        let role = match table.enter(hash, key, joining) {
+        let caller = Caller::current();
+        let noted = caller.noted();
+        let role = match table.enter(hash, key, joining, caller) {
             Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
@@ -85,6 +92,7 @@ where
                 flight,
                 slot: None,
                 joined: true,
+                noted: 0,
             },
             Entered::FollowsFirst(flight) => {
                 watch::arm(&table);
@@ -92,15 +100,14 @@ where
                     flight,
                     slot: None,
                     joined: true,
+                    noted: 0,
                 }
             }
             Entered::Alone => Role::Free,
         };
-        let began = Began::now();
         let trace = if let Role::Follows { .. } = role {
             Trace::NONE
         } else {
-            table.function.begins(began);
             table.function.execution()
         };
         Self {
@@ -108,7 +115,8 @@ where
             share,
             role,
             trace,
-            began,
+            began: Began::now(),
+            noted,
             key: PhantomData,
         }
     }
@@ -116,12 +124,21 @@ where
     /// Runs the body, or waits for another call that does.
     #[inline(always)]
     pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
+        if !matches!(self.role, Role::Follows { .. }) {
+            self.table.function.begins(self.began);
+        }
         Run { body, call: self }
     }
 
     /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
     pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
-        let Role::Follows { flight, slot, .. } = &mut self.role else {
+        let Role::Follows {
+            flight,
+            slot,
+            noted,
+            ..
+        } = &mut self.role
+        else {
             return Poll::Ready(None);
         };
         if flight.outcome().is_some() {
@@ -129,23 +146,30 @@ where
         }
         if frames::inside(self.table.execution(flight.id)) {
             // This call is made from inside the execution that it would wait for.
-            self.table.rare.reentrant.fetch_add(1, Relaxed);
-            self.table.rare.executions.fetch_add(1, Relaxed);
-            self.leave();
-            self.runs();
+            self.runs_beside();
             return Poll::Ready(None);
         }
         match flight.follow(*slot, cx) {
             Followed::Waits(place, old) => {
-                if slot.replace(place).is_none() {
-                    flight.callers.add_current();
-                }
+                *slot = Some(place);
                 crate::wake::discard(old);
+                if *noted == 0 && frames::inside_any() {
+                    // Noted after it has its place: of two that close a circle at once, one at least sees the other.
+                    match waits::note(self.table.execution(flight.id)) {
+                        Some(ticket) => *noted = ticket,
+                        None => {
+                            self.runs_beside();
+                            return Poll::Ready(None);
+                        }
+                    }
+                }
                 Poll::Pending
             }
             Followed::Leads(turn) => {
+                strike(*noted);
                 self.table.rare.unshared.fetch_add(1, Relaxed);
                 self.table.rare.executions.fetch_add(1, Relaxed);
+                flight.callers.remove(&mut self.noted);
                 self.role = Role::Leads {
                     flight: flight.clone(),
                     turn,
@@ -153,8 +177,20 @@ where
                 self.runs();
                 Poll::Ready(None)
             }
+            Followed::Vacant => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Followed::Landed => Poll::Ready(Some(self.landed())),
         }
+    }
+
+    /// A follower whose flight waits for it runs the body by itself.
+    fn runs_beside(&mut self) {
+        self.table.rare.reentrant.fetch_add(1, Relaxed);
+        self.table.rare.executions.fetch_add(1, Relaxed);
+        self.leave();
+        self.runs();
     }
 
     /// A follower has to run the body after all.
@@ -166,8 +202,16 @@ where
     /// A follower's flight has landed.
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
-            Role::Follows { flight, .. } => {
-                self.table.function.shared(1);
+            Role::Follows {
+                flight,
+                joined,
+                noted,
+                ..
+            } => {
+                strike(noted);
+                if joined {
+                    self.table.function.shared(1);
+                }
                 self.hand(&flight)
             }
             _ => unreachable!("asked by a follower"),
@@ -243,11 +287,19 @@ where
         body: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<S::Output> {
-        let polled = self.trace.within(|| body.poll(cx));
-        if polled.is_ready() {
-            self.trace.ends(Ended::Returned, 1);
+        match catch_unwind(AssertUnwindSafe(|| self.trace.within(|| body.poll(cx)))) {
+            Ok(polled) => {
+                if polled.is_ready() {
+                    self.trace.ends(Ended::Returned, 1);
+                }
+                polled
+            }
+            Err(payload) => {
+                self.table.rare.panics.fetch_add(1, Relaxed);
+                self.trace.ends(Ended::Panicked, 1);
+                resume_unwind(payload)
+            }
         }
-        polled
     }
 
     /// A leader that has, or may have, followers has a result.
@@ -315,14 +367,27 @@ where
                 flight,
                 slot,
                 joined,
+                noted,
             } => {
+                strike(noted);
                 if joined {
                     self.table.rare.unshared.fetch_add(1, Relaxed);
+                } else {
+                    flight.opener_leaves();
                 }
+                flight.callers.remove(&mut self.noted);
                 self.table.follower_leaves(&flight, slot);
             }
             Role::Free => {}
         }
+    }
+}
+
+/// A follower waits no more.
+#[inline]
+fn strike(noted: Ticket) {
+    if noted != 0 {
+        waits::strike(noted);
     }
 }
 
@@ -349,6 +414,16 @@ pin_project! {
         #[pin]
         body: F,
         call: Call<T, K, V, S>,
+    }
+}
+
+#[cfg(test)]
+impl<T, K, V, S, F> Run<T, K, V, S, F>
+where
+    T: Deref<Target = Table<K, V>>,
+{
+    pub(super) fn role(&self) -> &Role<V> {
+        &self.call.role
     }
 }
 

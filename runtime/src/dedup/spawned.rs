@@ -21,7 +21,7 @@ use super::share::Share;
 use super::state::{Deposed, Relaunch, Turn};
 use super::table::Table;
 use crate::frames;
-use crate::observe::{self, Ended, Trace};
+use crate::observe::{Caller, Ended, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 use crate::watch;
@@ -52,6 +52,9 @@ where
         B: FnOnce() -> F,
         F: Future<Output = S::Output> + Send + 'static,
     {
+        if let Role::Free = self.role {
+            self.table.function.begins(self.began);
+        }
         Spawned {
             alone: None,
             body: Some(body),
@@ -82,12 +85,15 @@ where
                         table: call.table.clone(),
                         flight: flight.clone(),
                         turn: 0,
-                        trace: mem::replace(&mut call.trace, Trace::NONE),
+                        trace: mem::replace(&mut call.trace, Trace::NONE).of_task(call.began),
                     };
+                    // Should its task be lost, it is one of the callers of the next.
+                    drop(flight.callers.add(Caller::current()));
                     call.role = Role::Follows {
                         flight,
                         slot: None,
                         joined: false,
+                        noted: 0,
                     };
                     if first {
                         watch::arm(&call.table);
@@ -103,7 +109,7 @@ where
                 None => call.role = Role::Free,
             }
         }
-        if let Role::Follows { flight, .. } = &call.role {
+        if let Role::Follows { flight, joined, .. } = &mut call.role {
             match flight.relaunch(this.body.is_some()) {
                 Relaunch::No => {}
                 Relaunch::Start(turn) => {
@@ -111,8 +117,12 @@ where
                         table: call.table.clone(),
                         flight: flight.clone(),
                         turn,
-                        trace: call.table.function.execution(),
+                        trace: call.table.function.execution().of_task(call.began),
                     };
+                    if mem::replace(joined, false) {
+                        call.table.rare.unshared.fetch_add(1, Relaxed);
+                        flight.give_to_task();
+                    }
                     let runtime = runtime(&call.table.function);
                     call.table.rare.executions.fetch_add(1, Relaxed);
                     let body = this.body.take().expect("a caller starts one task");
@@ -151,26 +161,26 @@ fn runtime(path: &str) -> Handle {
 
 pin_project! {
     /// The task: it polls the body and lands the flight. The body is dropped before leadership is given up.
-    struct Execution<T, K, V, F: Future>
+    pub(super) struct Execution<T, K, V, F: Future>
     where
         T: Deref<Target = Table<K, V>>,
     {
         #[pin]
-        body: F,
-        lead: Lead<T, K, V>,
-        store: fn(F::Output) -> V,
+        pub(super) body: F,
+        pub(super) lead: Lead<T, K, V>,
+        pub(super) store: fn(F::Output) -> V,
     }
 }
 
 /// Leadership of a flight. Dropped before it has landed, the flight is vacant.
-struct Lead<T, K, V>
+pub(super) struct Lead<T, K, V>
 where
     T: Deref<Target = Table<K, V>>,
 {
-    table: T,
-    flight: Arc<Flight<V>>,
-    turn: Turn,
-    trace: Trace,
+    pub(super) table: T,
+    pub(super) flight: Arc<Flight<V>>,
+    pub(super) turn: Turn,
+    pub(super) trace: Trace,
 }
 
 impl<T, K, V> Drop for Lead<T, K, V>
@@ -183,7 +193,10 @@ where
             .table
             .leader_leaves(self.flight.hash, self.flight.id, self.turn)
         {
-            observe::warn_runtime_gone(&self.table.function);
+            self.flight
+                .callers
+                .warned()
+                .runtime_gone(&self.table.function);
         }
     }
 }
@@ -208,6 +221,7 @@ where
         if flight.retires(*turn) {
             return Poll::Ready(());
         }
+        trace.begins(&table.function);
         let polled = frames::within(table.execution(flight.id), || {
             catch_unwind(AssertUnwindSafe(|| trace.within(|| this.body.poll(cx))))
         });
@@ -222,8 +236,10 @@ where
                 Poll::Pending
             }
             Ok(Poll::Ready(output)) => {
-                trace.serves(&flight.callers);
                 let callers = table.land_task(flight, *turn, output, *this.store);
+                if callers > 0 {
+                    trace.serves(&flight.callers);
+                }
                 trace.ends(Ended::Returned, callers.into());
                 Poll::Ready(())
             }

@@ -42,6 +42,8 @@ pub(crate) struct State<W> {
     seated: u32,
     /// The leader is a task: all callers follow, and without them it is to end.
     pub(super) spawned: bool,
+    /// One of the followers is the caller that gave it to the task: it waits for nobody else's execution.
+    pub(super) opener: bool,
     /// The last leader is gone for good, not only stalled.
     lost: bool,
     /// How many followers went: by leaving or by claiming. Joined (which the map counts) minus gone is who still waits.
@@ -70,6 +72,8 @@ pub(crate) enum Followed<W> {
     Waits(Slot, Option<W>),
     /// It leads from now on.
     Leads(Turn),
+    /// A spawned flight lost its task, after the follower looked for that: it has to look again.
+    Vacant,
     /// There is a result.
     Landed,
 }
@@ -113,6 +117,7 @@ impl<W> State<W> {
             free: None,
             seated: 0,
             spawned: false,
+            opener: false,
             lost: false,
             gone: 0,
         }
@@ -136,6 +141,8 @@ impl<W> State<W> {
     ) -> Option<Followed<W>> {
         match self.phase {
             Phase::Landed => return Some(Followed::Landed),
+            // No caller runs the body of a spawned flight: see `relaunch`.
+            Phase::Vacant if self.spawned => return Some(Followed::Vacant),
             Phase::Vacant => {
                 self.leave(slot);
                 self.phase = Phase::Led;
@@ -361,3 +368,6 @@ impl<W> IntoIterator for Followers<W> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ use super::state::{Slot, Tick, Turn};
 use super::{Joining, stats};
 use crate::frames::{self, Execution};
 use crate::key::Key;
-use crate::observe::{self, Function, Kind, Trace};
+use crate::observe::{Caller, Function, Kind, Trace};
 use crate::padded::Padded;
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
@@ -136,8 +136,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         hash: u64,
         key: &impl Key<Owned = K>,
         joining: Joining,
+        caller: Caller,
     ) -> Entered<V> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
+        // Before the lock, so that it is dropped after unlocking.
+        let _left: Caller;
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
         let entry = shard
@@ -146,14 +149,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let place = match entry {
             table::Entry::Vacant(place) => place,
             table::Entry::Occupied(mut entry) if joining.joins(entry.get().born, now) => {
-                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
-                if joining.is_full(|| flight.followers(*joined)) {
+                if joining.is_full(|| entry.get().followers()) {
                     shard.alone += 1;
                     return Entered::Alone;
                 }
+                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
                 *joined += 1;
                 shard.joined += 1;
                 let flight = flight.clone();
+                _left = flight.callers.add(caller);
                 return if first {
                     Entered::FollowsFirst(flight)
                 } else {
@@ -456,9 +460,7 @@ impl<K, V> Table<K, V> {
             counts.alone += shard.alone;
             counts.up += shard.entries.len() as u64;
             for entry in &shard.entries {
-                if let Stage::Shared { flight, joined } = &entry.flight {
-                    counts.waiting += u64::from(flight.followers(*joined));
-                }
+                counts.waiting += u64::from(entry.followers());
             }
         }
         counts
@@ -509,7 +511,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             Tick::Prod(leader) => guarded(|| leader.wake()),
             Tick::Deposed { followers, leader } => {
                 self.rare.stalled.fetch_add(1, Relaxed);
-                observe::warn_stalled(&self.function);
+                flight.callers.warned().stalled(&self.function);
                 discard(leader);
                 wake_all(followers);
             }
@@ -567,6 +569,14 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
 }
 
 impl<K, V> Entry<K, V> {
+    /// How many callers wait for another's execution.
+    fn followers(&self) -> u32 {
+        match &self.flight {
+            Stage::Lone(_) => 0,
+            Stage::Shared { flight, joined } => flight.followers(*joined),
+        }
+    }
+
     /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
     fn followed(
         &mut self,
@@ -602,5 +612,22 @@ impl<K, V> std::fmt::Debug for Table<K, V> {
         f.debug_struct("Table")
             .field("function", self.function.path())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::strangers::{names, numbers, picked, spread};
+
+    #[test]
+    fn keys_that_a_stranger_picks_spread_like_random_ones() {
+        let ids = Table::<_, ()>::new("ids".into(), 1);
+        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        spread(&picked(numbers()), by_id, by_id);
+        let by_name = Table::<_, ()>::new("names".into(), 1);
+        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        spread(&picked(names()), name, by_id);
     }
 }

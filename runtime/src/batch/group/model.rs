@@ -247,6 +247,7 @@ impl World {
             waker: polled.waker.clone(),
             weight,
             unique: self.unique.then_some((u64::from(unique / 2), unique)),
+            seen: observe::Caller::current(),
         };
         let now = self.now();
         let expected = self.expected_place(weight, unique);
@@ -520,7 +521,7 @@ impl World {
             let same = |old: &Waker| old.will_wake(&task.polled.waker);
             match self
                 .group
-                .go(task.batch, task.turn, || now, same, &mut waker)
+                .go(task.batch, task.turn, false, || now, same, &mut waker)
             {
                 Some(go) => break go,
                 None => waker = Some(task.polled.waker.clone()),
@@ -660,8 +661,9 @@ impl World {
             let next = timers.filter(|&timer| timer > self.now_ms);
             self.now_ms = next.chain([tick, end]).min().unwrap();
             if self.now_ms == tick {
-                let (mut tasks, mut wake) = (Vec::new(), Vec::new());
-                self.group.tick(self.now(), &mut tasks, &mut wake);
+                let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+                self.group
+                    .tick(self.now(), &mut tasks, &mut wake, &mut stalled);
                 self.disturbed |= !wake.is_empty();
                 wake.into_iter().for_each(Waker::wake);
             }

@@ -1,0 +1,458 @@
+//! Models of batches: see [`model`](crate::model). Tasks and their timers are driven by hand.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
+
+use super::cell::{Ended, Failure};
+use super::group::Turn;
+use super::seat::Seat;
+use super::table::{Polled, Queue, Seated, Step, Table, wake_callers};
+use super::{Item, Limits};
+use crate::model::{Task, model, spawn};
+use crate::scope::UnderWay;
+use crate::sync::{Arc, Mutex};
+
+type Groups = Arc<Table<(), u32, (), (), u32>>;
+type Cell = Arc<super::cell::Cell<u32>>;
+
+/// Longer than any model.
+const NEVER: u64 = 1 << 40;
+
+#[derive(Clone)]
+struct World {
+    table: Groups,
+    limits: Limits,
+    /// What bulk calls were given.
+    bulk: Arc<Mutex<Vec<Vec<u32>>>>,
+    /// How many are running.
+    running: Arc<AtomicUsize>,
+}
+
+/// A call that has begun.
+struct Called {
+    task: Task,
+    seat: Seat<Groups, u32>,
+    /// Set if it opened its batch: then that needs a task.
+    opened: Option<Cell>,
+}
+
+impl World {
+    fn new(limits: Limits) -> Self {
+        Self {
+            table: Arc::new(Table::new("model".into(), 1)),
+            limits,
+            bulk: Arc::default(),
+            running: Arc::default(),
+        }
+    }
+
+    fn join(&self, item: u32) -> Called {
+        let task = Task::new();
+        let limits = self.limits;
+        let item = Item::new(item);
+        let Seated {
+            cell,
+            ticket,
+            opened,
+            task: first,
+        } = self.table.join(task.waker(), &(), item, || limits, || ());
+        let seated = Seated {
+            cell: cell.clone(),
+            ticket,
+            // The task is the model's business.
+            opened: false,
+            task: None,
+        };
+        let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
+        assert_eq!(opened, first == Some(0));
+        let opened = opened.then_some(cell);
+        Called { task, seat, opened }
+    }
+
+    /// A batch's task: waits until it may run, and answers each item with ten times itself.
+    fn drive(&self, cell: &Cell, turn: Turn) {
+        let task = Task::new();
+        loop {
+            match self
+                .table
+                .go(cell, turn, false, &mut Context::from_waker(&task.waker()))
+            {
+                Step::Run(items, ..) => {
+                    self.begins(&items);
+                    self.ends(cell, &items);
+                    return;
+                }
+                Step::Wait(_) => task.sleep(),
+                Step::Gone => return,
+            }
+        }
+    }
+
+    fn begins(&self, items: &[u32]) {
+        assert!(!items.is_empty() && items.len() <= self.limits.size);
+        let most = self.limits.concurrency.unwrap_or(usize::MAX);
+        assert!(self.running.fetch_add(1, SeqCst) < most, "too many at once");
+        self.bulk.lock().push(items.to_vec());
+    }
+
+    fn ends(&self, cell: &Cell, items: &[u32]) {
+        self.running.fetch_sub(1, SeqCst);
+        self.table.ended(cell);
+        wake_callers(cell.deliver(items.iter().map(|item| Some(item * 10)).collect()));
+    }
+
+    /// A whole call on a thread of its own, which also drives the batch that it opens.
+    fn call(&self, item: u32) -> u32 {
+        let mut called = self.join(item);
+        if let Some(cell) = called.opened.take() {
+            self.drive(&cell, 0);
+        }
+        called.task.finish(&mut called.seat)
+    }
+
+    /// Every item was written once, and nothing is left.
+    fn wrote(&self, expected: &[u32]) {
+        let mut written = self.bulk.lock().concat();
+        written.sort_unstable();
+        assert_eq!(written, expected);
+        self.is_idle();
+    }
+
+    fn is_idle(&self) {
+        let census = self.table.census();
+        assert_eq!((census.running, census.waiting), (0, 0));
+        assert!(self.table.flush().is_empty(), "a group is left");
+    }
+}
+
+#[test]
+fn closing_by_size_races_closing_by_time() {
+    model(|| {
+        // The delay is over at once.
+        let world = World::new(Limits::new(2, 0));
+        let mut first = world.join(1);
+        let cell = first.opened.take().expect("the first opens");
+        let task = {
+            let world = world.clone();
+            spawn(move || world.drive(&cell, 0))
+        };
+        let other = {
+            let world = world.clone();
+            spawn(move || world.call(2))
+        };
+        assert_eq!(world.call(3), 30);
+        assert_eq!(first.task.finish(&mut first.seat), 10);
+        assert_eq!(other.join().unwrap(), 20);
+        task.join().unwrap();
+        world.wrote(&[1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_full_batch_goes_though_its_time_has_not_come() {
+    model(|| {
+        let world = World::new(Limits::new(2, NEVER));
+        let callers = [1, 2].map(|item| {
+            let world = world.clone();
+            spawn(move || world.call(item))
+        });
+        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        assert_eq!((a, b), (10, 20));
+        assert_eq!(world.bulk.lock().len(), 1);
+        world.wrote(&[1, 2]);
+    });
+}
+
+#[test]
+fn leaving_races_the_take() {
+    model(|| {
+        let world = World::new(Limits::new(3, 0));
+        let mut first = world.join(1);
+        let cell = first.opened.take().expect("the first opens");
+        let (leaver, mut stays) = (world.join(2), world.join(3));
+        let task = {
+            let world = world.clone();
+            spawn(move || world.drive(&cell, 0))
+        };
+        let leaver = spawn(move || drop(leaver.seat));
+        assert_eq!(stays.task.finish(&mut stays.seat), 30);
+        assert_eq!(first.task.finish(&mut first.seat), 10);
+        task.join().unwrap();
+        leaver.join().unwrap();
+        let written = world.bulk.lock().concat();
+        assert!(written == [1, 2, 3] || written == [1, 3], "{written:?}");
+        world.is_idle();
+    });
+}
+
+#[test]
+fn all_leave_as_the_batch_is_taken() {
+    model(|| {
+        let world = World::new(Limits::new(2, 0));
+        let mut first = world.join(1);
+        let cell = first.opened.take().expect("the first opens");
+        let second = world.join(2);
+        let leavers = [first, second].map(|called| spawn(move || drop(called.seat)));
+        let flush = world.table.flush();
+        world.drive(&cell, 0);
+        for leaver in leavers {
+            leaver.join().unwrap();
+        }
+        // Who waited for the batch learns of its end, whichever it was.
+        let task = Task::new();
+        assert!(flush.iter().all(|batch| batch.has_ended(&task.waker())));
+        world.is_idle();
+    });
+}
+
+#[test]
+fn a_place_that_was_left_is_filled_again() {
+    model(|| {
+        let world = World::new(Limits::new(2, NEVER));
+        let (mut first, second) = (world.join(1), world.join(2));
+        let cell = first.opened.take().expect("the first opens");
+        let leaver = spawn(move || drop(second.seat));
+        let task = {
+            let world = world.clone();
+            spawn(move || world.drive(&cell, 0))
+        };
+        // Either into the place that was left, or into a batch of its own, which somebody has to send off.
+        let third = world.join(3);
+        leaver.join().unwrap();
+        let flush = world.table.flush();
+        if let Some(cell) = &third.opened {
+            world.drive(cell, 0);
+        }
+        let Called {
+            task: t, mut seat, ..
+        } = third;
+        assert_eq!(t.finish(&mut seat), 30);
+        assert_eq!(first.task.finish(&mut first.seat), 10);
+        task.join().unwrap();
+        assert!(flush.len() <= 2);
+        assert!(world.bulk.lock().iter().all(|items| items.len() <= 2));
+        world.is_idle();
+    });
+}
+
+#[test]
+fn flushing_races_closing() {
+    model(|| {
+        let world = World::new(Limits::new(2, NEVER));
+        let mut first = world.join(1);
+        let cell = first.opened.take().expect("the first opens");
+        let task = {
+            let world = world.clone();
+            let cell = cell.clone();
+            spawn(move || world.drive(&cell, 0))
+        };
+        let other = {
+            let world = world.clone();
+            spawn(move || {
+                let called = world.join(2);
+                if let Some(cell) = &called.opened {
+                    // It came after the flush: nobody else sends it off.
+                    world.table.flush();
+                    world.drive(cell, 0);
+                }
+                let Called { task, mut seat, .. } = called;
+                assert_eq!(task.finish(&mut seat), 20);
+            })
+        };
+        let flushed = Task::new();
+        let under_way = world.table.flush();
+        let ours = under_way.iter().any(|batch| Arc::ptr_eq(batch, &cell));
+        for batch in under_way {
+            while !batch.has_ended(&flushed.waker()) {
+                flushed.sleep();
+            }
+        }
+        // What was open or running when the flush began has ended: its result is there without a wait.
+        let mut polled = poll(&world, &first);
+        while let Polled::Waits = polled {
+            assert!(!ours, "the flush waited for it");
+            first.task.sleep();
+            polled = poll(&world, &first);
+        }
+        assert!(matches!(polled, Polled::Result(10)));
+        first.seat.served();
+        task.join().unwrap();
+        other.join().unwrap();
+        world.wrote(&[1, 2]);
+    });
+}
+
+fn poll(world: &World, called: &Called) -> Polled<u32> {
+    let (cell, ticket) = called.seat.place();
+    let waker = called.task.waker();
+    world
+        .table
+        .poll(cell, ticket, &mut Context::from_waker(&waker))
+}
+
+#[test]
+fn a_slot_is_handed_on() {
+    model(|| {
+        let world = World::new(Limits::new(1, NEVER).concurrency(1));
+        let callers = [1, 2].map(|item| {
+            let world = world.clone();
+            spawn(move || world.call(item))
+        });
+        assert_eq!(world.call(3), 30);
+        for (item, caller) in [1, 2].into_iter().zip(callers) {
+            assert_eq!(caller.join().unwrap(), item * 10);
+        }
+        world.wrote(&[1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_slot_is_handed_past_a_batch_whose_caller_leaves() {
+    model(|| {
+        let world = World::new(Limits::new(1, NEVER).concurrency(1));
+        let (first, second, third) = (world.join(1), world.join(2), world.join(3));
+        let tasks = [&first, &second].map(|called| {
+            let (world, cell) = (
+                world.clone(),
+                called.opened.clone().expect("each opens one"),
+            );
+            spawn(move || world.drive(&cell, 0))
+        });
+        let leaver = spawn(move || drop(second.seat));
+        world.drive(third.opened.as_ref().expect("each opens one"), 0);
+        for Called { task, mut seat, .. } in [first, third] {
+            task.finish(&mut seat);
+        }
+        for thread in tasks.into_iter().chain([leaver]) {
+            thread.join().unwrap();
+        }
+        world.is_idle();
+    });
+}
+
+#[test]
+fn an_eager_call_waits_only_for_the_one_before() {
+    model(|| {
+        let world = World::new(Limits::new(4, NEVER).eager());
+        let callers = [1, 2].map(|item| {
+            let world = world.clone();
+            spawn(move || world.call(item))
+        });
+        assert_eq!(world.call(3), 30);
+        for (item, caller) in [1, 2].into_iter().zip(callers) {
+            assert_eq!(caller.join().unwrap(), item * 10);
+        }
+        world.wrote(&[1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_lost_task_is_adopted_by_one_caller() {
+    model(|| {
+        let world = World::new(Limits::new(2, 0));
+        let (mut first, second) = (world.join(1), world.join(2));
+        let cell = first.opened.take().expect("the first opens");
+        let callers = [first, second].map(|called| {
+            let world = world.clone();
+            spawn(move || {
+                loop {
+                    match poll(&world, &called) {
+                        Polled::Result(result) => {
+                            called.seat.served();
+                            return (result, false);
+                        }
+                        Polled::Waits => called.task.sleep(),
+                        Polled::Adopts(turn) => {
+                            assert_eq!(turn, 1);
+                            let (cell, _) = called.seat.place();
+                            world.drive(cell, turn);
+                            let result = poll(&world, &called);
+                            assert!(matches!(result, Polled::Result(_)));
+                            let Polled::Result(result) = result else {
+                                unreachable!()
+                            };
+                            called.seat.served();
+                            return (result, true);
+                        }
+                        Polled::Failed(failure) => panic!("{failure:?}"),
+                    }
+                }
+            })
+        });
+        world.table.orphan(&cell, 0);
+        // The old task, if it is there after all, has nothing to do.
+        let waker = Task::new().waker();
+        let step = world
+            .table
+            .go(&cell, 0, false, &mut Context::from_waker(&waker));
+        assert!(matches!(step, Step::Gone));
+        let [(a, first), (b, second)] = callers.map(|caller| caller.join().unwrap());
+        assert_eq!((a, b), (10, 20));
+        assert!(first != second, "one of them adopts it");
+        world.wrote(&[1, 2]);
+    });
+}
+
+#[test]
+fn a_failure_reaches_whoever_is_there() {
+    model(|| {
+        let world = World::new(Limits::new(2, 0));
+        let (mut first, second) = (world.join(1), world.join(2));
+        let cell = first.opened.take().expect("the first opens");
+        let leaver = spawn(move || drop(first.seat));
+        let stays = {
+            let world = world.clone();
+            spawn(move || {
+                loop {
+                    match poll(&world, &second) {
+                        Polled::Failed(Failure::Panic(said)) => break assert_eq!(&*said, "oh"),
+                        Polled::Waits => second.task.sleep(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                second.seat.served();
+            })
+        };
+        let waker = Task::new().waker();
+        match world
+            .table
+            .go(&cell, 0, false, &mut Context::from_waker(&waker))
+        {
+            Step::Run(items, ..) => assert!(items.ends_with(&[2])),
+            _ => panic!("its time has come"),
+        }
+        world.table.ended(&cell);
+        wake_callers(cell.fail(Ended::Failed(Failure::Panic("oh".into()))));
+        leaver.join().unwrap();
+        stays.join().unwrap();
+        world.is_idle();
+    });
+}
+
+#[test]
+fn polling_a_seat_races_its_result() {
+    model(|| {
+        let world = World::new(Limits::new(1, 0));
+        let mut called = world.join(1);
+        let cell = called.opened.take().expect("it opens");
+        let task = {
+            let world = world.clone();
+            spawn(move || world.drive(&cell, 0))
+        };
+        // With another waker each time: the last one counts.
+        let mut seat = called.seat;
+        let result = loop {
+            let last = Task::new();
+            if let Poll::Ready(result) = Task::new().poll(&mut seat) {
+                break result;
+            }
+            if let Poll::Ready(result) = last.poll(&mut seat) {
+                break result;
+            }
+            last.sleep();
+        };
+        assert_eq!(result, 10);
+        task.join().unwrap();
+        world.wrote(&[1]);
+    });
+}

@@ -1,0 +1,552 @@
+//! Models of flights: see [`model`](crate::model).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::run::Role;
+use super::spawned::{Execution, Lead};
+use super::state::Relaunch;
+use super::table::Entered;
+use super::{Cloned, Joining, Run, Table};
+use crate::model::{Body, PANICS, Task, model, spawn};
+use crate::observe::{Caller, Trace};
+use crate::sync::Arc;
+use crate::watch::Watched;
+
+type Flying = Arc<Table<(), u32>>;
+type Executed = Execution<Flying, (), u32, Body>;
+type Opener = super::Call<Flying, (), u32, Cloned<u32>>;
+type Called = Run<Flying, (), u32, Cloned<u32>, Body>;
+
+#[derive(Clone)]
+struct World {
+    table: Flying,
+    runs: Arc<AtomicUsize>,
+}
+
+impl World {
+    fn new() -> Self {
+        let table = Table::new("model".into(), 1);
+        table.watch().by_hand();
+        Self {
+            table: Arc::new(table),
+            runs: Arc::default(),
+        }
+    }
+
+    fn body(&self, pending: usize, value: u32) -> Body {
+        Body {
+            pending,
+            value,
+            started: false,
+            runs: self.runs.clone(),
+        }
+    }
+
+    /// A call that begins now. Its body would be pending for so many polls.
+    fn call(&self, pending: usize, value: u32) -> Called {
+        let table = self.table.clone();
+        Called::of(table, self.body(pending, value))
+    }
+
+    fn runs(&self) -> usize {
+        self.runs.load(SeqCst)
+    }
+
+    /// Nothing is left, and the counts are right.
+    fn is_at_rest(&self) {
+        let counts = self.table.counts();
+        assert_eq!((counts.up, counts.waiting), (0, 0), "entries, waiting");
+        let executions = counts.opened + counts.alone + self.table.rare.executions.load(SeqCst);
+        assert_eq!(executions, self.runs() as u64, "executions");
+    }
+}
+
+impl Called {
+    fn of(table: Flying, body: Body) -> Self {
+        super::Call::enter(table, &(), Cloned::new(), Joining::new()).run(body)
+    }
+
+    fn follows(&self) -> bool {
+        matches!(self.role(), Role::Follows { .. })
+    }
+}
+
+#[test]
+fn a_leader_finishes_with_two_followers() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let followers = [(); 2].map(|()| {
+            let mut follower = world.call(0, 2);
+            assert!(follower.follows());
+            spawn(move || Task::new().finish(&mut follower))
+        });
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        for follower in followers {
+            assert_eq!(follower.join().unwrap(), 1);
+        }
+        assert_eq!(world.runs(), 1);
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_dropped_leader_is_followed_by_exactly_one() {
+    model(|| {
+        let world = World::new();
+        let mut leader = world.call(1, 1);
+        assert!(Task::new().poll(&mut leader).is_pending());
+        let followers = [2, 3].map(|value| {
+            let mut follower = world.call(0, value);
+            spawn(move || Task::new().finish(&mut follower))
+        });
+        drop(leader);
+        let [a, b] = followers.map(|follower| follower.join().unwrap());
+        assert!(a == b && (a == 2 || a == 3), "{a}, {b}");
+        assert_eq!(world.runs(), 2);
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_claiming_follower_that_is_dropped_is_followed_in_turn() {
+    model(|| {
+        let world = World::new();
+        let mut leader = world.call(1, 1);
+        assert!(Task::new().poll(&mut leader).is_pending());
+        let (mut first, mut second) = (world.call(1, 2), world.call(0, 3));
+        let leaves = spawn(move || {
+            // It claims, or waits, and goes in either case.
+            let _ = Task::new().poll(&mut first);
+            drop(first);
+        });
+        let stays = spawn(move || Task::new().finish(&mut second));
+        drop(leader);
+        leaves.join().unwrap();
+        assert_eq!(stays.join().unwrap(), 3);
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_dormant_follower_keeps_nobody_waiting() {
+    model(|| {
+        let world = World::new();
+        let mut leader = world.call(1, 1);
+        assert!(Task::new().poll(&mut leader).is_pending());
+        let (asleep, mut dormant, mut awake) = (Task::new(), world.call(0, 2), world.call(0, 3));
+        assert!(asleep.poll(&mut dormant).is_pending());
+        let awake = spawn(move || Task::new().finish(&mut awake));
+        drop(leader);
+        assert_eq!(awake.join().unwrap(), 3);
+        // It is polled at last.
+        assert_eq!(asleep.poll(&mut dormant), Poll::Ready(3));
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn joining_races_completion() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let joiners = [2, 3].map(|value| {
+            let world = world.clone();
+            spawn(move || {
+                let mut joiner = world.call(0, value);
+                let joined = joiner.follows();
+                (value, joined, Task::new().finish(&mut joiner))
+            })
+        });
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        for joiner in joiners {
+            let (own, joined, got) = joiner.join().unwrap();
+            assert!(if joined { got != own } else { got == own }, "{own} {got}");
+        }
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn an_ended_flight_does_not_remove_its_successor() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let mut follower = world.call(0, 9);
+        let other = world.clone();
+        let successor = spawn(move || {
+            other.table.forget(&());
+            let (task, mut leader) = (Task::new(), other.call(1, 2));
+            assert!(!leader.follows());
+            assert!(task.poll(&mut leader).is_pending());
+            // Whatever the first flight does meanwhile, this one is up.
+            let mut follower = other.call(0, 3);
+            assert!(follower.follows());
+            assert_eq!(task.poll(&mut leader), Poll::Ready(2));
+            assert_eq!(Task::new().finish(&mut follower), 2);
+        });
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        assert_eq!(Task::new().finish(&mut follower), 1);
+        successor.join().unwrap();
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn leaving_races_joining() {
+    model(|| {
+        let world = World::new();
+        let mut leader = world.call(1, 1);
+        assert!(Task::new().poll(&mut leader).is_pending());
+        let joiners = [2, 3].map(|value| {
+            let world = world.clone();
+            spawn(move || Task::new().finish(&mut world.call(0, value)))
+        });
+        drop(leader);
+        for joiner in joiners {
+            assert_ne!(joiner.join().unwrap(), 1, "its leader never finished");
+        }
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn the_last_follower_leaves_as_the_leader_does() {
+    model(|| {
+        let world = World::new();
+        let mut leader = world.call(1, 1);
+        let mut followers = [world.call(1, 2), world.call(1, 3)];
+        assert!(Task::new().poll(&mut leader).is_pending());
+        assert!(Task::new().poll(&mut followers[0]).is_pending());
+        let followers = followers.map(|follower| spawn(move || drop(follower)));
+        drop(leader);
+        for follower in followers {
+            follower.join().unwrap();
+        }
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_panic_reaches_whoever_shared_it() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, PANICS));
+        assert!(task.poll(&mut leader).is_pending());
+        let followers = [(); 2].map(|()| {
+            let world = world.clone();
+            spawn(move || {
+                let mut follower = world.call(0, 2);
+                let joined = follower.follows();
+                let outcome = quietly(|| Task::new().finish(&mut follower));
+                (joined, outcome)
+            })
+        });
+        let said = quietly(|| task.poll(&mut leader)).unwrap_err();
+        assert_eq!(said, "on purpose", "the original payload");
+        for follower in followers {
+            match follower.join().unwrap() {
+                (_, Ok(value)) => assert_eq!(value, 2),
+                (joined, Err(said)) => {
+                    assert!(joined);
+                    assert!(
+                        said.contains("`model`") && said.contains("on purpose"),
+                        "{said}"
+                    );
+                }
+            }
+        }
+        world.is_at_rest();
+    });
+}
+
+/// What a call says when it panics.
+fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    silence();
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| crate::wake::message(&*payload).into())
+}
+
+/// Keeps the panics of callers, which are on purpose here, off the terminal.
+fn silence() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let message = info.payload().downcast_ref::<String>();
+            if !message.is_some_and(|message| message.contains("on purpose")) {
+                hook(info);
+            }
+        }));
+    });
+}
+
+/// A waker that makes a call and drops it, whenever it is touched.
+struct Reentrant(World, Task);
+
+impl Reentrant {
+    fn calls(&self) {
+        let mut call = self.0.call(1, 7);
+        let _ = Task::new().poll(&mut call);
+    }
+}
+
+impl Wake for Reentrant {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.calls();
+        self.1.waker().wake();
+    }
+}
+
+impl Drop for Reentrant {
+    fn drop(&mut self) {
+        self.calls();
+    }
+}
+
+/// One poll by such a waker, of which only the flight keeps a clone.
+fn poll_reentrant(world: &World, call: &mut Called) -> Poll<u32> {
+    let waker = Waker::from(Arc::new(Reentrant(world.clone(), Task::new())));
+    std::pin::Pin::new(call).poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn wakers_that_call_again_when_they_wake_and_when_they_are_dropped() {
+    model(|| {
+        let world = World::new();
+        let mut leader = world.call(3, 1);
+        // Each replaces the last one's waker, which is dropped: of a lone leader, a leader, and a follower.
+        assert!(poll_reentrant(&world, &mut leader).is_pending());
+        assert!(poll_reentrant(&world, &mut leader).is_pending());
+        let mut follower = world.call(0, 2);
+        assert!(poll_reentrant(&world, &mut leader).is_pending());
+        assert!(poll_reentrant(&world, &mut follower).is_pending());
+        assert!(poll_reentrant(&world, &mut follower).is_pending());
+        let leaver = spawn(move || drop(leader));
+        let got = loop {
+            if let Poll::Ready(got) = poll_reentrant(&world, &mut follower) {
+                break got;
+            }
+            #[cfg(piggyback_loom)]
+            loom::thread::yield_now();
+        };
+        assert_eq!(got, 2);
+        leaver.join().unwrap();
+        let counts = world.table.counts();
+        assert_eq!((counts.up, counts.waiting), (0, 0));
+    });
+}
+
+/// The task of a spawned flight, and the caller that opened it, who follows.
+fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
+    let mut opener = super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+    let Role::LeadsAlone { hash, id, .. } = opener.role else {
+        panic!("the first call leads");
+    };
+    let (flight, _) = world.table.share(hash, id).expect("it is up");
+    opener.role = Role::Follows {
+        flight: flight.clone(),
+        slot: None,
+        joined: false,
+        noted: 0,
+    };
+    let task = Execution {
+        body: world.body(pending, 1),
+        lead: Lead {
+            table: world.table.clone(),
+            flight,
+            turn: 0,
+            trace: Trace::NONE,
+        },
+        store: |output| output,
+    };
+    (task, opener)
+}
+
+#[test]
+fn the_last_caller_of_a_spawned_flight_leaves_while_it_finishes() {
+    model(|| {
+        let world = World::new();
+        let (mut execution, mut opener) = spawned(&world, 1);
+        let task = Task::new();
+        assert!(task.poll(&mut execution).is_pending());
+        let waits = Task::new();
+        let polled = opener.follow(&mut Context::from_waker(&waits.waker()));
+        assert!(polled.is_pending());
+        let leaver = spawn(move || drop(opener));
+        let other = world.clone();
+        let joiner = spawn(move || {
+            let mut joiner = other.call(0, 2);
+            Task::new().finish(&mut joiner)
+        });
+        // Whether it lands or finds that nobody wants it: it ends.
+        task.finish(&mut execution);
+        drop(execution);
+        leaver.join().unwrap();
+        let got = joiner.join().unwrap();
+        assert!(got == 1 || got == 2);
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_spawned_flight_ends_when_its_only_caller_has_left() {
+    model(|| {
+        let world = World::new();
+        // Its body would be pending for ever.
+        let (mut execution, opener) = spawned(&world, usize::MAX);
+        let leaver = spawn(move || drop(opener));
+        Task::new().finish(&mut execution);
+        leaver.join().unwrap();
+        assert_eq!(world.table.counts().up, 0);
+    });
+}
+
+#[test]
+fn a_task_that_is_dropped_is_seen_by_its_callers() {
+    model(|| {
+        let world = World::new();
+        let (execution, opener) = spawned(&world, 1);
+        let mut follower: Opener =
+            super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let dropper = spawn(move || drop(execution));
+        let leaver = spawn(move || drop(opener));
+        let task = Task::new();
+        let turn = loop {
+            let Role::Follows { flight, .. } = &follower.role else {
+                panic!("it has joined");
+            };
+            match flight.relaunch(true) {
+                Relaunch::Start(turn) => break turn,
+                Relaunch::Lost => panic!("it has the body"),
+                Relaunch::No => {}
+            }
+            let polled = follower.follow(&mut Context::from_waker(&task.waker()));
+            assert!(polled.is_pending());
+            task.sleep();
+        };
+        // It would start the next task now. Instead it leaves, as the last.
+        assert_eq!(turn, 1);
+        drop(follower);
+        dropper.join().unwrap();
+        leaver.join().unwrap();
+        assert_eq!(world.table.counts().up, 0);
+    });
+}
+
+#[test]
+fn a_stalled_leader_comes_back() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let mut follower = world.call(0, 2);
+        let waits = Task::new();
+        assert!(waits.poll(&mut follower).is_pending());
+        let watched = world.table.clone();
+        let watch = spawn(move || {
+            for _ in 0..4 {
+                watched.tick();
+            }
+        });
+        let follows = spawn(move || waits.finish(&mut follower));
+        // Deposed or not: it finishes, and for itself at least.
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        watch.join().unwrap();
+        let got = follows.join().unwrap();
+        assert_eq!(got as usize, world.runs(), "the leader's, or its own");
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_deposed_leader_is_dropped_while_its_successor_lands() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let (mut first, mut second) = (world.call(0, 2), world.call(0, 3));
+        let waits = Task::new();
+        assert!(waits.poll(&mut first).is_pending());
+        for _ in 0..4 {
+            world.table.tick();
+        }
+        let successor = spawn(move || waits.finish(&mut first));
+        let other = spawn(move || Task::new().finish(&mut second));
+        drop(leader);
+        let (a, b) = (successor.join().unwrap(), other.join().unwrap());
+        assert!(a == b && (a == 2 || a == 3), "{a}, {b}");
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn calls_that_begin_at_the_same_time_share_one_entry() {
+    model(|| {
+        let world = World::new();
+        let callers = [1, 2].map(|value| {
+            let world = world.clone();
+            spawn(move || {
+                let (task, mut call) = (Task::new(), world.call(1, value));
+                let led = !call.follows();
+                // A leader is polled twice, and a follower whenever it is woken.
+                let polled = task.poll(&mut call);
+                match polled {
+                    Poll::Ready(got) => (led, got),
+                    Poll::Pending if led => match task.poll(&mut call) {
+                        Poll::Ready(got) => (led, got),
+                        Poll::Pending => panic!("its body is pending once"),
+                    },
+                    Poll::Pending => (led, task.finish(&mut call)),
+                }
+            })
+        });
+        let [(a_led, a), (b_led, b)] = callers.map(|caller| caller.join().unwrap());
+        assert!(a_led || b_led);
+        assert_eq!(a == b, a_led != b_led);
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_full_flight_runs_the_next_call_beside_it() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let joining = Joining::new().max_followers(1);
+        let callers = [2, 3].map(|value| {
+            let world = world.clone();
+            spawn(move || {
+                let entered =
+                    world
+                        .table
+                        .enter(world.table.hash(&()), &(), joining, Caller::current());
+                match entered {
+                    Entered::Follows(flight) | Entered::FollowsFirst(flight) => {
+                        world.table.follower_leaves(&flight, None);
+                        0
+                    }
+                    Entered::Alone => 1,
+                    Entered::Leads(id, _) => {
+                        let hash = world.table.hash(&());
+                        world.table.leader_leaves(hash, id, 0);
+                        value
+                    }
+                }
+            })
+        });
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        let alone = callers.map(|caller| caller.join().unwrap());
+        assert!(alone != [1, 1], "there was room for one: {alone:?}");
+        let counts = world.table.counts();
+        assert_eq!((counts.up, counts.waiting), (0, 0));
+    });
+}
