@@ -142,13 +142,10 @@ async fn rows_in_any_order_find_their_items() {
 #[tokio::test(start_paused = true)]
 async fn one_answer_for_everyone() {
     #[batch(size = 10, delay_ms = 5, shared)]
-    async fn count(ids: impl IntoIterator<Item = u64>) -> Result<usize, String> {
-        Ok(ids.into_iter().count())
+    async fn sum(ids: impl IntoIterator<Item = u64>) -> Result<u64, String> {
+        Ok(ids.into_iter().sum())
     }
-    assert_eq!(
-        tokio::join!(count(1), count(2), count(3)),
-        (Ok(3), Ok(3), Ok(3))
-    );
+    assert_eq!(tokio::join!(sum(1), sum(2), sum(4)), (Ok(7), Ok(7), Ok(7)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -139,7 +139,7 @@ impl Batches {
 
     /// Takes a seat in the batch that is open for `key`, or opens one: then `limits` and `open` are called, once, outside
     /// of any lock. `open` makes the bulk call: owned arguments in, results out.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
     #[inline]
     pub fn join<M, K, T, U, L, O, B, F, R>(
         &'static self,
@@ -170,7 +170,7 @@ impl Batches {
     }
 
     /// The same in a scope.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
     pub fn join_in<M, K, T, U, L, O, B, F, R>(
         &'static self,
         scope: &Scope,
