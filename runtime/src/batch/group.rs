@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::Limits;
 use crate::observe;
 
-#[cfg(test)]
+#[cfg(all(test, not(piggyback_loom)))]
 mod model;
 
 /// A batch's number.
