@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::Limits;
 use crate::observe;
 
-#[cfg(test)]
+#[cfg(all(test, not(piggyback_loom)))]
 mod model;
 
 /// A batch's number.
@@ -427,7 +427,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let batch = self.find(id)?;
         let old = match &batch.task {
             Some(old) if same(old) => None,
-            _ => mem::replace(&mut batch.task, Some(waker.take()?)),
+            _ => batch.task.replace(waker.take()?),
         };
         let (closed, due) = (batch.closed, batch.due());
         // Closed, or due: it waits for a slot, which wakes it.

@@ -31,11 +31,13 @@ use crate::watch::{Watch, Watched};
 pub struct Table<K, T, U, B, R> {
     pub(super) function: Function,
     hasher: RandomState,
-    shards: Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>,
+    shards: Shards<K, T, U, B, R>,
     watch: Watch,
     /// How many items the last batch had: room for as many is made when one opens.
     expected: AtomicUsize,
 }
+
+type Shards<K, T, U, B, R> = Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>;
 
 struct Shard<K, T, U, B, R> {
     groups: HashTable<Entry<K, T, U, B, R>>,
@@ -532,8 +534,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
             wake,
         } = left;
         let ended = emptied.is_some();
-        guarded(|| drop((item, unique)));
-        guarded(|| drop(seen));
+        guarded(|| drop((item, unique, seen)));
         guarded(|| drop(emptied));
         guarded(|| drop(entry));
         discard(waker);
