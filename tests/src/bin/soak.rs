@@ -258,7 +258,9 @@ async fn soak(seconds: f64, calls: f64) -> Result<(), String> {
         most(&late[late.len() / 2..]),
     );
     println!("resident: at most {early:.1} MiB in the second quarter, {late:.1} MiB in the last");
-    if late > early * 1.1 + 4.0 {
+    // Of fewer calls, most are the first of their kind.
+    let judged = done().iter().sum::<u64>() > 1_000_000;
+    if judged && late > early * 1.1 + 4.0 {
         return Err(format!("memory has grown from {early:.1} to {late:.1} MiB"));
     }
     Ok(())
