@@ -88,7 +88,7 @@ where
                         trace: mem::replace(&mut call.trace, Trace::NONE).of_task(call.began),
                     };
                     // Should its task be lost, it is one of the callers of the next.
-                    drop(flight.callers.add(Caller::current()));
+                    let _ = flight.callers.add(Caller::current());
                     call.role = Role::Follows {
                         flight,
                         slot: None,

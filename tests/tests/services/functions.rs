@@ -34,7 +34,7 @@ async fn count(pool: &PgPool, id: Uuid) -> sqlx::Result<i64> {
     Ok(id.as_u128() as i64)
 }
 
-#[dedup(skip(pool), share_err = |error| AppError::Shared(error))]
+#[dedup(skip(pool), share_err = |error: Arc<AppError>| AppError::Shared(error.clone()))]
 async fn by_email(pool: &PgPool, email: &Email) -> AppResult<String> {
     pool.execute().await;
     Ok(email.0.clone())
