@@ -16,7 +16,7 @@ async fn save(&self, users: User) -> Result<(), AppError> {
                 P::Item::new(users),
                 || P::Limits::new(10, 10),
                 || {
-                    let __piggyback_self = P::own(P::Part(&self).key());
+                    let __piggyback_self = P::own_self(P::Part(&self).key());
                     move |__piggyback_items: P::Vec<User>| {
                         P::split(
                             P::shape(

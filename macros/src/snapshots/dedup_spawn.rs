@@ -19,7 +19,7 @@ async fn user(&self, pool: Pool, id: u64) -> User {
     __piggyback_call
         .spawn(|| {
             use P::{RefArg as _, ValueArg as _};
-            let __piggyback_self = P::own(P::arg(self).part());
+            let __piggyback_self = P::own_self(P::arg(self).part());
             let pool = P::own(P::arg(pool).part());
             let id = P::own(P::arg(id).part());
             async move {
