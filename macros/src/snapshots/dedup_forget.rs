@@ -1,5 +1,7 @@
 async fn user<T>(id: T) -> User {
-    let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
+    let (__piggyback_flights, __piggyback_marker) = __piggyback_to_forget_user_write_Self_in_its_signature::<
+        T,
+    >();
     #[allow(unused_imports, clippy::used_underscore_binding)]
     let __piggyback_call = {
         use P::{RefPart as _, ValuePart as _};
@@ -22,7 +24,10 @@ async fn user<T>(id: T) -> User {
 }
 #[doc(hidden)]
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-fn __piggyback_user<T>() -> (&'static P::Flights, impl ::core::ops::Fn() + 'static) {
+fn __piggyback_to_forget_user_write_Self_in_its_signature<T>() -> (
+    &'static P::Flights,
+    impl ::core::ops::Fn() + 'static,
+) {
     static FLIGHTS: P::Flights = P::Flights::new(
         P::Path::Free(::core::module_path!(), "user"),
     );
@@ -32,7 +37,9 @@ fn __piggyback_user<T>() -> (&'static P::Flights, impl ::core::ops::Fn() + 'stat
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn forget_user<T>(id: T) {
     use P::{RefPart as _, ValuePart as _};
-    let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
+    let (__piggyback_flights, __piggyback_marker) = __piggyback_to_forget_user_write_Self_in_its_signature::<
+        T,
+    >();
     __piggyback_flights
         .forget(
             __piggyback_marker,
