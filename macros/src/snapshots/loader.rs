@@ -1,4 +1,6 @@
 async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
+    #[allow(unused_imports, clippy::all, clippy::pedantic)]
+    use dedup as _;
     let __piggyback_flights: &'static P::Flights = {
         static FLIGHTS: P::Flights = P::Flights::new(
             P::Path::Free(::core::module_path!(), "user"),
