@@ -121,13 +121,13 @@ fn both_of(call: &Call<'_>) -> TokenStream {
 fn both_name(call: &Call<'_>) -> Ident {
     let name = call.name.unraw();
     format_ident!(
-        "__piggyback_to_forget_{name}_write_Self_in_its_signature",
+        "__{name}_needs_Self_in_its_signature",
         span = Span::call_site()
     )
 }
 
-// Output: fn __piggyback_user() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
-//         fn forget_user(same arguments) { let (flights, marker) = __piggyback_user(); flights.forget(marker, key, sharing) }
+// Output: fn __user_needs_Self_in_its_signature() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
+//         fn forget_user(same arguments) { let (flights, marker) = __user_needs_Self_in_its_signature(); flights.forget(marker, key, sharing) }
 pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
     let Call {
         private,

@@ -1,5 +1,5 @@
 async fn user<T>(id: T) -> User {
-    let (__piggyback_flights, __piggyback_marker) = __piggyback_to_forget_user_write_Self_in_its_signature::<
+    let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
         T,
     >();
     #[allow(unused_imports, clippy::used_underscore_binding)]
@@ -24,7 +24,7 @@ async fn user<T>(id: T) -> User {
 }
 #[doc(hidden)]
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-fn __piggyback_to_forget_user_write_Self_in_its_signature<T>() -> (
+fn __user_needs_Self_in_its_signature<T>() -> (
     &'static P::Flights,
     impl ::core::ops::Fn() + 'static,
 ) {
@@ -37,7 +37,7 @@ fn __piggyback_to_forget_user_write_Self_in_its_signature<T>() -> (
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn forget_user<T>(id: T) {
     use P::{RefPart as _, ValuePart as _};
-    let (__piggyback_flights, __piggyback_marker) = __piggyback_to_forget_user_write_Self_in_its_signature::<
+    let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
         T,
     >();
     __piggyback_flights
