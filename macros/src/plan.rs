@@ -266,6 +266,7 @@ impl Plan {
                     items,
                     hand_out,
                     one,
+                    is_deduplicated: dedup.is_some(),
                 };
                 let call = call(&function, &private, &options.common, |index| {
                     !bulk.items.lists.iter().any(|list| list.index == index)

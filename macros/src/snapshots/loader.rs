@@ -45,7 +45,14 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                                                 (Result<HashMap<u64, User>, AppError>, u64, _),
                                             >(),
                                         )
-                                        .share(P::ByClone),
+                                        .share(
+                                            P::cloned(
+                                                    P::output::<
+                                                        Result<::core::option::Option<User>, AppError>,
+                                                    >(),
+                                                )
+                                                .of_batch(),
+                                        ),
                                     __piggyback_items,
                                     move |__piggyback_items: P::Vec<u64>| {
                                         async move {

@@ -7,6 +7,7 @@
 
 use super::{Results, WrongNumber};
 use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
+use crate::dedup::Cloned;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -108,6 +109,14 @@ pub trait Errors<V, E> {
 /// By `Clone`.
 #[derive(Debug)]
 pub struct ByClone;
+
+impl<R> Cloned<R> {
+    /// The same for a batch, where `#[dedup]` is on its function too.
+    pub fn of_batch(self) -> ByClone {
+        ByClone
+    }
+}
+
 /// An error by `share_err`, all else by `Clone`.
 #[derive(Debug)]
 pub struct SharedErr<F>(F);
