@@ -184,13 +184,15 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
                 continue;
             }
         }
+        // With a `#[cfg]`, it may not be there.
+        let is_plain = argument.bindings.len() == 1 && argument.cfgs.is_empty();
         let name = argument
             .bindings
             .first()
             .map_or_else(String::new, |binding| binding.ident.to_string());
         match borrow_of(function, index, argument) {
             Borrow::No => {
-                if let (Some(ty), true) = (&argument.ty, in_key && options_are_clear && argument.bindings.len() == 1) {
+                if let (Some(ty), true) = (&argument.ty, in_key && options_are_clear && is_plain) {
                     if let Some(bits) = known::float(ty, &name) {
                         errors.at(
                             &argument.written,
