@@ -7,7 +7,6 @@
 
 use super::{Results, WrongNumber};
 use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
-use crate::dedup::Cloned;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -110,7 +109,7 @@ pub trait Errors<V, E> {
 #[derive(Debug)]
 pub struct ByClone;
 
-impl<R> Cloned<R> {
+impl<R> crate::dedup::Cloned<R> {
     /// The same for a batch, where `#[dedup]` is on its function too.
     pub fn of_batch(self) -> ByClone {
         ByClone
