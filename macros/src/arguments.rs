@@ -104,7 +104,8 @@ impl Arguments<'_> {
             } else {
                 ident.clone()
             };
-            let form = private.call_at(place, "own", form);
+            let own = if argument.receiver { "own_self" } else { "own" };
+            let form = private.call_at(place, own, form);
             let cfgs = &argument.cfgs;
             let slice = argument
                 .ty

@@ -15,6 +15,8 @@ pub(crate) struct Bulk {
     pub(crate) hand_out: HandOut,
     /// What each caller gets.
     pub(crate) one: TokenStream,
+    /// Whether `#[dedup]` shares it too, and has its say about what can be shared.
+    pub(crate) is_deduplicated: bool,
 }
 
 // Input:  body
@@ -167,6 +169,11 @@ fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
         }
         (None, Some(Given { value, .. })) => {
             private.call_at(Place::of(value), "cloned_with", quote!(#of, #value))
+        }
+        // The same words at the same place as `#[dedup]` has for what is not `Clone`: the compiler says them once.
+        (None, None) if bulk.is_deduplicated => {
+            let cloned = private.call_at(call.output_place, "cloned", of);
+            method_at(call.output_place, cloned, "of_batch", quote!())
         }
         (None, None) => private.value_at(call.output_place, "ByClone"),
     }

@@ -5,7 +5,7 @@ use crate::options::{Given, Options};
 use crate::plan::Call;
 use crate::signature::Function;
 use crate::tokens::{Place, borrow_at, local, without_self};
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::GenericParam;
 use syn::ext::IdentExt;
@@ -118,12 +118,17 @@ fn both_of(call: &Call<'_>) -> TokenStream {
     quote!(#on_self #name::<#(#generics),*>())
 }
 
+/// Where this can't be found, because nothing shows that the function belongs to a `Self`, the compiler says the name.
 fn both_name(call: &Call<'_>) -> Ident {
-    format_ident!("__piggyback_{}", call.name.unraw())
+    let name = call.name.unraw();
+    format_ident!(
+        "__{name}_needs_Self_in_its_signature",
+        span = Span::call_site()
+    )
 }
 
-// Output: fn __piggyback_user() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
-//         fn forget_user(same arguments) { let (flights, marker) = __piggyback_user(); flights.forget(marker, key, sharing) }
+// Output: fn __user_needs_Self_in_its_signature() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
+//         fn forget_user(same arguments) { let (flights, marker) = __user_needs_Self_in_its_signature(); flights.forget(marker, key, sharing) }
 pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
     let Call {
         private,

@@ -1,6 +1,7 @@
 //! What is emitted beside errors: a function that callers can't tell from the right one, so that nothing else breaks.
 
 use crate::items::Items;
+use crate::known;
 use crate::options::{Common, Options};
 use crate::outcome::HandOut;
 use crate::signature::Function;
@@ -22,13 +23,24 @@ pub(crate) fn batch(
     mut function: Function,
     items: Option<&Items>,
     hand_out: Option<HandOut>,
+    imported: Option<TokenStream>,
     private: &Private,
 ) -> TokenStream {
     if function.form().is_none() {
         function.sig.asyncness = Some(parse_quote!(async));
     }
+    // What the user imported for the result stays in use.
+    let mentioned = function.output().map(|output| {
+        let output = known::without_impl(&output);
+        quote!(let _: ::core::marker::PhantomData<#output>;)
+    });
     if let Some(items) = items {
         if let (Some(output), Some(hand_out)) = (function.output(), hand_out) {
+            let output = known::without_impl(&output);
+            let hand_out = match hand_out {
+                HandOut::OneBy | HandOut::ManyBy if known::map(&output).is_some() => HandOut::Each,
+                other => other,
+            };
             if !hand_out.is_hopeless(&output) {
                 let one = hand_out.one(&output, &items.item(), private);
                 function.set_output(with_static_lifetimes(one));
@@ -48,7 +60,11 @@ pub(crate) fn batch(
         .attrs
         .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
     match function.form() {
-        Some(form) => function.with_code(&form, &quote!(::core::unreachable!()), private),
+        Some(form) => function.with_code(
+            &form,
+            &quote!(#imported #mentioned ::core::unreachable!()),
+            private,
+        ),
         None => function.as_written(),
     }
 }

@@ -11,6 +11,7 @@ mod dedup;
 mod errors;
 mod fallback;
 mod items;
+mod known;
 mod options;
 mod outcome;
 mod plan;

@@ -6,7 +6,7 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
+use syn::{Expr, ExprCall, ExprLit, Lit, LitStr, Path, Token};
 
 /// One of the two attributes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct KeyPart {
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) common: Common,
+    /// The path of the attribute that these stood in, if it was taken off the function.
+    pub(crate) taken: Option<Path>,
     // dedup
     pub(crate) spawn: Option<Given<()>>,
     pub(crate) max_age_ms: Option<Given<Expr>>,
@@ -95,11 +97,27 @@ impl Common {
         fill(&mut self.skip, &other.skip);
         fill(&mut self.key, &other.key);
         fill(&mut self.scope, &other.scope);
+        fill(&mut self.direct, &other.direct);
         fill(&mut self.name, &other.name);
         fill(&mut self.krate, &other.krate);
         if !sharing_said {
             fill(&mut self.share_err, &other.share_err);
             fill(&mut self.clone_with, &other.clone_with);
+        }
+    }
+
+    /// What both attributes on a function say, though it can be but one.
+    pub(crate) fn contradictions(&self, other: &Self, errors: &mut Errors) {
+        let mut both = |name: &Ident, here: String, there: String| {
+            if here != there {
+                errors.at(name, format!("the other attribute on this function has another `{name}`; say it on one of them only"));
+            }
+        };
+        if let (Some(here), Some(there)) = (&self.direct, &other.direct) {
+            both(&here.name, here.value.to_string(), there.value.to_string());
+        }
+        if let (Some(here), Some(there)) = (&self.name, &other.name) {
+            both(&here.name, here.value.value(), there.value.value());
         }
     }
 }
@@ -296,6 +314,9 @@ fn unknown_option(attribute: Attribute, unknown: &str) -> String {
             other.name()
         );
     }
+    if let Some(instead) = never_had(attribute, unknown) {
+        return format!("`#[{this}]` has no option `{unknown}`: {instead}");
+    }
     let known = || COMMON.iter().chain(own_names(attribute)).copied();
     match did_you_mean(unknown, known()) {
         Some(meant) => format!("`#[{this}]` has no option `{unknown}`; did you mean `{meant}`?"),
@@ -306,6 +327,37 @@ fn unknown_option(attribute: Attribute, unknown: &str) -> String {
                 all.join(", ")
             )
         }
+    }
+}
+
+/// What people look for who know a cache, or another crate.
+fn never_had(attribute: Attribute, unknown: &str) -> Option<&'static str> {
+    match (unknown, attribute) {
+        (
+            "ttl" | "ttl_ms" | "ttl_secs" | "cache" | "time_to_live" | "time" | "expire" | "expiry"
+            | "max_entries" | "capacity",
+            Attribute::Dedup,
+        ) => Some(
+            "nothing is cached, a result is forgotten the moment it is there; `max_age_ms = 50` bounds the age of an execution that a call joins",
+        ),
+        (
+            "ttl" | "ttl_ms" | "ttl_secs" | "cache" | "time_to_live" | "expire" | "expiry"
+            | "max_entries",
+            Attribute::Batch,
+        ) => Some("nothing is cached, a result is forgotten the moment it is there"),
+        ("timeout" | "timeout_ms", _) => Some(
+            "nothing is given up, and nothing is cached; put `tokio::time::timeout` around the call, or around what the body waits for",
+        ),
+        ("skip_args" | "skip_arg" | "skip_all" | "ignore" | "exclude" | "except", _) => {
+            Some("write `skip(pool)` to leave arguments out of the key")
+        }
+        ("key_by" | "keys" | "convert", _) => {
+            Some("write `key(user = user.id)` for what stands for an argument in the key")
+        }
+        ("max_size" | "max_batch_size" | "batch_size" | "limit", Attribute::Batch) => {
+            Some("write `size = 100` for the number of items in one call at most")
+        }
+        _ => None,
     }
 }
 
@@ -371,11 +423,18 @@ fn value<T: Parse>(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::
     })
 }
 
-/// A number, as a literal or any other expression; literals are looked at.
+/// A number, as a literal or any other expression; literals are looked at, and a `Duration` is known by its name.
 fn number(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::Result<Expr> {
     let expr: Expr = value(input, name, example)?;
-    let Expr::Lit(ExprLit { lit, .. }) = &expr else {
-        return Ok(expr);
+    let lit = match &expr {
+        Expr::Lit(ExprLit { lit, .. }) => lit,
+        Expr::Call(call) if is_duration(&call.func) => {
+            return Err(syn::Error::new_spanned(
+                &expr,
+                not_a_duration(name, call, example),
+            ));
+        }
+        _ => return Ok(expr),
     };
     let wrong = match lit {
         Lit::Int(int) if int.base10_digits() == "0" && name != "delay_ms" => {
@@ -401,6 +460,50 @@ fn number(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::Result<Ex
         _ => format!("`{name}` takes a whole number; write for example `{example}`"),
     };
     Err(syn::Error::new_spanned(&expr, wrong))
+}
+
+/// `Duration::from_millis`, by whatever path.
+fn is_duration(function: &Expr) -> bool {
+    let Expr::Path(path) = function else {
+        return false;
+    };
+    let mut names = path
+        .path
+        .segments
+        .iter()
+        .rev()
+        .map(|segment| &segment.ident);
+    names
+        .next()
+        .is_some_and(|name| name.to_string().starts_with("from_"))
+        && names.next().is_some_and(|name| name == "Duration")
+}
+
+fn not_a_duration(name: &Ident, call: &ExprCall, example: &str) -> String {
+    let in_ms = match (&*call.func, call.args.first()) {
+        (
+            Expr::Path(path),
+            Some(Expr::Lit(ExprLit {
+                lit: Lit::Int(n), ..
+            })),
+        ) => {
+            let unit = path.path.segments.last().map(|last| last.ident.to_string());
+            match (unit.as_deref(), n.base10_parse::<u64>()) {
+                (Some("from_millis"), Ok(n)) => Some(n),
+                (Some("from_secs"), Ok(n)) => n.checked_mul(1_000),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    match in_ms {
+        Some(n) if name.to_string().ends_with("_ms") => {
+            format!(
+                "`{name}` takes a number of milliseconds, not a `Duration`; write `{name} = {n}`"
+            )
+        }
+        _ => format!("`{name}` takes a number, not a `Duration`; write for example `{example}`"),
+    }
 }
 
 /// `name(a, b)`; also `name = a` for a single one would be understood by a reader, but is told apart here.

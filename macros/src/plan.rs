@@ -80,6 +80,7 @@ pub(crate) fn expand(attribute: Attribute, options: TokenStream, item: TokenStre
         );
     }
     if let Some(other) = &mut other {
+        options.common.contradictions(&other.common, &mut errors);
         options.common.fill_from(&other.common);
         other.common.fill_from(&options.common);
     }
@@ -119,11 +120,23 @@ fn take_other(
 ) -> Option<Options> {
     let other = attribute.other();
     let attr = take(other, function)?;
+    let path = attr.path().clone();
     let tokens = match attr.meta {
         Meta::List(list) => list.tokens,
         _ => TokenStream::new(),
     };
-    Some(Options::read(other, tokens, errors))
+    let mut options = Options::read(other, tokens, errors);
+    options.taken = Some(path);
+    Some(options)
+}
+
+/// The compiler never sees the attribute that was taken off, and would call its import unused.
+fn in_use(options: &Options) -> Option<TokenStream> {
+    let path = options.taken.as_ref()?;
+    Some(quote! {
+        #[allow(unused_imports, clippy::all, clippy::pedantic)]
+        use #path as _;
+    })
 }
 
 fn take(attribute: Attribute, function: &mut Function) -> Option<syn::Attribute> {
@@ -188,6 +201,8 @@ impl Plan {
             )
         });
         let hand_out = batch.as_ref().map(|batch| hand_out(batch, &function));
+        let forget = dedup.as_ref().and_then(|dedup| dedup.forget.as_ref());
+        validate::common(&common, forget, &function, &mut errors);
         for (attribute, options) in [(Attribute::Dedup, &dedup), (Attribute::Batch, &batch)] {
             if let Some(options) = options {
                 validate::options(attribute, options, &function, &mut errors);
@@ -202,17 +217,25 @@ impl Plan {
                 hand_out,
                 split_on_err: batch.as_ref().and_then(|batch| batch.split_on_err.as_ref()),
                 is_batch: batch.is_some(),
+                is_dedup: dedup.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),
             };
             validate::arguments(&seen, &mut errors);
         }
         let has_batch = batch.is_some();
+        let imported = [&dedup, &batch].into_iter().flatten().find_map(in_use);
 
         let (Some(form), Some(body), true) = (form, body, errors.is_empty()) else {
             let errors = errors.into_tokens();
             let siblings = fallback::siblings(&function, &common, dedup.as_ref());
             let function = if has_batch {
-                fallback::batch(function, items.flatten().as_ref(), hand_out, &private)
+                fallback::batch(
+                    function,
+                    items.flatten().as_ref(),
+                    hand_out,
+                    imported,
+                    &private,
+                )
             } else {
                 fallback::dedup(function)
             };
@@ -243,6 +266,7 @@ impl Plan {
                     items,
                     hand_out,
                     one,
+                    is_deduplicated: dedup.is_some(),
                 };
                 let call = call(&function, &private, &options.common, |index| {
                     !bulk.items.lists.iter().any(|list| list.index == index)
@@ -270,7 +294,7 @@ impl Plan {
             }
             None => body,
         };
-        let function = function.with_code(&form, &body, &private);
+        let function = function.with_code(&form, &quote!(#imported #body), &private);
         quote!(#function #siblings)
     }
 }

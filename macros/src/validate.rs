@@ -1,30 +1,37 @@
 //! Whether the options and the function fit together: all that can be seen without knowing types.
 
 use crate::errors::{Errors, did_you_mean};
-use crate::items::Items;
+use crate::items::{Items, List};
+use crate::known;
 use crate::options::{Attribute, Common, Given, Options};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Function, peel};
 use crate::tokens::mentions;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::{GenericArgument, PathArguments, ReceiverKind, Type};
+use quote::{ToTokens, quote};
+use syn::{Expr, GenericArgument, PathArguments, ReceiverKind, Type};
 
-/// The options of `attribute` by themselves.
-pub(crate) fn options(
-    attribute: Attribute,
-    options: &Options,
+/// What both attributes have, by itself; and the names of the functions that are made.
+pub(crate) fn common(
+    common: &Common,
+    forget: Option<&Given<Ident>>,
     function: &Function,
     errors: &mut Errors,
 ) {
-    let common = &options.common;
     if let (Some(_), Some(clone)) = (&common.share_err, &common.clone_with) {
         errors.at(
             &clone.name,
             "`share_err` and `clone_with` both say how an error is shared; keep one of them",
         );
     }
-    for named in [&common.direct, &options.forget].into_iter().flatten() {
+    functions(
+        [
+            (&common.share_err, "share_err = AppError::Shared"),
+            (&common.clone_with, "clone_with = copy_of"),
+        ],
+        errors,
+    );
+    for named in [common.direct.as_ref(), forget].into_iter().flatten() {
         if named.value == function.sig.ident {
             errors.at(
                 &named.value,
@@ -35,7 +42,7 @@ pub(crate) fn options(
             );
         }
     }
-    if let (Some(direct), Some(forget)) = (&common.direct, &options.forget) {
+    if let (Some(direct), Some(forget)) = (&common.direct, forget) {
         if direct.value == forget.value {
             errors.at(
                 &forget.value,
@@ -43,6 +50,31 @@ pub(crate) fn options(
             );
         }
     }
+}
+
+/// Options that take a closure or the path of a function; a literal is neither.
+fn functions<const N: usize>(options: [(&Option<Given<Expr>>, &str); N], errors: &mut Errors) {
+    for (option, example) in options {
+        if let Some(Given {
+            name,
+            value: literal @ Expr::Lit(_),
+        }) = option
+        {
+            errors.at(
+                literal,
+                format!("`{name}` takes a function or a closure; write for example `{example}`"),
+            );
+        }
+    }
+}
+
+/// The options that only `attribute` has, by themselves.
+pub(crate) fn options(
+    attribute: Attribute,
+    options: &Options,
+    function: &Function,
+    errors: &mut Errors,
+) {
     match attribute {
         Attribute::Dedup => dedup(options, function, errors),
         Attribute::Batch => batch(options, errors),
@@ -65,6 +97,15 @@ fn dedup(options: &Options, function: &Function, errors: &mut Errors) {
 }
 
 fn batch(options: &Options, errors: &mut Errors) {
+    functions(
+        [
+            (&options.one_by, "one_by = |user| user.id"),
+            (&options.many_by, "many_by = |post| post.author"),
+            (&options.weight, "weight = |row| row.len()"),
+            (&options.unique, "unique = |row| row.id"),
+        ],
+        errors,
+    );
     let missing = match (&options.size, &options.delay_ms) {
         (None, None) => {
             Some("`#[batch]` needs a size and a delay; write `#[batch(size = 100, delay_ms = 10)]`")
@@ -119,13 +160,18 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
         function, common, ..
     } = plan;
     let arguments = function.arguments();
+    // A `skip` that could not be read is not missing.
+    let options_are_clear = errors.is_empty();
     named(plan, &arguments, errors);
 
     for (index, argument) in arguments.iter().enumerate() {
-        if plan
+        let list = plan
             .items
-            .is_some_and(|items| items.lists.iter().any(|list| list.index == index))
-        {
+            .and_then(|items| items.lists.iter().find(|list| list.index == index));
+        if let Some(list) = list {
+            if shows_borrow(list.item.clone()) {
+                errors.at(&argument.written, not_owned(list));
+            }
             continue;
         }
         let in_key = argument
@@ -138,12 +184,23 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
                 continue;
             }
         }
+        // With a `#[cfg]`, it may not be there.
+        let is_plain = argument.bindings.len() == 1 && argument.cfgs.is_empty();
         let name = argument
             .bindings
             .first()
             .map_or_else(String::new, |binding| binding.ident.to_string());
         match borrow_of(function, index, argument) {
-            Borrow::No => {}
+            Borrow::No => {
+                if let (Some(ty), true) = (&argument.ty, in_key && options_are_clear && is_plain) {
+                    if let Some(bits) = known::float(ty, &name) {
+                        errors.at(
+                            &argument.written,
+                            format!("a float can't be part of the key, since it is not `Eq`; write `key({name} = {bits})`, or `skip({name})` to leave it out"),
+                        );
+                    }
+                }
+            }
             Borrow::Mut if plan.outlives() && argument.receiver => errors.at(
                 &argument.written,
                 format!("{} goes on without its caller, so it can't borrow `&mut self`; take `&self` or `self: Arc<Self>`", plan.execution()),
@@ -182,12 +239,20 @@ pub(crate) struct Seen<'a> {
     pub(crate) hand_out: Option<HandOut>,
     pub(crate) split_on_err: Option<&'a Given<()>>,
     pub(crate) is_batch: bool,
+    pub(crate) is_dedup: bool,
     pub(crate) spawns: bool,
 }
 
 impl Seen<'_> {
     fn outlives(&self) -> bool {
         self.is_batch || self.spawns
+    }
+
+    /// Whether one error becomes several by `Clone`.
+    fn shares_errors(&self) -> bool {
+        let said = self.common.share_err.is_some() || self.common.clone_with.is_some();
+        let splits = self.split_on_err.is_some();
+        !said && (!splits || self.is_dedup)
     }
 
     fn execution(&self) -> &'static str {
@@ -303,6 +368,27 @@ fn borrow_of(function: &Function, index: usize, argument: &Argument) -> Borrow {
     }
 }
 
+fn not_owned(list: &List) -> String {
+    let owned = known::owned(list.item.clone());
+    let name = &list.name;
+    if shows_borrow(owned.clone()) {
+        return "items wait for others, perhaps longer than who gave them, so they must be owned; take a type that borrows from nobody".to_owned();
+    }
+    let references = match syn::parse2::<Type>(list.item.clone()) {
+        Ok(Type::Reference(reference)) => {
+            let elem = &reference.elem;
+            format!(
+                "; with `{name}: &[&{}]` the body still sees references",
+                quote!(#elem)
+            )
+        }
+        _ => String::new(),
+    };
+    format!(
+        "items wait for others, perhaps longer than who gave them, so they must be owned; write `{owned}`{references}"
+    )
+}
+
 fn peel_reference(ty: &Type) -> &Type {
     match peel(ty) {
         Type::Reference(reference) if reference.mutability.is_none() => &reference.elem,
@@ -367,6 +453,17 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         }
         return;
     };
+    if let Some((message, at)) = misused_map(plan, &output) {
+        errors.at(at, message);
+        return;
+    }
+    if let Some((error, advice)) = known::foreign_error(&output).filter(|_| plan.shares_errors()) {
+        errors.at(
+            &output,
+            format!("{error} is not `Clone`, so several callers can't share it; {advice}"),
+        );
+        return;
+    }
     let word = if plan.is_batch {
         "handed out to several callers"
     } else {
@@ -400,6 +497,38 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         return;
     };
     errors.at(&output, message);
+}
+
+/// A map that is not by the items, or that is taken for a list of rows: what to change, and why.
+fn misused_map(plan: &Seen<'_>, output: &Type) -> Option<(String, TokenStream)> {
+    match plan.hand_out? {
+        by @ (HandOut::OneBy | HandOut::ManyBy) => {
+            let (map, _) = known::map(output)?;
+            let option = if by == HandOut::OneBy {
+                "one_by"
+            } else {
+                "many_by"
+            };
+            let message = format!(
+                "`{option}` is for rows in a `Vec`; what is in a `{map}` is found by its key, the item: remove `{option}`, or return a `Vec`"
+            );
+            Some((message, output.to_token_stream()))
+        }
+        HandOut::Each => {
+            let [list] = &plan.items?.lists[..] else {
+                return None;
+            };
+            let (map, keys) = known::wrong_keys(output, &list.item)?;
+            let item = &list.item;
+            let message = format!(
+                "the keys of this `{map}` must be the items: write `{}` instead of `{}`",
+                quote!(#item),
+                quote!(#keys)
+            );
+            Some((message, keys.to_token_stream()))
+        }
+        _ => None,
+    }
 }
 
 fn is_plainly_no_result(output: Option<&Type>) -> bool {

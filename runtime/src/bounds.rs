@@ -29,7 +29,7 @@ pub trait Nothing {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be shared by several callers",
     label = "not `Clone + Send + Sync + 'static`",
-    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error",
+    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; for `anyhow` and `eyre`: `share_err = piggyback::anyhow::shared`, with the feature of that name",
     note = "otherwise derive `Clone`, return an `Arc`, or add `clone_with = …` with a function that copies it"
 )]
 pub trait Shareable<M> {

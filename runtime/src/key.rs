@@ -47,7 +47,8 @@ pub trait About {
 #[diagnostic::on_unimplemented(
     message = "`{A}` can't be part of a key",
     label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "write `key(argument = …)` for what identifies it, such as its id, or `skip(argument)` to leave it out; or derive `Hash`, `PartialEq`, `Eq` and `Clone`"
+    note = "in the attribute, say what identifies the argument, as in `key(user = user.id)`, or leave it out, as in `skip(user)`; or derive `Hash`, `PartialEq`, `Eq` and `Clone`",
+    note = "for a type parameter or an `impl Trait`, add the bounds: `T: Hash + Eq + Clone + Send + Sync + 'static`"
 )]
 pub trait KeyOf<A: ?Sized, M> {
     /// The part itself.

@@ -10,7 +10,7 @@ pub use crate::dedup::{
     Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
 };
 pub use crate::fixed::Fixed;
-pub use crate::key::owned::{RefArg, ValueArg, arg, own, unique};
+pub use crate::key::owned::{RefArg, ValueArg, arg, own, own_self, unique};
 pub use crate::key::{Key, Part, RefPart, ValuePart, part, self_part};
 pub use crate::path::Path;
 

@@ -16,7 +16,7 @@ macro_rules! shared {
             #[doc = concat!("An [`", $what, "`](::", $what, ") that several callers share.")]
             ///
             /// Its message and its sources are those of the original, which it dereferences to: downcast to this type
-            /// first, then to the error that was put in.
+            /// first, then to the error that was put in; [`shared`] has an example.
             #[derive(Clone)]
             pub struct Shared(Arc<$Error>);
 
@@ -24,10 +24,9 @@ macro_rules! shared {
             ///
             /// ```
             /// use piggyback::dedup;
-            #[doc = concat!("# use ", stringify!($module), " as error_crate;")]
             ///
             #[doc = concat!("#[dedup(share_err = piggyback::", stringify!($module), "::shared)]")]
-            #[doc = concat!("async fn port(name: &str) -> error_crate::Result<u16> {")]
+            #[doc = concat!("async fn port(name: &str) -> ", stringify!($module), "::Result<u16> {")]
             ///     Ok(name.parse()?)
             /// }
             ///
@@ -37,6 +36,35 @@ macro_rules! shared {
             /// let b = b.unwrap_err();
             /// assert_eq!(b.to_string(), "invalid digit found in string");
             /// # let _ = b;
+            /// # });
+            /// ```
+            ///
+            /// A caller that shares gets a [`Shared`] in its error, so `downcast_ref` finds the original only behind it.
+            /// What looks into errors, such as the one place that makes a status of them, looks through it:
+            ///
+            /// ```
+            /// use std::num::ParseIntError;
+            ///
+            /// /// Finds an error of this type, shared or not.
+            #[doc = concat!("fn find<E: std::error::Error + Send + Sync + 'static>(error: &", $what, ") -> Option<&E> {")]
+            #[doc = concat!("    match error.downcast_ref::<piggyback::", stringify!($module), "::Shared>() {")]
+            ///         Some(shared) => find(shared),
+            ///         None => error.downcast_ref(),
+            ///     }
+            /// }
+            ///
+            /// # use piggyback::dedup;
+            #[doc = concat!("# #[dedup(share_err = piggyback::", stringify!($module), "::shared)]")]
+            #[doc = concat!("# async fn port(name: &str) -> ", stringify!($module), "::Result<u16> {")]
+            /// #     tokio::task::yield_now().await;
+            /// #     Ok(name.parse()?)
+            /// # }
+            /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            /// let (a, b) = tokio::join!(port("ninety"), port("ninety"));
+            /// let b = b.unwrap_err();
+            /// assert!(b.downcast_ref::<ParseIntError>().is_none());
+            /// assert!(find::<ParseIntError>(&b).is_some());
+            /// # assert!(find::<ParseIntError>(&a.unwrap_err()).is_some());
             /// # });
             /// ```
             pub fn shared(error: Arc<$Error>) -> $Error {

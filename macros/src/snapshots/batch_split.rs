@@ -14,7 +14,7 @@ async fn save(&self, users: User) -> Result<(), AppError> {
                 P::item(users),
                 || P::Limits::new(10, 10),
                 || {
-                    let __piggyback_self = P::own(P::Part(&self).key());
+                    let __piggyback_self = P::own_self(P::Part(&self).key());
                     P::shape(P::Each, P::output::<(Result<(), AppError>, User, _)>())
                         .share_split(P::ByClone)
                         .split(move |__piggyback_items: P::Vec<User>| {

@@ -3,7 +3,9 @@ async fn user<T>(id: T) -> User {
     let __piggyback_call = {
         #[allow(unused_imports)]
         use P::{RefPart as _, ValuePart as _};
-        let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
+        let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
+            T,
+        >();
         __piggyback_flights
             .enter(
                 __piggyback_marker,
@@ -23,7 +25,10 @@ async fn user<T>(id: T) -> User {
 }
 #[doc(hidden)]
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-fn __piggyback_user<T>() -> (&'static P::Flights, impl ::core::ops::Fn() + 'static) {
+fn __user_needs_Self_in_its_signature<T>() -> (
+    &'static P::Flights,
+    impl ::core::ops::Fn() + 'static,
+) {
     static FLIGHTS: P::Flights = P::Flights::new(
         P::Path::Free(::core::module_path!(), "user"),
     );
@@ -33,7 +38,9 @@ fn __piggyback_user<T>() -> (&'static P::Flights, impl ::core::ops::Fn() + 'stat
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn forget_user<T>(id: T) {
     use P::{RefPart as _, ValuePart as _};
-    let (__piggyback_flights, __piggyback_marker) = __piggyback_user::<T>();
+    let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
+        T,
+    >();
     __piggyback_flights
         .forget(
             __piggyback_marker,

@@ -18,7 +18,7 @@ async fn user(&self, pool: Pool, id: u64) -> User {
         .spawn(|| {
             #[allow(unused_imports)]
             use P::{RefArg as _, ValueArg as _};
-            let __piggyback_self = P::own(P::arg(self).part());
+            let __piggyback_self = P::own_self(P::arg(self).part());
             let pool = P::own(P::arg(pool).part());
             let id = P::own(P::arg(id).part());
             async move {

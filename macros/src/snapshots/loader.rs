@@ -1,4 +1,6 @@
 async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
+    #[allow(unused_imports, clippy::all, clippy::pedantic)]
+    use dedup as _;
     #[allow(clippy::used_underscore_binding)]
     let __piggyback_call = {
         #[allow(unused_imports)]
@@ -37,7 +39,14 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                                         (Result<HashMap<u64, User>, AppError>, u64, _),
                                     >(),
                                 )
-                                .share(P::ByClone)
+                                .share(
+                                    P::cloned(
+                                            P::output::<
+                                                Result<::core::option::Option<User>, AppError>,
+                                            >(),
+                                        )
+                                        .of_batch(),
+                                )
                                 .bulk(move |__piggyback_items: P::Vec<u64>| {
                                     async move {
                                         let ids = __piggyback_items;

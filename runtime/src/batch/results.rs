@@ -108,6 +108,14 @@ pub trait Errors<V, E> {
 /// By `Clone`.
 #[derive(Debug)]
 pub struct ByClone;
+
+impl<R> crate::dedup::Cloned<R> {
+    /// The same for a batch, where `#[dedup]` is on its function too.
+    pub fn of_batch(self) -> ByClone {
+        ByClone
+    }
+}
+
 /// An error by `share_err`, all else by `Clone`.
 #[derive(Debug)]
 pub struct SharedErr<F>(F);
@@ -420,8 +428,9 @@ macro_rules! shapes {
 shapes! {
     [] Each, () => ();
     [R] Each, Vec<R> => R;
-    [R B] Each, HashMap<T, R, B> => Option<R>;
-    [R] Each, BTreeMap<T, R> => Option<R>;
+    // By whatever keys, here: with the wrong ones, what is missing is told of by `Shares`, once.
+    [K R B] Each, HashMap<K, R, B> => Option<R>;
+    [K R] Each, BTreeMap<K, R> => Option<R>;
 }
 
 impl<T, R> Outcome<T, OneBy> for Vec<R> {
@@ -601,8 +610,8 @@ pub struct Handing<X, T, H, S, O>(H, S, PhantomData<fn(T, X, O)>);
 #[diagnostic::on_unimplemented(
     message = "`{X}` can't be handed out to several callers",
     label = "what more than one of them gets must be `Clone`",
-    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; `clone_with = …` takes a function that copies what a caller gets",
-    note = "where results are found by their items, these must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; for `anyhow` and `eyre`: `share_err = piggyback::anyhow::shared`, with the feature of that name; `clone_with = …` takes a function that copies what a caller gets",
+    note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
 )]
 pub trait Shares<X, T, H, O, M> {
     /// Both.
@@ -631,7 +640,7 @@ impl<X, T, H, S: Nothing, O> Shares<X, T, H, O, Never> for S {
 #[diagnostic::on_unimplemented(
     message = "`split_on_err` needs a function that returns a `Result` with something for each item, not a `{X}`",
     label = "there is no `Err` to split on, or its `Ok` can't be handed out",
-    note = "where results are found by their items, these must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+    note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
 )]
 pub trait SharesParts<X, T, H, O, M> {
     /// Both.

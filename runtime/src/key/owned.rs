@@ -33,6 +33,40 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
     part.own()
 }
 
+/// The same for a receiver, which has its own ways out.
+#[diagnostic::on_unimplemented(
+    message = "the execution goes on without its caller, so it needs a `{A}` of its own",
+    label = "not `Clone + Send + 'static`",
+    note = "derive `Clone` for it (cheap, where its fields are pools, `Arc`s and the like), or take `self: Arc<Self>`"
+)]
+pub trait OwnSelf<A: ?Sized, M> {
+    /// What is kept.
+    type Held: Send + 'static;
+    /// Makes it, or moves it there.
+    fn own(self) -> Self::Held;
+}
+
+/// The owned form of a receiver.
+pub fn own_self<P: About + OwnSelf<P::Argument, M>, M>(
+    part: P,
+) -> <P as OwnSelf<P::Argument, M>>::Held {
+    part.own()
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: ?Sized, P: About<Argument = A> + Own<A, Always>> OwnSelf<A, Always> for P {
+    type Held = P::Held;
+    fn own(self) -> P::Held {
+        Own::own(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<A: ?Sized, P: About<Argument = A> + Nothing> OwnSelf<A, Never> for P {
+    type Held = ();
+    fn own(self) {}
+}
+
 /// What `unique` tells an item by.
 #[diagnostic::on_unimplemented(
     message = "`unique` can't tell items apart by a `{A}`",

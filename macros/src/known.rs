@@ -1,0 +1,237 @@
+//! What can be told of types by their names alone, for messages that are better than the compiler's: nothing here
+//! decides what is expanded, and a type that is not recognised is left to the compiler.
+
+use crate::signature::peel;
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    GenericArgument, PathArguments, PathSegment, Type, TypeParamBound, TypePath, parse_quote,
+};
+
+/// Names that nobody gives to a type of their own.
+const PLAIN: &[&str] = &[
+    "bool", "char", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+    "usize", "String",
+];
+
+/// Such a name, if the type is one.
+fn plain(ty: &Type) -> Option<&Ident> {
+    match peel(ty) {
+        Type::Path(path) if path.qself.is_none() => {
+            let ident = path.path.get_ident()?;
+            PLAIN.iter().any(|name| ident == name).then_some(ident)
+        }
+        _ => None,
+    }
+}
+
+fn last(path: &TypePath) -> Option<&PathSegment> {
+    path.path.segments.last()
+}
+
+fn types(segment: &PathSegment) -> Vec<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return Vec::new();
+    };
+    arguments
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(peel(ty)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What stands for a float in the key.
+pub(crate) fn float(ty: &Type, name: &str) -> Option<String> {
+    let is_float = |ty: &Type| match peel(ty) {
+        Type::Path(path) => path.path.is_ident("f64") || path.path.is_ident("f32"),
+        _ => false,
+    };
+    let mapped = |ty: &Type| {
+        let float = peel(ty).to_token_stream();
+        is_float(ty).then(|| format!("{name}.map({float}::to_bits)"))
+    };
+    match peel(ty) {
+        ty if is_float(ty) => Some(format!("{name}.to_bits()")),
+        Type::Reference(reference) => float(&reference.elem, name),
+        Type::Array(array) => mapped(&array.elem),
+        Type::Path(path) => match last(path) {
+            Some(segment) if segment.ident == "Option" => mapped(types(segment).first()?),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A map, also in a `Result`: its name and its keys' type.
+pub(crate) fn map(output: &Type) -> Option<(&Ident, &Type)> {
+    let Type::Path(path) = peel(output) else {
+        return None;
+    };
+    let last = last(path)?;
+    let first = *types(last).first()?;
+    match last.ident.to_string().as_str() {
+        "HashMap" | "BTreeMap" => Some((&last.ident, first)),
+        name if name.ends_with("Result") => map(first),
+        _ => None,
+    }
+}
+
+/// The keys' type of a map that is plainly not by `item`.
+pub(crate) fn wrong_keys<'a>(
+    output: &'a Type,
+    item: &TokenStream,
+) -> Option<(&'a Ident, &'a Type)> {
+    let (name, keys) = map(output)?;
+    let item: Type = syn::parse2(item.clone()).ok()?;
+    (plain(keys)? != plain(&item)?).then_some((name, keys))
+}
+
+/// What to write for an error that is never `Clone`, known by its name.
+pub(crate) fn foreign_error(output: &Type) -> Option<(&'static str, &'static str)> {
+    let Type::Path(path) = peel(output) else {
+        return None;
+    };
+    let result = last(path)?;
+    if !result.ident.to_string().ends_with("Result") {
+        return None;
+    }
+    match types(result)[..] {
+        [_] => reporter(path),
+        [_, Type::Path(error)] => match last(error)? {
+            segment if segment.ident == "Error" || segment.ident == "Report" => reporter(error),
+            segment if segment.ident == "Box" => boxed(types(segment).first()?),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `anyhow::…`, `eyre::…`.
+fn reporter(path: &TypePath) -> Option<(&'static str, &'static str)> {
+    let names: Vec<String> = path
+        .path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect();
+    match names.iter().rev().nth(1)?.as_str() {
+        "anyhow" => Some((
+            "`anyhow::Error`",
+            "add `share_err = piggyback::anyhow::shared`, and the feature `anyhow` to the dependency on `piggyback`",
+        )),
+        "eyre" | "color_eyre" => Some((
+            "`eyre::Report`",
+            "add `share_err = piggyback::eyre::shared`, and the feature `eyre` to the dependency on `piggyback`",
+        )),
+        _ => None,
+    }
+}
+
+/// `dyn Error`, in its box.
+fn boxed(inside: &Type) -> Option<(&'static str, &'static str)> {
+    let Type::TraitObject(object) = inside else {
+        return None;
+    };
+    let has = |name| {
+        object.bounds.iter().any(|bound| match bound {
+            TypeParamBound::Trait(bound) => bound
+                .path
+                .segments
+                .last()
+                .is_some_and(|last| last.ident == name),
+            _ => false,
+        })
+    };
+    has("Error").then(|| {
+        let share = if has("Send") && has("Sync") {
+            "add `share_err = |error| error.to_string().into()`, which keeps its message"
+        } else {
+            "write `Box<dyn Error + Send + Sync>`, and add `share_err = |error| error.to_string().into()`, which keeps its message"
+        };
+        ("`Box<dyn Error>`", share)
+    })
+}
+
+/// An output that a bulk function might return instead of one with an `impl`: what is iterated over in a `Vec`, or
+/// nothing.
+pub(crate) fn without_impl(output: &Type) -> Type {
+    match peel(output) {
+        Type::ImplTrait(ty) => {
+            let item = ty.bounds.iter().find_map(|bound| {
+                let TypeParamBound::Trait(bound) = bound else {
+                    return None;
+                };
+                let PathArguments::AngleBracketed(arguments) =
+                    &bound.path.segments.last()?.arguments
+                else {
+                    return None;
+                };
+                arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::AssocType(assoc) if assoc.ident == "Item" => Some(&assoc.ty),
+                    _ => None,
+                })
+            });
+            item.map_or_else(
+                || parse_quote!(()),
+                |item| parse_quote!(::std::vec::Vec<#item>),
+            )
+        }
+        Type::Path(path) => {
+            let mut path = path.clone();
+            if let Some(PathArguments::AngleBracketed(arguments)) = path
+                .path
+                .segments
+                .last_mut()
+                .map(|last| &mut last.arguments)
+            {
+                for argument in &mut arguments.args {
+                    if let GenericArgument::Type(ty) = argument {
+                        *ty = without_impl(ty);
+                    }
+                }
+            }
+            Type::Path(path)
+        }
+        other => other.clone(),
+    }
+}
+
+/// The type with `String` for `&str`, `Vec<T>` for `&[T]` and `T` for `&T`.
+pub(crate) fn owned(ty: TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = ty.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Punct(and) if and.as_char() == '&' => {
+                if matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'') {
+                    trees.next();
+                    trees.next();
+                }
+                match trees.peek() {
+                    Some(TokenTree::Ident(name)) if name == "str" => {
+                        trees.next();
+                        out.extend(quote!(String));
+                    }
+                    Some(TokenTree::Group(slice)) if slice.delimiter() == Delimiter::Bracket => {
+                        let inside = owned(slice.stream());
+                        trees.next();
+                        out.extend(quote!(Vec<#inside>));
+                    }
+                    _ => {}
+                }
+            }
+            TokenTree::Group(group) => {
+                let inside = owned(group.stream());
+                out.extend([TokenTree::Group(proc_macro2::Group::new(
+                    group.delimiter(),
+                    inside,
+                ))]);
+            }
+            other => out.extend([other]),
+        }
+    }
+    out
+}

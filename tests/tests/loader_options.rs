@@ -1,0 +1,71 @@
+//! `#[dedup]` and `#[batch]` on one function: an option of both is said on one of them, in whichever order they stand.
+#![deny(warnings)]
+
+use piggyback::{batch, dedup};
+
+/// Each of them is used here alone, taken off by the other.
+mod imports {
+    pub mod batch_below {
+        use piggyback::{batch, dedup};
+
+        #[dedup]
+        #[batch(size = 10, delay_ms = 1)]
+        pub async fn echo(ids: Vec<u64>) -> Vec<u64> {
+            ids
+        }
+    }
+
+    pub mod dedup_below {
+        use piggyback::{batch, dedup};
+
+        #[batch(size = 10, delay_ms = 1)]
+        #[dedup]
+        pub async fn echo(ids: Vec<u64>) -> Vec<u64> {
+            ids
+        }
+    }
+}
+
+#[dedup]
+#[batch(size = 10, delay_ms = 1, direct = names_of_all, name = "names")]
+async fn name(ids: Vec<u64>) -> Vec<String> {
+    ids.iter().map(u64::to_string).collect()
+}
+
+#[dedup(direct = sizes_of_all, name = "sizes")]
+#[batch(size = 10, delay_ms = 1)]
+async fn size(ids: Vec<u64>) -> Vec<u64> {
+    ids
+}
+
+#[batch(size = 10, delay_ms = 1)]
+#[dedup(direct = ages_of_all, name = "ages")]
+async fn age(ids: Vec<u64>) -> Vec<u64> {
+    ids
+}
+
+#[batch(size = 10, delay_ms = 1, direct = ranks_of_all, name = "ranks")]
+#[dedup]
+async fn rank(ids: Vec<u64>) -> Vec<u64> {
+    ids
+}
+
+#[tokio::test]
+async fn neither_import_is_called_unused() {
+    assert_eq!(imports::batch_below::echo(1).await, 1);
+    assert_eq!(imports::dedup_below::echo(1).await, 1);
+}
+
+#[tokio::test]
+async fn direct_and_name_hold_on_whichever_they_are_said() {
+    assert_eq!(name(1).await, "1");
+    assert_eq!(names_of_all(vec![1, 2]).await, ["1", "2"]);
+    assert_eq!((size(1).await, age(1).await, rank(1).await), (1, 1, 1));
+    assert_eq!(sizes_of_all(vec![1, 2]).await, [1, 2]);
+    assert_eq!(ages_of_all(vec![1, 2]).await, [1, 2]);
+    assert_eq!(ranks_of_all(vec![1, 2]).await, [1, 2]);
+    let stats = piggyback::Scope::global().stats();
+    for name in ["names", "sizes", "ages", "ranks"] {
+        assert!(stats.to_string().contains(name), "{stats}");
+    }
+}
