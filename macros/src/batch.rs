@@ -82,6 +82,14 @@ pub(crate) fn expand(
         None => ("share", quote!(bulk)),
         Some(_) => ("share_split", quote!(split)),
     };
+    let shape = match &options.split_on_err {
+        None => shape,
+        Some(_) => {
+            let item = private.output_at(bulk.items.place, &item_type);
+            let again = private.call_at(bulk.items.place, "again", item);
+            method_at(place, again, "by", shape)
+        }
+    };
     let handing = method_at(place, shape, share, sharing);
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
     let copies = options.split_on_err.iter().map(|_| all.copies());

@@ -59,7 +59,7 @@ snapshots! {
             body
         }
     }
-    batch_split, 32 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
+    batch_split, 39 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
         async fn save(&self, users: &[User]) -> Result<(), AppError> {
             self.body
         }

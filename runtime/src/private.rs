@@ -1,7 +1,7 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
 pub use crate::batch::results::{
-    Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, cloned_with, shape, shape_by,
+    Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
     shared_err, weight,
 };
 pub use crate::batch::{Batches, Groups, Limits, Results, Seat, WrongNumber, item};

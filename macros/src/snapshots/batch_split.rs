@@ -15,7 +15,13 @@ async fn save(&self, users: User) -> Result<(), AppError> {
                 || P::Limits::new(10, 10),
                 || {
                     let __piggyback_self = P::own_self(P::Part(&self).key());
-                    P::shape(P::Each, P::output::<(Result<(), AppError>, User, _)>())
+                    P::again(P::output::<User>())
+                        .by(
+                            P::shape(
+                                P::Each,
+                                P::output::<(Result<(), AppError>, User, _)>(),
+                            ),
+                        )
                         .share_split(P::ByClone)
                         .split(move |__piggyback_items: P::Vec<User>| {
                             let __piggyback_self = P::Clone::clone(&__piggyback_self);

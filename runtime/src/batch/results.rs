@@ -602,6 +602,49 @@ impl<X, T, H, O> Shaped<X, T, H, O> {
     }
 }
 
+/// An item that may be tried more than once. See [`bounds`](crate::bounds) for `M`.
+#[diagnostic::on_unimplemented(
+    message = "`split_on_err` tries items again, so a `{Self}` must be `Clone`",
+    label = "its items are not `Clone`",
+    note = "derive `Clone` for them, put them into an `Arc`, or remove `split_on_err`"
+)]
+pub trait Again<M> {
+    /// What knows it.
+    type Items;
+    /// What knows it.
+    fn items() -> Self::Items;
+}
+
+/// Items of which parts may be tried again.
+#[derive(Debug)]
+pub struct Items<T>(PhantomData<fn() -> T>);
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Again<Always> for T {
+    type Items = Items<T>;
+    fn items() -> Items<T> {
+        Items(PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Nothing> Again<Never> for T {
+    type Items = ();
+    fn items() {}
+}
+
+/// States that items may be tried again. An expansion calls it with their span, so that errors point there.
+pub fn again<T: Again<M>, M>(_: Output<T>) -> T::Items {
+    T::items()
+}
+
+impl<T> Items<T> {
+    /// By this strategy.
+    pub fn by<X, H, O>(self, shaped: Shaped<X, T, H, O>) -> Shaped<X, T, H, O> {
+        shaped
+    }
+}
+
 /// How a bulk call's output is handed out.
 #[derive(Debug)]
 pub struct Handing<X, T, H, S, O>(H, S, PhantomData<fn(T, X, O)>);
