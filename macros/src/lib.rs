@@ -1,8 +1,8 @@
 //! The attributes of the `piggyback` crate. Depend on `piggyback`, which re-exports and documents them.
 //!
-//! One way through, for both: the parentheses become [`options`], the function becomes a [`signature`], [`plan`] checks
-//! that the two fit together, and [`batch`] and [`dedup`] write the expansion, which can't fail. Mistakes are collected
-//! on the way ([`errors`]); if there are any, [`fallback`] emits a function that callers can't tell from the right one.
+//! One way through, for both: the parentheses become `options`, the function becomes a `signature`, `plan` checks
+//! that the two fit together, and `batch` and `dedup` write the expansion, which can't fail. Mistakes are collected
+//! on the way (`errors`); if there are any, `fallback` emits a function that callers can't tell from the right one.
 #![forbid(unsafe_code)]
 
 mod arguments;

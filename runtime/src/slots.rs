@@ -3,17 +3,18 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
+
+use once_cell::sync::OnceCell;
 
 /// A list that only grows, by one table a monomorphisation: read without a lock, bounded by the program text.
 pub(crate) struct Slots {
-    first: OnceLock<Box<Slot>>,
+    first: OnceCell<Box<Slot>>,
 }
 
 struct Slot {
     /// A [`Marked`].
     table: Box<dyn Any + Send + Sync>,
-    next: OnceLock<Box<Slot>>,
+    next: OnceCell<Box<Slot>>,
 }
 
 /// A table under its marker: the type of this is the question that a look-up asks.
@@ -25,7 +26,7 @@ struct Marked<M, T> {
 impl Slots {
     pub(crate) const fn new() -> Self {
         Self {
-            first: OnceLock::new(),
+            first: OnceCell::new(),
         }
     }
 
@@ -50,26 +51,41 @@ impl Slots {
         make: impl FnOnce() -> T,
     ) -> (&'static T, bool) {
         let mut make = Some(make);
-        let mut made = false;
+        let mut mine = None;
         let mut cell = &self.first;
         loop {
-            let slot = cell.get_or_init(|| {
-                made = true;
-                let make = make.take().expect("a table is made once");
-                let table = Marked {
-                    table: make(),
-                    marker: PhantomData::<fn() -> M>,
-                };
-                Box::new(Slot {
-                    table: Box::new(table),
-                    next: OnceLock::new(),
-                })
-            });
+            let (slot, made) = match cell.get() {
+                Some(slot) => (slot, false),
+                None => {
+                    let slot = mine.take().unwrap_or_else(|| {
+                        let make = make.take().expect("a table is made once");
+                        Slot::new::<M, T>(make())
+                    });
+                    match cell.try_insert(slot) {
+                        Ok(slot) => (slot, true),
+                        // Somebody else's is first. Ours may be for another place.
+                        Err((slot, lost)) => {
+                            mine = Some(lost);
+                            (slot, false)
+                        }
+                    }
+                }
+            };
             if let Some(Marked { table, .. }) = slot.table.downcast_ref::<Marked<M, T>>() {
                 return (table, made);
             }
             cell = &slot.next;
         }
+    }
+}
+
+impl Slot {
+    fn new<M: 'static, T: Send + Sync + 'static>(table: T) -> Box<Self> {
+        let marker = PhantomData::<fn() -> M>;
+        Box::new(Self {
+            table: Box::new(Marked { table, marker }),
+            next: OnceCell::new(),
+        })
     }
 }
 
