@@ -28,7 +28,7 @@ impl Db {
     /// A connection with a table of its own, `t`.
     async fn with(columns: &str) -> Option<Self> {
         let Ok(url) = std::env::var("DATABASE_URL") else {
-            println!("skipped: DATABASE_URL is not set");
+            piggyback_tests::skipped("DATABASE_URL is not set");
             return None;
         };
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();

@@ -232,12 +232,12 @@ async fn all<T: Send + 'static>(
 /// The database that there is; says so if there is none.
 fn database() -> Option<Config> {
     let Ok(url) = std::env::var("DATABASE_URL") else {
-        println!("skipped: DATABASE_URL is not set");
+        piggyback_tests::skipped("DATABASE_URL is not set");
         return None;
     };
     let config: Config = url.parse().expect("DATABASE_URL is a PostgreSQL URL");
     if !matches!(config.get_hosts().first(), Some(Host::Tcp(_))) {
-        println!("skipped: DATABASE_URL names no TCP address");
+        piggyback_tests::skipped("DATABASE_URL names no TCP address");
         return None;
     }
     Some(config)
@@ -297,7 +297,7 @@ async fn a_server_that_is_stopped() {
     let cluster = match Cluster::new() {
         Ok(cluster) => cluster,
         Err(why) => {
-            println!("skipped: no cluster of our own: {why}");
+            piggyback_tests::skipped(&format!("no cluster of our own: {why}"));
             return;
         }
     };
