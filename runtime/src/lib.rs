@@ -13,9 +13,9 @@ mod key;
 #[cfg(test)]
 mod model;
 mod observe;
-mod padded;
 mod path;
 mod scope;
+mod shards;
 mod shared;
 mod slots;
 mod stats;

@@ -21,7 +21,7 @@ use super::group::{
 use super::{Item, Limits};
 use crate::key::Key;
 use crate::observe::{self, Calls, Function, Kind};
-use crate::padded::Padded;
+use crate::shards::{Padded, give_back};
 use crate::stats::Closed;
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
@@ -411,7 +411,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         } else {
             None
         };
-        shard.tidy();
+        give_back(&mut shard.groups, |entry| entry.hash);
         drop(guard);
         guarded(|| drop(entry));
         wake_all(wake);
@@ -523,7 +523,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         } else {
             None
         };
-        shard.tidy();
+        give_back(&mut shard.groups, |entry| entry.hash);
         drop(guard);
         let Left {
             item,
@@ -606,19 +606,6 @@ where
             wake_all(wake);
         }
         any
-    }
-}
-
-/// Groups for which a shard keeps room while it is idle.
-const KEPT: usize = 28;
-
-impl<K, T, U, B, R> Shard<K, T, U, B, R> {
-    /// Gives memory back, at a cost that is a constant for each removal.
-    fn tidy(&mut self) {
-        let (len, capacity) = (self.groups.len(), self.groups.capacity());
-        if capacity > KEPT && len < capacity / 8 {
-            self.groups.shrink_to(len * 2, |entry| entry.hash);
-        }
     }
 }
 

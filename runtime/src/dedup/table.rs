@@ -26,7 +26,7 @@ use super::{Joining, stats};
 use crate::frames::{self, Execution};
 use crate::key::Key;
 use crate::observe::{Caller, Function, Kind, Trace};
-use crate::padded::Padded;
+use crate::shards::{KEPT, Padded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
 use crate::watch::{Watch, Watched};
@@ -539,27 +539,18 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    /// The cost is a constant for each removal: a table that is copied was once eight times as full.
     #[inline(never)]
     fn tidy(&mut self, hash: u64, id: u64) {
         if self.followed.back() == Some(&(hash, id)) {
             self.followed.pop_back();
         }
-        let len = self.entries.len();
-        let capacity = self.entries.capacity();
-        if capacity > KEPT && len < capacity / 8 {
-            self.entries.shrink_to(len * 2, |entry| entry.hash);
-        }
-        if len == 0 && self.followed.capacity() > KEPT {
-            self.followed = VecDeque::new();
-        } else if len == 0 {
+        give_back(&mut self.entries, |entry| entry.hash);
+        if self.entries.is_empty() {
             self.followed.clear();
+            self.followed.shrink_to(KEPT);
         }
     }
 }
-
-/// Entries for which a shard keeps room while it is idle.
-const KEPT: usize = 28;
 
 impl<K: Send + Sync + 'static, V> Entry<K, V> {
     #[inline]
