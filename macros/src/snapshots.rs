@@ -34,7 +34,7 @@ snapshots! {
             body
         }
     }
-    dedup_spawn, 32 lines: Dedup (spawn, skip(pool)) {
+    dedup_spawn, 34 lines: Dedup (spawn, skip(pool)) {
         async fn user(&self, pool: Pool, id: u64) -> User {
             self.body
         }
@@ -44,7 +44,7 @@ snapshots! {
             Box::pin(async move { body })
         }
     }
-    dedup_forget, 47 lines: Dedup (forget = forget_user, max_age_ms = 5) {
+    dedup_forget, 49 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
         }
@@ -64,7 +64,7 @@ snapshots! {
             self.body
         }
     }
-    loader, 62 lines: Batch (size = 10, delay_ms = 10) {
+    loader, 64 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {
             body

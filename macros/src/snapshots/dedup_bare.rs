@@ -6,8 +6,10 @@ pub async fn user(id: u64) -> User {
         static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Free(::core::module_path!(), "user"),
         );
+        let __piggyback_waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
+                __piggyback_waker,
                 || {},
                 (P::part(P::Part(&id).key()), ()),
                 P::cloned(P::output::<User>()),

@@ -7,9 +7,11 @@ fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>
             static __PIGGYBACK: P::Flights = P::Flights::new(
                 P::Path::Method(::core::module_path!(), "user"),
             );
+            let __piggyback_waker = __PIGGYBACK.waker().await;
             __PIGGYBACK
                 .enter_in(
                     &(self.scope),
+                    __piggyback_waker,
                     || {},
                     (P::part(P::Part(&id).key()), ()),
                     P::cloned(P::output::<User>()),

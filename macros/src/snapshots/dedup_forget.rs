@@ -6,8 +6,10 @@ async fn user<T>(id: T) -> User {
         let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
             T,
         >();
+        let __piggyback_waker = __piggyback_flights.waker().await;
         __piggyback_flights
             .enter(
+                __piggyback_waker,
                 __piggyback_marker,
                 (P::part(P::Part(&id).key()), ()),
                 P::cloned(P::output::<User>()),

@@ -6,8 +6,10 @@ async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
         static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Free(::core::module_path!(), "user"),
         );
+        let __piggyback_waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
+                __piggyback_waker,
                 || {},
                 (P::part(P::Part(&id).key()), ()),
                 P::share_err(P::output::<Result<User, AppError>>(), AppError::Shared),

@@ -6,8 +6,10 @@ async fn user(&self, pool: Pool, id: u64) -> User {
         static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Method(::core::module_path!(), "user"),
         );
+        let __piggyback_waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
+                __piggyback_waker,
                 || {},
                 (P::self_part(P::Part(&self).key()), (P::part(P::Part(&id).key()), ())),
                 P::cloned(P::output::<User>()),

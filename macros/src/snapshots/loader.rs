@@ -8,8 +8,10 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
         static __PIGGYBACK: P::Flights = P::Flights::new(
             P::Path::Free(::core::module_path!(), "user"),
         );
+        let __piggyback_waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
+                __piggyback_waker,
                 || {},
                 (P::part(P::Part(&ids).key()), ()),
                 P::cloned(P::output::<Result<::core::option::Option<User>, AppError>>()),
