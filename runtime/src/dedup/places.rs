@@ -25,7 +25,9 @@ const ROOM: usize = 16;
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Places<W> {
     first: [Option<W>; FIRST],
-    more: Vec<Vec<Option<W>>>,
+    /// Chunks that are full, then the one that grows.
+    full: Vec<Vec<Option<W>>>,
+    last: Vec<Option<W>>,
     /// How many there are, taken or free.
     len: u32,
     free: Vec<Slot>,
@@ -41,7 +43,8 @@ impl<W> Places<W> {
     fn of(epoch: u32) -> Self {
         Self {
             first: [const { None }; FIRST],
-            more: Vec::new(),
+            full: Vec::new(),
+            last: Vec::new(),
             len: 0,
             free: Vec::new(),
             epoch,
@@ -56,12 +59,14 @@ impl<W> Places<W> {
         }
         let index = self.len as usize;
         self.len = self.len.checked_add(1).expect("fewer than 2^32 followers");
-        match self.more.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => chunk.push(Some(waker)),
-            _ => match self.first.get_mut(index) {
-                Some(place) => *place = Some(waker),
-                None => self.grow(waker),
-            },
+        match self.first.get_mut(index) {
+            Some(place) => *place = Some(waker),
+            None => {
+                if self.last.len() == self.last.capacity() {
+                    self.grow();
+                }
+                self.last.push(Some(waker));
+            }
         }
         Slot {
             epoch: self.epoch,
@@ -77,11 +82,15 @@ impl<W> Places<W> {
     }
 
     #[cold]
-    fn grow(&mut self, waker: W) {
-        let room = if self.more.is_empty() { ROOM } else { CHUNK };
-        let mut chunk = Vec::with_capacity(room);
-        chunk.push(Some(waker));
-        self.more.push(chunk);
+    fn grow(&mut self) {
+        match self.last.len() {
+            0 => self.last.reserve_exact(ROOM),
+            CHUNK.. => {
+                let next = Vec::with_capacity(CHUNK);
+                self.full.push(mem::replace(&mut self.last, next));
+            }
+            len => self.last.reserve_exact(len),
+        }
     }
 
     /// The waker in a place, if the place is still there.
@@ -93,7 +102,10 @@ impl<W> Places<W> {
         let index = slot.number.get() as usize - 1;
         match index.checked_sub(FIRST) {
             None => &mut self.first[index],
-            Some(index) => &mut self.more[index / CHUNK][index % CHUNK],
+            Some(index) => match self.full.get_mut(index / CHUNK) {
+                Some(chunk) => &mut chunk[index % CHUNK],
+                None => &mut self.last[index % CHUNK],
+            },
         }
     }
 
@@ -121,7 +133,7 @@ impl<W> Places<W> {
     /// Each waker that was left, in the order of the places.
     pub(crate) fn for_each(self, mut wake: impl FnMut(W)) {
         self.first.into_iter().flatten().for_each(&mut wake);
-        for chunk in self.more {
+        for chunk in self.full.into_iter().chain([self.last]) {
             chunk.into_iter().flatten().for_each(&mut wake);
         }
     }
