@@ -104,6 +104,15 @@ impl<R> Cell<R> {
         )
     }
 
+    /// A caller is polled: its result, if it is there, and by its ticket.
+    #[inline]
+    pub(super) fn take(&self, ticket: Ticket) -> Option<R> {
+        match &mut self.state.lock().ended {
+            Some(Ended::Results(results, None)) => results.get_mut(ticket as usize)?.take(),
+            _ => None,
+        }
+    }
+
     /// A caller is polled.
     pub(super) fn poll(
         &self,

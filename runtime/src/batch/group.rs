@@ -218,7 +218,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     /// An item comes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(
         &mut self,
         coming: Coming<T, U, W>,
@@ -603,6 +603,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
     }
 
     /// Why another item can't come in, if it can't.
+    #[inline(always)]
     fn refuses(&self, coming: &Coming<T, U, W>) -> Option<Closing> {
         if let Some(most) = self.limits.max_weight {
             if self.weight.saturating_add(coming.weight) > most {
@@ -621,6 +622,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         None
     }
 
+    #[inline(always)]
     fn push(&mut self, coming: Coming<T, U, W>, came: Instant) -> Ticket {
         let Coming {
             item,
@@ -644,6 +646,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         ticket
     }
 
+    #[inline(never)]
     fn add_extra(&mut self, ticket: Ticket, weight: u64, unique: Option<(u64, U)>) {
         // Items before the first that weighs anything weigh nothing.
         self.extras.resize(

@@ -104,24 +104,39 @@ where
             this.stage = Stage::Polled;
             return Poll::Pending;
         }
+        // Woken for what it waits for, most likely.
+        if let Some(result) = this.cell.take(this.ticket) {
+            this.stage = Stage::Served;
+            return Poll::Ready(result);
+        }
+        this.look(cx)
+    }
+}
+
+impl<H, R> Seat<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone,
+{
+    #[inline(never)]
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<R> {
         let mut ended = false;
         loop {
-            match this.table.poll(&this.cell, this.ticket, cx) {
+            match self.table.poll(&self.cell, self.ticket, cx) {
                 Polled::Result(result) => {
-                    this.stage = Stage::Served;
+                    self.stage = Stage::Served;
                     return Poll::Ready(result);
                 }
                 Polled::Failed(failure) => {
-                    this.stage = Stage::Served;
-                    failed(this.table.path(), &failure)
+                    self.stage = Stage::Served;
+                    failed(self.table.path(), &failure)
                 }
                 Polled::Waits => return Poll::Pending,
                 // Its last task was dropped as soon as it was made.
                 Polled::Adopts(turn) if ended => {
-                    this.cannot(turn, "on a tokio runtime that was shut down")
+                    self.cannot(turn, "on a tokio runtime that was shut down")
                 }
                 Polled::Adopts(turn) => {
-                    ended = this.give_task(turn);
+                    ended = self.give_task(turn);
                     if !ended {
                         return Poll::Pending;
                     }
