@@ -24,18 +24,25 @@ pub struct Cell<R> {
 
 #[derive(Debug)]
 struct State<R> {
-    /// Those of a running batch.
-    callers: Vec<Caller<Waker>>,
-    ended: Option<Ended<R>>,
+    stage: Stage<R>,
     /// Flushes that wait for the end.
     observers: Vec<Waker>,
+}
+
+#[derive(Debug)]
+enum Stage<R> {
+    /// With the callers of a running batch.
+    UnderWay(Vec<Caller<Waker>>),
+    Ended(Ended<R>),
 }
 
 /// How a batch ended.
 #[derive(Debug)]
 pub(crate) enum Ended<R> {
     /// Each caller takes its own: at its ticket, or where the list has its ticket, if some left before the batch ran.
-    Results(Vec<Option<R>>, Option<Vec<Ticket>>),
+    Results(Vec<Option<R>>, Option<Box<[Ticket]>>),
+    /// That of an only caller.
+    Single(Option<R>),
     Failed(Failure),
     /// All callers left before it began.
     Empty,
@@ -64,8 +71,7 @@ pub(super) enum Found<R> {
 impl<R> Cell<R> {
     pub(super) fn new(hash: u64, group: u64, id: Id) -> Self {
         let state = State {
-            callers: Vec::new(),
-            ended: None,
+            stage: Stage::UnderWay(Vec::new()),
             observers: Vec::new(),
         };
         Self {
@@ -79,36 +85,46 @@ impl<R> Cell<R> {
 
     /// The batch runs from now on.
     pub(super) fn run(&self, callers: Vec<Caller<Waker>>) {
-        self.state.lock().callers = callers;
+        self.state.lock().stage = Stage::UnderWay(callers);
     }
 
     /// The bulk call gave one result an item. Returns everybody to wake.
-    pub(super) fn deliver(&self, results: Vec<Option<R>>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
-        let mut state = self.state.lock();
-        let callers = mem::take(&mut state.callers);
-        let sparse = callers
-            .last()
-            .is_some_and(|last| last.ticket as usize + 1 != callers.len());
-        let tickets = sparse.then(|| callers.iter().map(|caller| caller.ticket).collect());
-        state.ended = Some(Ended::Results(results, tickets));
-        (callers, mem::take(&mut state.observers))
+    pub(super) fn deliver(&self, results: Vec<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
+        let mut results = results.into_iter();
+        let ended = if results.len() == 1 {
+            Ended::Single(results.next())
+        } else {
+            Ended::Results(results.map(Some).collect(), None)
+        };
+        self.end(ended)
     }
 
     /// The batch ended without results. Returns everybody to wake.
     pub(super) fn fail(&self, ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
+        self.end(ended)
+    }
+
+    fn end(&self, mut ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
         let mut state = self.state.lock();
-        state.ended = Some(ended);
-        (
-            mem::take(&mut state.callers),
-            mem::take(&mut state.observers),
-        )
+        let Stage::UnderWay(callers) = &mut state.stage else {
+            unreachable!("a batch ends once")
+        };
+        let callers = mem::take(callers);
+        if let (Ended::Results(_, tickets), Some(last)) = (&mut ended, callers.last()) {
+            if last.ticket as usize + 1 != callers.len() {
+                *tickets = Some(callers.iter().map(|caller| caller.ticket).collect());
+            }
+        }
+        state.stage = Stage::Ended(ended);
+        (callers, mem::take(&mut state.observers))
     }
 
     /// A caller is polled: its result, if it is there, and by its ticket.
     #[inline]
     pub(super) fn take(&self, ticket: Ticket) -> Option<R> {
-        match &mut self.state.lock().ended {
-            Some(Ended::Results(results, None)) => results.get_mut(ticket as usize)?.take(),
+        match &mut self.state.lock().stage {
+            Stage::Ended(Ended::Results(results, None)) => results.get_mut(ticket as usize)?.take(),
+            Stage::Ended(Ended::Single(result)) => result.take(),
             _ => None,
         }
     }
@@ -122,8 +138,8 @@ impl<R> Cell<R> {
     ) -> Found<R> {
         let mut state = self.state.lock();
         let state = &mut *state;
-        match &mut state.ended {
-            Some(Ended::Results(results, tickets)) => {
+        match &mut state.stage {
+            Stage::Ended(Ended::Results(results, tickets)) => {
                 let at = match tickets {
                     None => ticket as usize,
                     Some(tickets) => tickets
@@ -132,16 +148,21 @@ impl<R> Cell<R> {
                 };
                 Found::Result(results[at].take().expect("a caller takes its result once"))
             }
-            Some(Ended::Failed(failure)) => Found::Failed(failure.clone()),
-            Some(Ended::Empty) => unreachable!("a batch with a caller is not empty"),
-            None => match position(&state.callers, ticket).map(|at| &mut state.callers[at].waker) {
-                None => Found::Queued,
-                Some(Some(old)) if same(old) => Found::Runs(None),
-                Some(old) => match waker.take() {
-                    Some(waker) => Found::Runs(old.replace(waker)),
-                    None => Found::NeedsWaker,
-                },
-            },
+            Stage::Ended(Ended::Single(result)) => {
+                Found::Result(result.take().expect("a caller takes its result once"))
+            }
+            Stage::Ended(Ended::Failed(failure)) => Found::Failed(failure.clone()),
+            Stage::Ended(Ended::Empty) => unreachable!("a batch with a caller is not empty"),
+            Stage::UnderWay(callers) => {
+                match position(callers, ticket).map(|at| &mut callers[at].waker) {
+                    None => Found::Queued,
+                    Some(Some(old)) if same(old) => Found::Runs(None),
+                    Some(old) => match waker.take() {
+                        Some(waker) => Found::Runs(old.replace(waker)),
+                        None => Found::NeedsWaker,
+                    },
+                }
+            }
         }
     }
 }
@@ -150,7 +171,7 @@ impl<R: Send> UnderWay for Cell<R> {
     fn has_ended(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = self.state.lock();
-        let ended = state.ended.is_some();
+        let ended = matches!(state.stage, Stage::Ended(_));
         if !ended && !state.observers.iter().any(|known| known.will_wake(&waker)) {
             state.observers.push(waker);
             return false;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::Limits;
 use crate::observe;
+use crate::shards::give_back;
 
 #[cfg(all(test, not(piggyback_loom)))]
 mod model;
@@ -41,10 +42,19 @@ const MOST_STALLS: u16 = 8;
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Queued<T, U, B, W, C>>,
-    closed: VecDeque<Queued<T, U, B, W, C>>,
-    /// By their numbers.
-    running: HashTable<(Id, C)>,
+    /// All others that are queued or run, by their numbers.
+    rest: HashTable<Batch<T, U, B, W, C>>,
+    /// Those of `rest` that are queued, in the order in which they were opened, which is that of their numbers.
+    closed: VecDeque<Id>,
     concurrency: usize,
+}
+
+struct Batch<T, U, B, W, C> {
+    id: Id,
+    /// Either this
+    queued: Option<Queued<T, U, B, W, C>>,
+    /// or that.
+    runs: Option<C>,
 }
 
 /// A batch in the queue.
@@ -189,7 +199,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
-    pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
+    pub(crate) emptied: Option<Box<Queued<T, U, B, W, C>>>,
     /// Tasks to wake.
     pub(crate) wake: [Option<W>; 2],
 }
@@ -198,23 +208,25 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn new() -> Self {
         Self {
             open: None,
+            rest: HashTable::new(),
             closed: VecDeque::new(),
-            running: HashTable::new(),
             concurrency: usize::MAX,
         }
     }
 
     /// Whether nothing is left of it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.open.is_none() && self.closed.is_empty() && self.running.is_empty()
+        self.open.is_none() && self.rest.is_empty()
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        self.closed.iter().chain(&self.open)
+        let rest = self.rest.iter();
+        rest.filter_map(|batch| batch.queued.as_ref())
+            .chain(&self.open)
     }
 
     pub(crate) fn running(&self) -> usize {
-        self.running.len()
+        self.rest.len() - self.closed.len()
     }
 
     /// An item comes.
@@ -292,9 +304,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         } else {
             batch.is_oversize().then_some(Closing::Weight)
         };
-        self.open = Some(batch);
-        if let Some(why) = closed {
-            self.close(why);
+        match closed {
+            None => self.open = Some(batch),
+            Some(why) => drop(self.list(batch, why)),
         }
         (ticket, self.next())
     }
@@ -308,52 +320,84 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// Closes the open batch. Returns its task.
     fn close(&mut self, why: Closing) -> Option<W> {
-        let mut batch = self.open.take()?;
+        let batch = self.open.take()?;
+        self.list(batch, why)
+    }
+
+    fn list(&mut self, mut batch: Queued<T, U, B, W, C>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
-        self.closed.push_back(batch);
+        let id = batch.id;
+        self.closed.push_back(id);
+        let batch = Batch {
+            id,
+            queued: Some(batch),
+            runs: None,
+        };
+        self.rest
+            .insert_unique(hash(id), batch, |batch| hash(batch.id));
         task
     }
 
     /// Closes the open batch, if any, and names all that is queued or runs.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
-        for batch in &mut self.closed {
-            batch.refills = false;
+        let mut under_way = Vec::with_capacity(self.rest.len());
+        for batch in &mut self.rest {
+            let queued = batch.queued.as_mut().map(|queued| {
+                queued.refills = false;
+                &queued.cell
+            });
+            under_way.extend(queued.or(batch.runs.as_ref()).cloned());
         }
-        let queued = self.closed.iter().map(|batch| batch.cell.clone());
-        (
-            task,
-            queued
-                .chain(self.running.iter().map(|(_, cell)| cell.clone()))
-                .collect(),
-        )
+        (task, under_way)
     }
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
-        match self.find_closed(id) {
-            Some(at) => self.closed.get_mut(at),
-            None => self.open.as_mut().filter(|open| open.id == id),
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            self.open.as_mut()
+        } else {
+            self.find_closed_mut(id)
         }
     }
 
-    /// Batches are numbered in the order in which they were opened, which is the order in which they were closed.
-    fn find_closed(&self, id: Id) -> Option<usize> {
-        self.closed.binary_search_by_key(&id, |batch| batch.id).ok()
+    fn find_closed(&self, id: Id) -> Option<&Queued<T, U, B, W, C>> {
+        let batch = self.rest.find(hash(id), |batch| batch.id == id)?;
+        batch.queued.as_ref()
+    }
+
+    fn find_closed_mut(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
+        let batch = self.rest.find_mut(hash(id), |batch| batch.id == id)?;
+        batch.queued.as_mut()
     }
 
     /// Takes a batch out of the queue.
     fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
-        match self.find_closed(id) {
-            Some(at) => self.closed.remove(at),
-            None => self.open.take_if(|open| open.id == id),
+        if let Some(open) = self.open.take_if(|open| open.id == id) {
+            return Some(open);
+        }
+        self.unlist(id);
+        let found = self.rest.find_entry(hash(id), |batch| batch.id == id);
+        let queued = found.ok()?.remove().0.queued;
+        give_back(&mut self.rest, |batch| hash(batch.id));
+        queued
+    }
+
+    /// A batch is not closed any more, but open again, or running, or gone.
+    fn unlist(&mut self, id: Id) {
+        if self.closed.front() == Some(&id) {
+            // Its turn has come, most likely.
+            self.closed.pop_front();
+        } else if let Ok(at) = self.closed.binary_search(&id) {
+            self.closed.remove(at);
         }
     }
 
     /// The closed batch whose turn it is.
-    fn first(&self) -> Option<usize> {
-        self.closed.iter().position(|batch| !batch.orphaned)
+    fn first(&self) -> Option<Id> {
+        let mut closed = self.closed.iter().copied();
+        closed.find(|&id| self.find_closed(id).is_some_and(|batch| !batch.orphaned))
     }
 
     fn is_limited(&self) -> bool {
@@ -362,7 +406,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// Why a batch could run now, if it could.
     fn ready(&self, id: Id, now: Instant) -> Option<Closing> {
-        if self.running.len() >= self.concurrency {
+        if self.running() >= self.concurrency {
             return None;
         }
         match &self.open {
@@ -370,7 +414,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 let first = self.first().is_none();
                 if self.is_limited() && !first {
                     None
-                } else if open.limits.eager && first && self.running.is_empty() {
+                } else if open.limits.eager && first && self.running() == 0 {
                     Some(Closing::Eager)
                 } else {
                     (open.due() <= Some(now)).then_some(Closing::Delay)
@@ -378,9 +422,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             }
             _ => {
                 // Without a limit nobody waits for a slot, so whichever task comes first runs first.
-                let at = self.find_closed(id)?;
-                let may = !self.is_limited() || self.first() == Some(at);
-                self.closed[at].closed.filter(|_| may)
+                let closed = self.find_closed(id)?.closed;
+                closed.filter(|_| !self.is_limited() || self.first() == Some(id))
             }
         }
     }
@@ -436,27 +479,48 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
-        let batch = self.take(id).expect("a batch that is ready is queued");
-        self.running
-            .insert_unique(hash(id), (id, batch.cell), |&(id, _)| hash(id));
+        if let Some(open) = self.open.take_if(|open| open.id == id) {
+            self.list(open, why);
+        }
+        self.unlist(id);
+        let batch = self.rest.find_mut(hash(id), |batch| batch.id == id);
+        let batch = batch.expect("a batch that is ready is queued");
+        let Queued {
+            cell,
+            items,
+            callers,
+            bulk,
+            ..
+        } = batch.queued.take().expect("it does not run yet");
+        batch.runs = Some(cell);
         Run {
-            items: batch.items,
-            callers: batch.callers,
-            bulk: batch.bulk,
+            items,
+            callers,
+            bulk,
             closed: why,
             wake: self.next(),
         }
     }
 
     /// The task of the batch that may run next, if there is a slot. It registers again if it finds that it may not.
+    #[inline]
     fn next(&mut self) -> Option<W> {
-        if self.running.len() >= self.concurrency {
+        if self.is_limited() || self.open.as_ref().is_some_and(|open| open.limits.eager) {
+            self.next_in_line()
+        } else {
+            // Nobody waits for others.
+            None
+        }
+    }
+
+    fn next_in_line(&mut self) -> Option<W> {
+        if self.running() >= self.concurrency {
             return None;
         }
         match self.first() {
-            Some(at) => self.closed[at].task.take(),
+            Some(id) => self.find_closed_mut(id)?.task.take(),
             None => {
-                let (limited, idle) = (self.is_limited(), self.running.is_empty());
+                let (limited, idle) = (self.is_limited(), self.running() == 0);
                 let open = self.open.as_mut()?;
                 // Without a limit only an eager one waits for others.
                 let waits = !open.orphaned && (limited || open.limits.eager && idle);
@@ -467,11 +531,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// A bulk call has ended. Returns the task that may run next.
     pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
-        if let Ok(running) = self
-            .running
-            .find_entry(hash(id), |&(running, _)| running == id)
-        {
-            running.remove();
+        if let Ok(batch) = self.rest.find_entry(hash(id), |batch| batch.id == id) {
+            batch.remove();
+            give_back(&mut self.rest, |batch| hash(batch.id));
         }
         self.next()
     }
@@ -526,14 +588,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             wake: [None, None],
         };
         if batch.items.is_empty() {
-            left.emptied = self.take(id);
+            left.emptied = self.take(id).map(Box::new);
         }
-        let last = self.closed.back();
-        if self.open.is_none() && last.is_some_and(|last| last.refills && !last.is_full()) {
-            // There is room again, and nobody behind it.
-            self.open = self.closed.pop_back();
-            if let Some(open) = &mut self.open {
-                open.closed = None;
+        if let (None, Some(&last)) = (&self.open, self.closed.back()) {
+            let batch = self.find_closed(last);
+            if batch.is_some_and(|last| last.refills && !last.is_full()) {
+                // There is room again, and nobody behind it.
+                self.open = self.take(last);
+                if let Some(open) = &mut self.open {
+                    open.closed = None;
+                }
             }
         }
         if let Some(emptied) = &mut left.emptied {
@@ -576,7 +640,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         wake: &mut Vec<W>,
         stalled: &mut Vec<C>,
     ) {
-        let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
+        let open = self.open.as_ref().map(|open| open.id);
+        let ids: Vec<Id> = self.closed.iter().copied().chain(open).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
             let Some(batch) = self.find(id) else { continue };

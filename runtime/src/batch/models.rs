@@ -98,7 +98,7 @@ impl World {
     fn ends(&self, cell: &Cell, items: &[u32]) {
         self.running.fetch_sub(1, SeqCst);
         self.table.ended(cell);
-        wake_callers(cell.deliver(items.iter().map(|item| Some(item * 10)).collect()));
+        wake_callers(cell.deliver(items.iter().map(|item| item * 10).collect()));
     }
 
     /// A whole call on a thread of its own, which also drives the batch that it opens.

@@ -57,7 +57,7 @@ where
     duty.table.ended(&duty.cell);
     let failure = match results {
         Ok(Ok(results)) if results.len() == count => {
-            return wake_callers(duty.cell.deliver(results.into_iter().map(Some).collect()));
+            return wake_callers(duty.cell.deliver(results));
         }
         Ok(Ok(results)) => {
             let failure = Failure::WrongNumber {

@@ -468,7 +468,7 @@ impl World {
         batch.stage = stage;
         let (callers, observers) = match stage {
             Stage::Ok => {
-                let results = batch.queued.iter().map(|&item| Some(item as u32 ^ 0x5555));
+                let results = batch.queued.iter().map(|&item| item as u32 ^ 0x5555);
                 batch.cell.deliver(results.collect())
             }
             Stage::Panicked => batch.cell.fail(Ended::Failed(Failure::Panic("no".into()))),
