@@ -41,7 +41,7 @@ const MOST_STALLS: u16 = 8;
 
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
-    open: Option<Queued<T, U, B, W, C>>,
+    open: Option<Box<Queued<T, U, B, W, C>>>,
     /// All others that are queued or run, by their numbers.
     rest: HashTable<Batch<T, U, B, W, C>>,
     /// Those of `rest` that are queued, in the order in which they were opened, which is that of their numbers.
@@ -52,7 +52,7 @@ pub(crate) struct Group<T, U, B, W, C> {
 struct Batch<T, U, B, W, C> {
     id: Id,
     /// Either this
-    queued: Option<Queued<T, U, B, W, C>>,
+    queued: Option<Box<Queued<T, U, B, W, C>>>,
     /// or that.
     runs: Option<C>,
 }
@@ -61,15 +61,15 @@ struct Batch<T, U, B, W, C> {
 pub(crate) struct Queued<T, U, B, W, C> {
     id: Id,
     cell: C,
-    limits: Limits,
+    size: usize,
+    delay_ms: u64,
+    eager: bool,
     bulk: B,
     items: Vec<T>,
     /// In step with `items`.
     callers: Vec<Caller<W>>,
-    /// In step with `items`, if anything is unique or weighs.
-    extras: Vec<Extra>,
-    uniques: HashTable<(u64, Ticket, U)>,
-    weight: u64,
+    /// If anything is unique, or weighs, or may not weigh too much.
+    extras: Option<Box<Extras<U>>>,
     next_ticket: Ticket,
     /// How it was closed, if it was.
     closed: Option<Closing>,
@@ -94,6 +94,15 @@ pub(crate) struct Caller<W> {
     pub(crate) waker: Option<W>,
     pub(crate) came: Instant,
     pub(crate) seen: observe::Caller,
+}
+
+/// What decides, beside their number, which items may be together.
+struct Extras<U> {
+    /// In step with the items, once anything is unique or weighs.
+    items: Vec<Extra>,
+    uniques: HashTable<(u64, Ticket, U)>,
+    weight: u64,
+    max_weight: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -220,9 +229,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        let rest = self.rest.iter();
-        rest.filter_map(|batch| batch.queued.as_ref())
-            .chain(&self.open)
+        let closed = self.rest.iter().filter_map(|batch| batch.queued.as_deref());
+        closed.chain(self.open.as_deref())
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -278,16 +286,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             now,
         } = opening;
         self.concurrency = limits.concurrency.unwrap_or(usize::MAX);
-        let mut batch = Queued {
+        let mut batch = Box::new(Queued {
             id,
             cell,
-            limits,
+            size: limits.size,
+            delay_ms: limits.delay_ms,
+            eager: limits.eager,
             bulk,
             items,
             callers,
-            extras: Vec::new(),
-            uniques: HashTable::new(),
-            weight: 0,
+            extras: limits.max_weight.map(|most| Extras::new(Some(most))),
             next_ticket: 0,
             closed: None,
             refills: false,
@@ -297,7 +305,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             orphaned: false,
             ready_for: 0,
             stalls: 0,
-        };
+        });
         let ticket = batch.push(coming, now);
         let closed = if batch.is_full() {
             Some(Closing::Size)
@@ -324,7 +332,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         self.list(batch, why)
     }
 
-    fn list(&mut self, mut batch: Queued<T, U, B, W, C>, why: Closing) -> Option<W> {
+    fn list(&mut self, mut batch: Box<Queued<T, U, B, W, C>>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
@@ -356,7 +364,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
         if self.open.as_ref().is_some_and(|open| open.id == id) {
-            self.open.as_mut()
+            self.open.as_deref_mut()
         } else {
             self.find_closed_mut(id)
         }
@@ -364,16 +372,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     fn find_closed(&self, id: Id) -> Option<&Queued<T, U, B, W, C>> {
         let batch = self.rest.find(hash(id), |batch| batch.id == id)?;
-        batch.queued.as_ref()
+        batch.queued.as_deref()
     }
 
     fn find_closed_mut(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
         let batch = self.rest.find_mut(hash(id), |batch| batch.id == id)?;
-        batch.queued.as_mut()
+        batch.queued.as_deref_mut()
     }
 
     /// Takes a batch out of the queue.
-    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
+    fn take(&mut self, id: Id) -> Option<Box<Queued<T, U, B, W, C>>> {
         if let Some(open) = self.open.take_if(|open| open.id == id) {
             return Some(open);
         }
@@ -414,7 +422,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 let first = self.first().is_none();
                 if self.is_limited() && !first {
                     None
-                } else if open.limits.eager && first && self.running() == 0 {
+                } else if open.eager && first && self.running() == 0 {
                     Some(Closing::Eager)
                 } else {
                     (open.due() <= Some(now)).then_some(Closing::Delay)
@@ -491,7 +499,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             callers,
             bulk,
             ..
-        } = batch.queued.take().expect("it does not run yet");
+        } = *batch.queued.take().expect("it does not run yet");
         batch.runs = Some(cell);
         Run {
             items,
@@ -505,7 +513,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     /// The task of the batch that may run next, if there is a slot. It registers again if it finds that it may not.
     #[inline]
     fn next(&mut self) -> Option<W> {
-        if self.is_limited() || self.open.as_ref().is_some_and(|open| open.limits.eager) {
+        if self.is_limited() || self.open.as_ref().is_some_and(|open| open.eager) {
             self.next_in_line()
         } else {
             // Nobody waits for others.
@@ -523,7 +531,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 let (limited, idle) = (self.is_limited(), self.running() == 0);
                 let open = self.open.as_mut()?;
                 // Without a limit only an eager one waits for others.
-                let waits = !open.orphaned && (limited || open.limits.eager && idle);
+                let waits = !open.orphaned && (limited || open.eager && idle);
                 waits.then(|| open.task.take())?
             }
         }
@@ -574,11 +582,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let at = position(&batch.callers, ticket)?;
         let item = batch.items.remove(at);
         let caller = batch.callers.remove(at);
-        let unique = if batch.extras.is_empty() {
-            None
-        } else {
-            batch.remove_extra(at, ticket)
-        };
+        let extras = batch.extras.as_mut();
+        let unique = extras.and_then(|extras| extras.remove(at, ticket));
         let mut left = Left {
             item,
             unique,
@@ -588,7 +593,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             wake: [None, None],
         };
         if batch.items.is_empty() {
-            left.emptied = self.take(id).map(Box::new);
+            left.emptied = self.take(id);
         }
         if let (None, Some(&last)) = (&self.open, self.closed.back()) {
             let batch = self.find_closed(last);
@@ -670,21 +675,9 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
     /// Why another item can't come in, if it can't.
     #[inline(always)]
     fn refuses(&self, coming: &Coming<T, U, W>) -> Option<Closing> {
-        if let Some(most) = self.limits.max_weight {
-            if self.weight.saturating_add(coming.weight) > most {
-                return Some(Closing::Weight);
-            }
-        }
-        if let Some((hash, unique)) = &coming.unique {
-            if self
-                .uniques
-                .find(*hash, |(other, _, taken)| other == hash && taken == unique)
-                .is_some()
-            {
-                return Some(Closing::Unique);
-            }
-        }
-        None
+        self.extras
+            .as_ref()?
+            .refuse(coming.weight, coming.unique.as_ref())
     }
 
     #[inline(always)]
@@ -698,6 +691,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
         } = coming;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
+        let at = self.items.len();
         self.items.push(item);
         self.callers.push(Caller {
             ticket,
@@ -705,57 +699,21 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
             came,
             seen,
         });
-        if weight != 0 || unique.is_some() || !self.extras.is_empty() {
-            self.add_extra(ticket, weight, unique);
+        if weight != 0 || unique.is_some() || self.extras.is_some() {
+            let extras = self.extras.get_or_insert_with(|| Extras::new(None));
+            extras.push(at, ticket, weight, unique);
         }
         ticket
     }
 
-    #[inline(never)]
-    fn add_extra(&mut self, ticket: Ticket, weight: u64, unique: Option<(u64, U)>) {
-        // Items before the first that weighs anything weigh nothing.
-        self.extras.resize(
-            self.items.len() - 1,
-            Extra {
-                weight: 0,
-                unique: None,
-            },
-        );
-        self.extras.push(Extra {
-            weight,
-            unique: unique.as_ref().map(|&(hash, _)| hash),
-        });
-        self.weight = self.weight.saturating_add(weight);
-        if let Some((hash, unique)) = unique {
-            self.uniques
-                .insert_unique(hash, (hash, ticket, unique), |&(hash, ..)| hash);
-        }
-    }
-
-    fn remove_extra(&mut self, at: usize, ticket: Ticket) -> Option<U> {
-        let Extra { weight, unique } = self.extras.remove(at);
-        self.weight = if self.weight == u64::MAX {
-            self.extras
-                .iter()
-                .fold(0, |sum: u64, extra| sum.saturating_add(extra.weight))
-        } else {
-            self.weight - weight
-        };
-        let found = self
-            .uniques
-            .find_entry(unique?, |&(_, taken_by, _)| taken_by == ticket)
-            .ok()?;
-        Some(found.remove().0.2)
-    }
-
     fn is_full(&self) -> bool {
-        self.items.len() >= self.limits.size
+        self.items.len() >= self.size
     }
 
     fn is_oversize(&self) -> bool {
-        self.limits
-            .max_weight
-            .is_some_and(|most| self.weight > most)
+        self.extras
+            .as_ref()
+            .is_some_and(|extras| extras.max_weight.is_some_and(|most| extras.weight > most))
     }
 
     /// When the oldest item that still has a caller came.
@@ -766,7 +724,76 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
     /// When the delay is over. `None`: not in this world's time.
     fn due(&self) -> Option<Instant> {
         self.opened()
-            .checked_add(Duration::from_millis(self.limits.delay_ms))
+            .checked_add(Duration::from_millis(self.delay_ms))
+    }
+}
+
+impl<U: Eq> Extras<U> {
+    fn new(max_weight: Option<u64>) -> Box<Self> {
+        Box::new(Self {
+            items: Vec::new(),
+            uniques: HashTable::new(),
+            weight: 0,
+            max_weight,
+        })
+    }
+
+    /// Why an item can't come in, if it can't.
+    fn refuse(&self, weight: u64, unique: Option<&(u64, U)>) -> Option<Closing> {
+        if let Some(most) = self.max_weight {
+            if self.weight.saturating_add(weight) > most {
+                return Some(Closing::Weight);
+            }
+        }
+        let (hash, unique) = unique?;
+        let taken = self
+            .uniques
+            .find(*hash, |(other, _, taken)| other == hash && taken == unique);
+        taken.map(|_| Closing::Unique)
+    }
+
+    /// An item comes in, to this place.
+    fn push(&mut self, at: usize, ticket: Ticket, weight: u64, unique: Option<(u64, U)>) {
+        if weight == 0 && unique.is_none() && self.items.is_empty() {
+            return;
+        }
+        // Items before the first that weighs anything weigh nothing.
+        self.items.resize(
+            at,
+            Extra {
+                weight: 0,
+                unique: None,
+            },
+        );
+        self.items.push(Extra {
+            weight,
+            unique: unique.as_ref().map(|&(hash, _)| hash),
+        });
+        self.weight = self.weight.saturating_add(weight);
+        if let Some((hash, unique)) = unique {
+            self.uniques
+                .insert_unique(hash, (hash, ticket, unique), |&(hash, ..)| hash);
+        }
+    }
+
+    /// An item goes.
+    fn remove(&mut self, at: usize, ticket: Ticket) -> Option<U> {
+        if self.items.is_empty() {
+            return None;
+        }
+        let Extra { weight, unique } = self.items.remove(at);
+        self.weight = if self.weight == u64::MAX {
+            self.items
+                .iter()
+                .fold(0, |sum: u64, extra| sum.saturating_add(extra.weight))
+        } else {
+            self.weight - weight
+        };
+        let found = self
+            .uniques
+            .find_entry(unique?, |&(_, taken_by, _)| taken_by == ticket)
+            .ok()?;
+        Some(found.remove().0.2)
     }
 }
 

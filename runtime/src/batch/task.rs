@@ -5,7 +5,7 @@
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -94,19 +94,22 @@ where
     }
     // Lets those come that can be polled in the same tick.
     tokio::task::yield_now().await;
-    let mut timer = pin!(None::<Sleep>);
+    // In a box: a task that needs no timer, which under load is each, is the smaller.
+    let mut timer = None::<Pin<Box<Sleep>>>;
     std::future::poll_fn(|cx| {
         loop {
             match duty.table.go(&duty.cell, turn, false, cx) {
                 Step::Wait(Some(until)) => {
-                    match timer.as_mut().as_pin_mut() {
-                        None => timer.set(Some(duty.timer(turn, until))),
-                        Some(timer) if timer.deadline() == until => {}
-                        Some(timer) => timer.reset(until),
-                    }
-                    if let Some(timer) = timer.as_mut().as_pin_mut() {
-                        ready!(timer.poll(cx));
-                    }
+                    let timer = match &mut timer {
+                        None => timer.insert(Box::pin(duty.timer(turn, until))),
+                        Some(timer) => {
+                            if timer.deadline() != until {
+                                timer.as_mut().reset(until);
+                            }
+                            timer
+                        }
+                    };
+                    ready!(timer.as_mut().poll(cx));
                 }
                 Step::Wait(None) => return Poll::Pending,
                 step => return Poll::Ready(step),
