@@ -22,7 +22,6 @@ use tokio::time::Instant;
 
 use super::Limits;
 use crate::observe;
-use crate::shards::give_back;
 
 #[cfg(all(test, not(piggyback_loom)))]
 mod model;
@@ -42,19 +41,11 @@ const MOST_STALLS: u16 = 8;
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Box<Queued<T, U, B, W, C>>>,
-    /// All others that are queued or run, by their numbers.
-    rest: HashTable<Batch<T, U, B, W, C>>,
-    /// Those of `rest` that are queued, in the order in which they were opened, which is that of their numbers.
-    closed: VecDeque<Id>,
+    /// In the order in which they were opened, which is that of their numbers.
+    closed: VecDeque<(Id, Box<Queued<T, U, B, W, C>>)>,
+    /// By their numbers.
+    running: HashTable<(Id, C)>,
     concurrency: usize,
-}
-
-struct Batch<T, U, B, W, C> {
-    id: Id,
-    /// Either this
-    queued: Option<Box<Queued<T, U, B, W, C>>>,
-    /// or that.
-    runs: Option<C>,
 }
 
 /// A batch in the queue.
@@ -217,24 +208,24 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn new() -> Self {
         Self {
             open: None,
-            rest: HashTable::new(),
             closed: VecDeque::new(),
+            running: HashTable::new(),
             concurrency: usize::MAX,
         }
     }
 
     /// Whether nothing is left of it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.open.is_none() && self.rest.is_empty()
+        self.open.is_none() && self.closed.is_empty() && self.running.is_empty()
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        let closed = self.rest.iter().filter_map(|batch| batch.queued.as_deref());
+        let closed = self.closed.iter().map(|(_, batch)| &**batch);
         closed.chain(self.open.as_deref())
     }
 
     pub(crate) fn running(&self) -> usize {
-        self.rest.len() - self.closed.len()
+        self.running.len()
     }
 
     /// An item comes.
@@ -336,76 +327,47 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
-        let id = batch.id;
-        self.closed.push_back(id);
-        let batch = Batch {
-            id,
-            queued: Some(batch),
-            runs: None,
-        };
-        self.rest
-            .insert_unique(hash(id), batch, |batch| hash(batch.id));
+        self.closed.push_back((batch.id, batch));
         task
     }
 
     /// Closes the open batch, if any, and names all that is queued or runs.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
-        let mut under_way = Vec::with_capacity(self.rest.len());
-        for batch in &mut self.rest {
-            let queued = batch.queued.as_mut().map(|queued| {
-                queued.refills = false;
-                &queued.cell
-            });
-            under_way.extend(queued.or(batch.runs.as_ref()).cloned());
+        for (_, batch) in &mut self.closed {
+            batch.refills = false;
         }
-        (task, under_way)
+        let queued = self.closed.iter().map(|(_, batch)| batch.cell.clone());
+        let running = self.running.iter().map(|(_, cell)| cell.clone());
+        (task, queued.chain(running).collect())
     }
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
-        if self.open.as_ref().is_some_and(|open| open.id == id) {
-            self.open.as_deref_mut()
-        } else {
-            self.find_closed_mut(id)
+        match self.find_closed(id) {
+            Some(at) => self.closed.get_mut(at).map(|(_, batch)| &mut **batch),
+            None => self.open.as_deref_mut().filter(|open| open.id == id),
         }
     }
 
-    fn find_closed(&self, id: Id) -> Option<&Queued<T, U, B, W, C>> {
-        let batch = self.rest.find(hash(id), |batch| batch.id == id)?;
-        batch.queued.as_deref()
-    }
-
-    fn find_closed_mut(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
-        let batch = self.rest.find_mut(hash(id), |batch| batch.id == id)?;
-        batch.queued.as_deref_mut()
+    fn find_closed(&self, id: Id) -> Option<usize> {
+        // Its turn has come, most likely.
+        if self.closed.front()?.0 == id {
+            return Some(0);
+        }
+        self.closed.binary_search_by_key(&id, |&(id, _)| id).ok()
     }
 
     /// Takes a batch out of the queue.
     fn take(&mut self, id: Id) -> Option<Box<Queued<T, U, B, W, C>>> {
-        if let Some(open) = self.open.take_if(|open| open.id == id) {
-            return Some(open);
-        }
-        self.unlist(id);
-        let found = self.rest.find_entry(hash(id), |batch| batch.id == id);
-        let queued = found.ok()?.remove().0.queued;
-        give_back(&mut self.rest, |batch| hash(batch.id));
-        queued
-    }
-
-    /// A batch is not closed any more, but open again, or running, or gone.
-    fn unlist(&mut self, id: Id) {
-        if self.closed.front() == Some(&id) {
-            // Its turn has come, most likely.
-            self.closed.pop_front();
-        } else if let Ok(at) = self.closed.binary_search(&id) {
-            self.closed.remove(at);
+        match self.find_closed(id) {
+            Some(at) => self.closed.remove(at).map(|(_, batch)| batch),
+            None => self.open.take_if(|open| open.id == id),
         }
     }
 
     /// The closed batch whose turn it is.
-    fn first(&self) -> Option<Id> {
-        let mut closed = self.closed.iter().copied();
-        closed.find(|&id| self.find_closed(id).is_some_and(|batch| !batch.orphaned))
+    fn first(&self) -> Option<usize> {
+        self.closed.iter().position(|(_, batch)| !batch.orphaned)
     }
 
     fn is_limited(&self) -> bool {
@@ -430,8 +392,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             }
             _ => {
                 // Without a limit nobody waits for a slot, so whichever task comes first runs first.
-                let closed = self.find_closed(id)?.closed;
-                closed.filter(|_| !self.is_limited() || self.first() == Some(id))
+                let at = self.find_closed(id)?;
+                let may = !self.is_limited() || self.first() == Some(at);
+                self.closed[at].1.closed.filter(|_| may)
             }
         }
     }
@@ -487,20 +450,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
-        if let Some(open) = self.open.take_if(|open| open.id == id) {
-            self.list(open, why);
-        }
-        self.unlist(id);
-        let batch = self.rest.find_mut(hash(id), |batch| batch.id == id);
-        let batch = batch.expect("a batch that is ready is queued");
+        let batch = self.take(id).expect("a batch that is ready is queued");
         let Queued {
             cell,
             items,
             callers,
             bulk,
             ..
-        } = *batch.queued.take().expect("it does not run yet");
-        batch.runs = Some(cell);
+        } = *batch;
+        self.running
+            .insert_unique(hash(id), (id, cell), |&(id, _)| hash(id));
         Run {
             items,
             callers,
@@ -526,7 +485,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             return None;
         }
         match self.first() {
-            Some(id) => self.find_closed_mut(id)?.task.take(),
+            Some(at) => self.closed[at].1.task.take(),
             None => {
                 let (limited, idle) = (self.is_limited(), self.running() == 0);
                 let open = self.open.as_mut()?;
@@ -539,9 +498,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// A bulk call has ended. Returns the task that may run next.
     pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
-        if let Ok(batch) = self.rest.find_entry(hash(id), |batch| batch.id == id) {
-            batch.remove();
-            give_back(&mut self.rest, |batch| hash(batch.id));
+        let running = self.running.find_entry(hash(id), |&(other, _)| other == id);
+        if let Ok(running) = running {
+            running.remove();
         }
         self.next()
     }
@@ -595,14 +554,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         if batch.items.is_empty() {
             left.emptied = self.take(id);
         }
-        if let (None, Some(&last)) = (&self.open, self.closed.back()) {
-            let batch = self.find_closed(last);
-            if batch.is_some_and(|last| last.refills && !last.is_full()) {
-                // There is room again, and nobody behind it.
-                self.open = self.take(last);
-                if let Some(open) = &mut self.open {
-                    open.closed = None;
-                }
+        let last = self.closed.back();
+        if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
+            // There is room again, and nobody behind it.
+            self.open = self.closed.pop_back().map(|(_, last)| last);
+            if let Some(open) = &mut self.open {
+                open.closed = None;
             }
         }
         if let Some(emptied) = &mut left.emptied {
@@ -646,7 +603,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         stalled: &mut Vec<C>,
     ) {
         let open = self.open.as_ref().map(|open| open.id);
-        let ids: Vec<Id> = self.closed.iter().copied().chain(open).collect();
+        let ids: Vec<Id> = self.closed.iter().map(|&(id, _)| id).chain(open).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
             let Some(batch) = self.find(id) else { continue };
