@@ -66,8 +66,9 @@ pub(crate) struct Queued<T, U, B, W, C> {
     closed: Option<Closing>,
     /// It was closed because it was full, and is opened again when it is not.
     refills: bool,
-    /// It has only just been opened: items that come now count as having come with the first.
-    fresh: bool,
+    /// Its task was just made, or is polled again as soon as may be: items that come now count as having come then, which
+    /// saves a look at the clock for each.
+    fresh: Option<Instant>,
     task: Option<W>,
     turn: Turn,
     orphaned: bool,
@@ -166,6 +167,8 @@ pub(crate) enum Added<T, U, W, C> {
 /// What a task is to do.
 pub(crate) enum Go<T, B, W> {
     Run(Run<T, B, W>),
+    /// Ask again as soon as others have been polled: this many items are there, and more are coming.
+    Fills(usize),
     /// Wait, to this time or to be woken. The second is a replaced waker, to be dropped.
     Wait(Option<Instant>, Option<W>),
     /// Nothing: its batch is gone, or another task's.
@@ -242,7 +245,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             let wake = self.close(why);
             return Added::NoRoom { coming, wake };
         }
-        let came = if open.fresh { open.opened() } else { now() };
+        let came = open.fresh.unwrap_or_else(now);
         let ticket = open.push(coming, came);
         let cell = open.cell.clone();
         let adopts = mem::take(&mut open.orphaned).then_some(open.turn);
@@ -290,7 +293,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             next_ticket: 0,
             closed: None,
             refills: false,
-            fresh: true,
+            fresh: Some(now),
             task: None,
             turn: 0,
             orphaned: false,
@@ -313,7 +316,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     /// The open batch's task gets on: from now on the clock is read for every item.
     pub(crate) fn no_longer_fresh(&mut self, id: Id) {
         if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
-            open.fresh = false;
+            open.fresh = None;
         }
     }
 
@@ -399,12 +402,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// A task is polled; `first` says for the first time.
+    /// A task is polled. One that rather asks again than waits while its batch fills says how many items it has `seen`.
     pub(crate) fn go(
         &mut self,
         id: Id,
         turn: Turn,
-        first: bool,
+        seen: Option<usize>,
         now: impl FnOnce() -> Instant,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
@@ -412,11 +415,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let Some(batch) = self.find(id) else {
             return Some(Go::Gone);
         };
-        if first && batch.closed.is_none() {
-            // It will be asked again before it waits for anything.
-            return Some(Go::Wait(None, None));
+        if seen == Some(0) && batch.closed.is_none() {
+            return Some(Go::Fills(batch.len()));
         }
-        batch.fresh = false;
+        batch.fresh = None;
         if batch.orphaned && batch.turn == turn + 1 {
             // It was given up too early, and nobody has adopted it yet.
             batch.orphaned = false;
@@ -439,6 +441,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             return Some(Go::Gone);
         }
         let batch = self.find(id)?;
+        if batch.closed.is_none() && seen.is_some_and(|seen| seen < batch.len()) {
+            batch.fresh = Some(now);
+            return Some(Go::Fills(batch.len()));
+        }
         let old = match &batch.task {
             Some(old) if same(old) => None,
             _ => batch.task.replace(waker.take()?),
@@ -607,7 +613,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         for id in ids {
             let ready = self.ready(id, now).is_some();
             let Some(batch) = self.find(id) else { continue };
-            batch.fresh = false;
+            batch.fresh = None;
             batch.ready_for = if ready && !batch.orphaned {
                 batch.ready_for + 1
             } else {

@@ -75,7 +75,7 @@ impl World {
         loop {
             match self
                 .table
-                .go(cell, turn, false, &mut Context::from_waker(&task.waker()))
+                .go(cell, turn, None, &mut Context::from_waker(&task.waker()))
             {
                 Step::Run(items, ..) => {
                     self.begins(&items);
@@ -83,6 +83,7 @@ impl World {
                     return;
                 }
                 Step::Wait(_) => task.sleep(),
+                Step::Fills(_) => unreachable!("it did not ask"),
                 Step::Gone => return,
             }
         }
@@ -407,7 +408,7 @@ fn a_failure_reaches_whoever_is_there() {
         let waker = Task::new().waker();
         match world
             .table
-            .go(&cell, 0, false, &mut Context::from_waker(&waker))
+            .go(&cell, 0, None, &mut Context::from_waker(&waker))
         {
             Step::Run(items, ..) => assert!(items.ends_with(&[2])),
             _ => panic!("its time has come"),

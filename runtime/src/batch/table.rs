@@ -265,12 +265,12 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         }
     }
 
-    /// A batch's task is polled; `first` says for the first time.
+    /// A batch's task is polled, and has `seen` so many items, if it would rather ask again than wait while these get more.
     pub(super) fn go(
         &self,
         cell: &Arc<Cell<R>>,
         turn: Turn,
-        first: bool,
+        seen: Option<usize>,
         cx: &mut Context<'_>,
     ) -> Step<T, B> {
         let mut waker = None;
@@ -286,7 +286,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             match entry.group.go(
                 cell.id,
                 turn,
-                first,
+                seen,
                 Instant::now,
                 |old| old.will_wake(cx.waker()),
                 &mut waker,
@@ -296,6 +296,11 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     waker = Some(cx.waker().clone());
                 }
                 Some(Go::Gone) => return Step::Gone,
+                Some(Go::Fills(items)) => {
+                    drop(guard);
+                    discard(waker);
+                    return Step::Fills(items);
+                }
                 Some(Go::Wait(until, old)) => {
                     drop(guard);
                     discard(old);
@@ -549,6 +554,8 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 pub(super) enum Step<T, B> {
     /// Run this, which was closed like this, for these calls.
     Run(Vec<T>, B, Closing, Calls),
+    /// Ask again when others have been polled: so many items are there, and more are coming.
+    Fills(usize),
     /// Wait until then, or to be woken.
     Wait(Option<Instant>),
     /// End: the batch is gone, or another task's.

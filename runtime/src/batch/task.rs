@@ -82,23 +82,32 @@ where
     let Stage::Queued(turn) = duty.stage else {
         return Step::Gone;
     };
-    // Under load the batch is full by now, and needs no timer.
-    let step =
-        std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, true, cx))).await;
-    if let Step::Run(..) | Step::Gone = step {
-        return step;
+    // Under load the batch is full by now, or soon, and needs no timer.
+    let mut seen = 0;
+    loop {
+        let step =
+            std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, Some(seen), cx)));
+        match step.await {
+            Step::Fills(items) => seen = items,
+            Step::Wait(_) => break,
+            step => return step,
+        }
+        // Only here may time be paused, and be moved on before this task is polled again.
+        let exact = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        if exact {
+            duty.table.no_longer_fresh(&duty.cell);
+        }
+        // Lets those come that can be polled in the same tick.
+        tokio::task::yield_now().await;
+        if exact {
+            break;
+        }
     }
-    // Only here may time be paused, and be moved on before this task is polled again.
-    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
-        duty.table.no_longer_fresh(&duty.cell);
-    }
-    // Lets those come that can be polled in the same tick.
-    tokio::task::yield_now().await;
     // In a box: a task that needs no timer, which under load is each, is the smaller.
     let mut timer = None::<Pin<Box<Sleep>>>;
     std::future::poll_fn(|cx| {
         loop {
-            match duty.table.go(&duty.cell, turn, false, cx) {
+            match duty.table.go(&duty.cell, turn, None, cx) {
                 Step::Wait(Some(until)) => {
                     let timer = match &mut timer {
                         None => timer.insert(Box::pin(duty.timer(turn, until))),

@@ -109,6 +109,8 @@ struct Task {
     runtime: usize,
     batch: Id,
     turn: Turn,
+    /// It asks again while its batch fills, and has seen so many items.
+    seen: Option<usize>,
     first_poll: bool,
     timer: Option<Instant>,
     runs: bool,
@@ -268,7 +270,9 @@ impl World {
                 }
                 if let Some(last) = self.last_queued() {
                     let last = self.batches.get_mut(&last).unwrap();
-                    last.sealed |= !self.disturbed && last.queued.len() < last.limits.size;
+                    // One that was full may yet be opened again, for a place that was left in it.
+                    let has_room = last.queued.len() < last.limits.size && !last.was_full;
+                    last.sealed |= !self.disturbed && has_room;
                 }
                 let id = self.batches.len() as Id;
                 let cell = Arc::new(Cell::new(0, 0, id));
@@ -359,6 +363,7 @@ impl World {
             runtime,
             batch,
             turn,
+            seen: self.rng.one_in(2).then_some(0),
             first_poll: true,
             timer: None,
             runs: false,
@@ -509,8 +514,8 @@ impl World {
     fn poll_task(&mut self, at: usize) {
         let now = self.now();
         let task = &mut self.tasks[at];
-        if mem::take(&mut task.first_poll) {
-            // It yields.
+        if mem::take(&mut task.first_poll) && task.seen.is_none() {
+            // It yields, and wants times to be exact.
             self.group.no_longer_fresh(task.batch);
             self.batches.get_mut(&task.batch).unwrap().task_polled = true;
             return;
@@ -521,7 +526,7 @@ impl World {
             let same = |old: &Waker| old.will_wake(&task.polled.waker);
             match self
                 .group
-                .go(task.batch, task.turn, false, || now, same, &mut waker)
+                .go(task.batch, task.turn, task.seen, || now, same, &mut waker)
             {
                 Some(go) => break go,
                 None => waker = Some(task.polled.waker.clone()),
@@ -529,6 +534,11 @@ impl World {
         };
         match go {
             Go::Gone => drop(self.tasks.remove(at)),
+            Go::Fills(items) => {
+                assert!(task.seen.is_some_and(|seen| seen < items), "it spins");
+                task.seen = Some(items);
+                task.polled.waker.wake_by_ref();
+            }
             Go::Wait(Some(_), _) if !self.runtimes[task.runtime].timers => {
                 let Task {
                     batch: id, turn, ..
@@ -542,7 +552,11 @@ impl World {
                     self.end_with(id, Stage::NoTimers);
                 }
             }
-            Go::Wait(until, _) => task.timer = until,
+            Go::Wait(until, _) => {
+                task.timer = until;
+                task.seen = None;
+                self.batches.get_mut(&task.batch).unwrap().task_polled = true;
+            }
             Go::Run(run) => {
                 let id = task.batch;
                 self.check_run(id, &run);
