@@ -165,6 +165,19 @@ fn run(options: &Options) -> Result<(), String> {
             print!("{table}");
             tables.push(table);
         }
+        // After each, lest a run that is stopped has measured for nothing.
+        if let Some(file) = &options.json {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let so_far = json!({
+                "machine": machine,
+                "unix_time": since.map_or(0, |since| since.as_secs()),
+                "seconds": begun.elapsed().as_secs(),
+                "quick": options.quick,
+                "tables": tables.iter().map(report::Table::json).collect::<Vec<_>>(),
+            });
+            std::fs::write(file, report::text(&so_far))
+                .map_err(|error| format!("{file} can't be written: {error}"))?;
+        }
     }
     let missed = tables
         .iter()
@@ -173,19 +186,6 @@ fn run(options: &Options) -> Result<(), String> {
         .count();
     let goals: usize = tables.iter().map(|table| table.goals.len()).sum();
     println!("\n{} of {goals} goals met", goals - missed);
-
-    if let Some(file) = &options.json {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let all = json!({
-            "machine": machine,
-            "unix_time": since.map_or(0, |since| since.as_secs()),
-            "seconds": begun.elapsed().as_secs(),
-            "quick": options.quick,
-            "tables": tables.iter().map(report::Table::json).collect::<Vec<_>>(),
-        });
-        std::fs::write(file, report::text(&all))
-            .map_err(|error| format!("{file} can't be written: {error}"))?;
-    }
     Ok(())
 }
 

@@ -16,14 +16,20 @@ use crate::{
 };
 use std::{hint::black_box, sync::Arc, task::Context, time::Instant};
 
-pub(crate) fn workload() -> Workload {
-    Workload::Other("growth", "how cost grows", run)
-}
-
-fn run(plan: &Plan) -> Vec<Table> {
-    let mut tables = vec![followers(plan), keys(plan), tenants(plan), sizes(plan)];
-    tables.extend(functions(plan));
-    tables
+pub(crate) fn workloads() -> [Workload; 5] {
+    [
+        Workload::Other("growth followers", "on one key", |plan| {
+            vec![followers(plan)]
+        }),
+        Workload::Other("growth keys", "in flight at once", |plan| vec![keys(plan)]),
+        Workload::Other("growth tenants", "with a batch each", |plan| {
+            vec![tenants(plan)]
+        }),
+        Workload::Other("growth size", "of a batch", |plan| vec![sizes(plan)]),
+        Workload::Other("growth functions", "in a crate", |plan| {
+            vec![functions(plan)]
+        }),
+    ]
 }
 
 /// One size after another, in decades.
@@ -330,7 +336,7 @@ fn sizes(plan: &Plan) -> Table {
     )
 }
 
-fn functions(plan: &Plan) -> Option<Table> {
+fn functions(plan: &Plan) -> Table {
     let columns = vec![
         Column::timed("s without"),
         Column::timed("s with the attributes"),
@@ -356,5 +362,5 @@ fn functions(plan: &Plan) -> Option<Table> {
         Err(reason) => table.notes.push(format!("not measured: {reason}")),
     }
     progress.done();
-    Some(table)
+    table
 }
