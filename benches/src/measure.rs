@@ -7,6 +7,7 @@
 use crate::{alloc, report::Table};
 use std::{
     io::{IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Instant,
 };
 
@@ -37,6 +38,8 @@ pub(crate) enum Kind {
     Peer,
     /// What can't be beaten with the same promises, or not at all.
     Bound,
+    /// No contender: how many there are of what a growth table is about.
+    Size,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +76,9 @@ impl Column {
         }
     }
 }
+
+/// Whether a lap goes on to its end however long it takes, as under a tool that makes all slow.
+pub(crate) static PATIENT: AtomicBool = AtomicBool::new(false);
 
 /// Runs so many calls and gives a figure for each column.
 pub(crate) type Lap = Box<dyn FnMut(u64) -> Vec<f64>>;
@@ -158,15 +164,36 @@ impl Race {
     }
 
     /// One contender and nothing else, for tools that count a whole process.
-    pub(crate) fn alone(&self, name: &str, calls: u64) -> Result<(), String> {
+    pub(crate) fn alone(&self, name: &str, calls: u64, laps: u64) -> Result<(), String> {
+        PATIENT.store(true, Relaxed);
+        let mut lap = self.contender(name)?;
+        for _ in 0..laps {
+            lap(calls);
+        }
+        Ok(())
+    }
+
+    /// The counted columns of one contender, which need no rounds.
+    pub(crate) fn counted(&self, name: &str) -> Result<Vec<(Column, f64)>, String> {
+        let mut lap = self.contender(name)?;
+        lap(self.calls);
+        alloc::count(true);
+        let counted = lap(self.calls);
+        alloc::count(false);
+        let figures = (self.columns)().into_iter().zip(counted);
+        Ok(figures
+            .filter(|(column, _)| column.from == From::Counted)
+            .collect())
+    }
+
+    fn contender(&self, name: &str) -> Result<Lap, String> {
         let field = (self.field)();
         let contender = field
             .contenders
             .into_iter()
             .find(|contender| contender.who.name == name)
             .ok_or_else(|| format!("{} has no contender `{name}`", self.id))?;
-        (contender.set_up)()(calls);
-        Ok(())
+        Ok((contender.set_up)())
     }
 }
 
@@ -196,9 +223,6 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(id: &str) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        if !terminal {
-            eprintln!("{id} …");
-        }
         Self {
             id: id.into(),
             begun: Instant::now(),

@@ -2,7 +2,7 @@
 
 use crate::measure::{Column, Kind, Who};
 use serde_json::{Value, json};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -16,8 +16,6 @@ pub(crate) struct Table {
     pub(crate) notes: Vec<String>,
     /// Whether the first column's best is its largest figure (a throughput) and not its smallest.
     pub(crate) more_is_better: bool,
-    /// Whether the rows are sizes and not contenders.
-    pub(crate) growth: bool,
 }
 
 #[derive(Debug)]
@@ -62,7 +60,6 @@ impl Table {
             cannot: Vec::new(),
             notes: Vec::new(),
             more_is_better: false,
-            growth: false,
         }
     }
 
@@ -85,21 +82,25 @@ impl Table {
         Some(row.median(column))
     }
 
-    /// The best peer in the first column.
+    /// The best peer's figure in the first column.
     pub(crate) fn best_peer(&self) -> Option<f64> {
         self.best_peer_of(|_| true)
     }
 
     pub(crate) fn best_peer_of(&self, which: impl Fn(&str) -> bool) -> Option<f64> {
+        Some(self.best_peer_row(which)?.median(0))
+    }
+
+    pub(crate) fn best_peer_row(&self, which: impl Fn(&str) -> bool) -> Option<&Row> {
         let peers = self
             .rows
             .iter()
-            .filter(|row| row.who.kind == Kind::Peer && which(&row.who.name))
-            .map(|row| row.median(0));
+            .filter(|row| row.who.kind == Kind::Peer && which(&row.who.name));
+        let order = |a: &&Row, b: &&Row| a.median(0).total_cmp(&b.median(0));
         if self.more_is_better {
-            peers.max_by(f64::total_cmp)
+            peers.max_by(order)
         } else {
-            peers.min_by(f64::total_cmp)
+            peers.min_by(order)
         }
     }
 
@@ -135,21 +136,116 @@ impl Table {
         });
     }
 
+    /// Head and lines as they are shown, ratios included. Each line with the kind of its row.
+    pub(crate) fn cells(&self) -> (Vec<String>, Vec<(Kind, Vec<String>)>) {
+        let bounds: Vec<&Row> = self
+            .rows
+            .iter()
+            .filter(|row| row.who.kind == Kind::Bound)
+            .collect();
+        let best = self.best_peer();
+
+        let mut head = vec![String::new()];
+        head.extend(self.columns.iter().map(|column| column.name.clone()));
+        if best.is_some() {
+            head.push("÷ best peer".into());
+        }
+        head.extend(letters().take(bounds.len()).map(|a| format!("÷ {a}")));
+
+        let mut letter = letters();
+        let line = |row: &Row| {
+            let name = match row.who.kind {
+                Kind::Bound => {
+                    format!("{} {}", letter.next().unwrap_or(' '), row.who.name)
+                }
+                _ => row.who.name.clone(),
+            };
+            let mut line = vec![name];
+            line.extend(row.figures.iter().map(|figure| short(figure[1])));
+            let references = best
+                .into_iter()
+                .chain(bounds.iter().map(|row| row.median(0)));
+            line.extend(references.map(|to| format!("{:.2}", row.median(0) / to)));
+            (row.who.kind, line)
+        };
+        (head, self.rows.iter().map(line).collect())
+    }
+
+    /// Whether its rows are sizes and not contenders.
+    pub(crate) fn grows(&self) -> bool {
+        self.rows.iter().any(|row| row.who.kind == Kind::Size)
+    }
+
+    /// Of a growth table: for each column that is a cost of one, how it goes and where it bends.
+    pub(crate) fn bends(&self) -> Vec<String> {
+        if !self.grows() {
+            return Vec::new();
+        }
+        let costs = self.columns.iter().enumerate().filter(|(_, column)| {
+            [": ns", "ms a function"]
+                .iter()
+                .any(|cost| column.name.ends_with(cost))
+        });
+        costs
+            .map(|(i, column)| self.bend(i, &column.name))
+            .collect()
+    }
+
+    fn bend(&self, column: usize, name: &str) -> String {
+        let at = |row: &Row| format!("{} at {}", short(row.median(column)), row.who.name);
+        let (first, last) = (&self.rows[0], &self.rows[self.rows.len() - 1]);
+        let order = |a: &&Row, b: &&Row| a.median(column).total_cmp(&b.median(column));
+        let lowest = self.rows.iter().min_by(order).unwrap_or(first);
+        let name = name.trim_end_matches(": ns");
+        let mut sentence = format!("{name}: {}", at(first));
+        if ![first, last].iter().any(|end| std::ptr::eq(*end, lowest)) {
+            let _ = write!(sentence, ", lowest {}", at(lowest));
+        }
+        let _ = write!(sentence, ", {}; ", at(last));
+
+        let rise = |pair: &&[Row]| pair[1].median(column) / pair[0].median(column);
+        let steepest = self
+            .rows
+            .windows(2)
+            // Not what is no more than noise.
+            .filter(|pair| pair[1].figures[column][0] > pair[0].figures[column][2])
+            .filter(|pair| rise(pair) > BEND)
+            .max_by(|a, b| rise(a).total_cmp(&rise(b)));
+        let _ = match steepest {
+            Some(pair) => write!(
+                sentence,
+                "bends from {} to {}, × {:.1}",
+                pair[0].who.name,
+                pair[1].who.name,
+                rise(&pair)
+            ),
+            None => write!(sentence, "no step costs more than {BEND} × the one before"),
+        };
+        sentence
+    }
+
     pub(crate) fn json(&self) -> Value {
+        let quartile = |row: &Row, quartile: usize| -> Vec<f64> {
+            row.figures
+                .iter()
+                .map(|figure| rounded(figure[quartile]))
+                .collect()
+        };
         json!({
             "id": self.id,
             "title": self.title,
             "columns": self.columns.iter().map(|column| &column.name).collect::<Vec<_>>(),
+            "more_is_better": self.more_is_better,
             "rows": self.rows.iter().map(|row| json!({
                 "name": row.who.name,
-                "kind": if self.growth { "size".into() } else { format!("{:?}", row.who.kind).to_lowercase() },
-                "median": row.figures.iter().map(|figure| figure[1]).collect::<Vec<_>>(),
-                "lower_quartile": row.figures.iter().map(|figure| figure[0]).collect::<Vec<_>>(),
-                "upper_quartile": row.figures.iter().map(|figure| figure[2]).collect::<Vec<_>>(),
+                "kind": format!("{:?}", row.who.kind).to_lowercase(),
+                "median": quartile(row, 1),
+                "lower_quartile": quartile(row, 0),
+                "upper_quartile": quartile(row, 2),
             })).collect::<Vec<_>>(),
             "goals": self.goals.iter().map(|goal| json!({
                 "what": goal.what,
-                "reached": goal.reached,
+                "reached": rounded(goal.reached),
                 "limit": goal.limit,
                 "at_least": goal.at_least,
                 "met": goal.met(),
@@ -161,42 +257,69 @@ impl Table {
             "notes": self.notes,
         })
     }
+
+    /// From what [`json`](Self::json) gave.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        let text = |value: &Value| Some(value.as_str()?.to_owned());
+        let columns = value["columns"].as_array()?.iter();
+        let columns = columns.map(|name| Some(Column::timed(text(name)?)));
+        let mut table = Self::new(
+            value["id"].as_str()?,
+            value["title"].as_str()?,
+            columns.collect::<Option<_>>()?,
+        );
+        table.more_is_better = value["more_is_better"].as_bool()?;
+        for row in value["rows"].as_array()? {
+            let kind = match row["kind"].as_str()? {
+                "ours" => Kind::Ours,
+                "peer" => Kind::Peer,
+                "bound" => Kind::Bound,
+                "size" => Kind::Size,
+                _ => return None,
+            };
+            let figure = |column: usize| {
+                // What is no number is null in JSON.
+                ["lower_quartile", "median", "upper_quartile"]
+                    .map(|quartile| row[quartile][column].as_f64().unwrap_or(f64::NAN))
+            };
+            let name = text(&row["name"])?;
+            let figures = (0..table.columns.len()).map(figure).collect();
+            table.push(Who { name, kind }, figures);
+        }
+        for goal in value["goals"].as_array()? {
+            table.goals.push(Goal {
+                what: text(&goal["what"])?,
+                reached: goal["reached"].as_f64().unwrap_or(f64::NAN),
+                limit: goal["limit"].as_f64()?,
+                at_least: goal["at_least"].as_bool()?,
+            });
+        }
+        for absent in value["cannot"].as_array()? {
+            table
+                .cannot
+                .push((text(&absent["name"])?, text(&absent["reason"])?));
+        }
+        for note in value["notes"].as_array()? {
+            table.notes.push(text(note)?);
+        }
+        Some(table)
+    }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{}: {}\n", self.id, self.title)?;
-        let bounds: Vec<&Row> = self
-            .rows
-            .iter()
-            .filter(|row| row.who.kind == Kind::Bound && !self.growth)
-            .collect();
-        let best = self.best_peer();
-
-        let mut head = vec![String::new()];
-        head.extend(self.columns.iter().map(|column| column.name.clone()));
-        if best.is_some() {
-            head.push("÷ best peer".into());
-        }
-        head.extend(letters().take(bounds.len()).map(|a| format!("÷ {a}")));
+        let (head, rows) = self.cells();
         let mut lines = vec![head];
-
-        let mut letter = letters();
-        for row in &self.rows {
-            let name = match row.who.kind {
-                Kind::Ours => format!("> {}", row.who.name),
-                _ if self.growth => row.who.name.clone(),
-                Kind::Peer => format!("  {}", row.who.name),
-                Kind::Bound => format!("{} {}", letter.next().unwrap_or(' '), row.who.name),
+        lines.extend(rows.into_iter().map(|(kind, mut line)| {
+            let mark = match kind {
+                Kind::Ours => "> ",
+                Kind::Peer => "  ",
+                Kind::Bound | Kind::Size => "",
             };
-            let mut line = vec![name];
-            line.extend(row.figures.iter().map(|figure| short(figure[1])));
-            let references = best
-                .into_iter()
-                .chain(bounds.iter().map(|row| row.median(0)));
-            line.extend(references.map(|to| format!("{:.2}", row.median(0) / to)));
-            lines.push(line);
-        }
+            line[0].insert_str(0, mark);
+            line
+        }));
 
         let width = |i: usize| {
             let cells = lines.iter().filter_map(|line| line.get(i));
@@ -213,31 +336,99 @@ impl fmt::Display for Table {
         for (name, reason) in &self.cannot {
             writeln!(f, "  - {name}: {reason}")?;
         }
-        for note in &self.notes {
+        for note in self.notes.iter().chain(&self.bends()) {
             writeln!(f, "  {note}")?;
         }
         for goal in &self.goals {
-            let sign = if goal.at_least { '≥' } else { '≤' };
             let met = if goal.met() { "met" } else { "NOT MET" };
-            let (reached, limit) = (short(goal.reached), short(goal.limit));
-            writeln!(f, "  goal {} {sign} {limit}: {reached}, {met}", goal.what)?;
+            writeln!(f, "  goal {goal}: {}, {met}", short(goal.reached))?;
         }
         Ok(())
     }
 }
+
+/// What it asks for.
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.at_least { '≥' } else { '≤' };
+        write!(f, "{} {sign} {}", self.what, short(self.limit))
+    }
+}
+
+/// From one size to the next, a cost of one that rises more than this is a bend.
+const BEND: f64 = 1.5;
 
 fn letters() -> impl Iterator<Item = char> {
     'a'..='z'
 }
 
 /// Three digits that count, or all before the point.
-fn short(figure: f64) -> String {
+pub(crate) fn short(figure: f64) -> String {
     match figure.abs() {
         _ if figure.is_nan() => "–".into(),
-        size if size >= 100.0 || figure == 0.0 => format!("{figure:.0}"),
+        size if size >= 100.0 || figure == 0.0 => thousands(&format!("{figure:.0}")),
         size if size >= 10.0 => format!("{figure:.1}"),
         _ => format!("{figure:.2}"),
     }
+}
+
+/// A whole number with its digits in groups of three.
+pub(crate) fn thousands(whole: &str) -> String {
+    let digits = whole.trim_start_matches('-').len();
+    let mut grouped = whole[..whole.len() - digits].to_owned();
+    for (i, digit) in whole[whole.len() - digits..].chars().enumerate() {
+        if i > 0 && (digits - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// To four digits that count: what comes after them is noise, and makes a file hard to read.
+fn rounded(figure: f64) -> f64 {
+    format!("{figure:.3e}").parse().unwrap_or(figure)
+}
+
+/// JSON with a line for each row of a table, lest two runs differ in every line of a file or in one.
+pub(crate) fn text(all: &Value) -> String {
+    fn write(text: &mut String, value: &Value, indent: usize) {
+        // Deeper than that nothing is broken up: a row is five levels down.
+        const BROKEN_UP: usize = 4;
+        let parts: Vec<(String, &Value)> = match value {
+            Value::Object(parts) if indent < BROKEN_UP => parts
+                .iter()
+                .map(|(name, part)| (format!("{}: ", Value::from(name.as_str())), part))
+                .collect(),
+            Value::Array(parts) if indent < BROKEN_UP => {
+                parts.iter().map(|part| (String::new(), part)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if parts.is_empty() {
+            let _ = write!(text, "{value}");
+            return;
+        }
+        let [open, close] = if value.is_array() {
+            ['[', ']']
+        } else {
+            ['{', '}']
+        };
+        text.push(open);
+        for (i, (name, part)) in parts.into_iter().enumerate() {
+            text.push_str(if i == 0 { "\n" } else { ",\n" });
+            text.push_str(&" ".repeat(indent + 1));
+            text.push_str(&name);
+            write(text, part, indent + 1);
+        }
+        text.push('\n');
+        text.push_str(&" ".repeat(indent));
+        text.push(close);
+    }
+    let mut text = String::new();
+    write(&mut text, all, 0);
+    text.push('\n');
+    text
 }
 
 /// `name version`, with the version that this program was built with.

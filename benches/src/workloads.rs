@@ -60,10 +60,7 @@ pub(crate) fn all() -> Vec<Workload> {
         .chain(latency::races());
     races
         .map(Workload::Race)
-        .chain([
-            postgres::workload(),
-            compile::workload(),
-            growth::workload(),
-        ])
+        .chain([postgres::workload(), compile::workload()])
+        .chain(growth::workloads())
         .collect()
 }

@@ -1,5 +1,6 @@
 //! D3: many tasks on two workers ask for keys of which some are far more popular than others; the
-//! body yields once, so that calls overlap. D4: all ask for the same key.
+//! body yields once, so that calls overlap. D4: all ask for the same key. And both on one thread, where
+//! nobody contends for a lock: what is left is instructions, which can be counted.
 
 use crate::{
     dedup::{Calls, Runner, executions, field},
@@ -11,7 +12,7 @@ use std::sync::Arc;
 const TASKS: u64 = 64;
 const KEYS: usize = 10_000;
 
-pub(crate) fn races() -> [Race; 2] {
+pub(crate) fn races() -> [Race; 4] {
     let race = |id, title, field, goals| Race {
         id,
         title,
@@ -32,21 +33,33 @@ pub(crate) fn races() -> [Race; 2] {
         race(
             "D3",
             "64 tasks on 2 workers, Zipf(1.0) keys out of 10 000, the body yields once; ns a call",
-            || field::<Contended<true>>("D3"),
+            || field::<Contended<true, true>>("D3"),
             |table| table.goal_ratio("best peer", table.best_peer(), 0.75),
         ),
         race(
             "D4",
             "64 tasks on 2 workers, one hot key, the body yields once; ns a call",
-            || field::<Contended<false>>("D4"),
+            || field::<Contended<false, true>>("D4"),
             |table| table.goal_ratio("best peer", table.best_peer(), 0.80),
+        ),
+        race(
+            "D3 ct",
+            "64 tasks on one thread, Zipf(1.0) keys out of 10 000, the body yields once; ns a call",
+            || field::<Contended<true, false>>("D3"),
+            |_| {},
+        ),
+        race(
+            "D4 ct",
+            "64 tasks on one thread, one hot key, the body yields once; ns a call",
+            || field::<Contended<false, false>>("D4"),
+            |_| {},
         ),
     ]
 }
 
-struct Contended<const ZIPF: bool>;
+struct Contended<const ZIPF: bool, const MULTI: bool>;
 
-impl<const ZIPF: bool> Runner for Contended<ZIPF> {
+impl<const ZIPF: bool, const MULTI: bool> Runner for Contended<ZIPF, MULTI> {
     fn lap<C: Calls>(contender: C) -> Lap {
         let contender = Arc::new(contender);
         let keys: Arc<[u64]> = if ZIPF {
@@ -59,7 +72,11 @@ impl<const ZIPF: bool> Runner for Contended<ZIPF> {
             let each = calls / TASKS;
             let before = executions();
             let [begun, ended] = side_by_side(
-                Flavour::Multi,
+                if MULTI {
+                    Flavour::Multi
+                } else {
+                    Flavour::Current
+                },
                 TASKS as usize,
                 |task| {
                     let (contender, keys) = (contender.clone(), keys.clone());

@@ -104,6 +104,9 @@ impl<F: Future> Standing<F> {
     }
 
     /// Polls all, again and again, until each has given its answer.
+    ///
+    /// On a machine so busy that this thread is not run for a while, between a wake-up and the leader's
+    /// poll, a contender may take the leader for stalled and begin anew: the gate opens for that one too.
     pub(crate) fn finish(&mut self, cx: &mut Context<'_>, mut answer: impl FnMut(F::Output)) {
         // Nearly always all are ready at the first go, in order.
         let mut waiting = Vec::new();
@@ -114,6 +117,7 @@ impl<F: Future> Standing<F> {
             }
         }
         while !waiting.is_empty() {
+            GATE.notify_waiters();
             waiting.retain(|&i| match self.poll(i, cx) {
                 Poll::Ready(output) => {
                     answer(output);

@@ -11,25 +11,34 @@ use crate::{
     batch::{self, Batcher, Setup, crates::BatchAintOne},
     dedup::{self, Calls, GATE},
     measure::{Column, Kind, Plan, Progress, Who, quartiles},
-    report::Table,
+    report::{Table, thousands},
     side_by_side::{Flavour, side_by_side},
 };
 use std::{hint::black_box, sync::Arc, task::Context, time::Instant};
 
-pub(crate) fn workload() -> Workload {
-    Workload::Other("growth", "how cost grows", run)
-}
-
-fn run(plan: &Plan) -> Vec<Table> {
-    let mut tables = vec![followers(plan), keys(plan), tenants(plan), sizes(plan)];
-    tables.extend(functions(plan));
-    tables
+pub(crate) fn workloads() -> [Workload; 5] {
+    [
+        Workload::Other("growth followers", "on one key", |plan| {
+            vec![followers(plan)]
+        }),
+        Workload::Other("growth keys", "in flight at once", |plan| vec![keys(plan)]),
+        Workload::Other("growth tenants", "with a batch each", |plan| {
+            vec![tenants(plan)]
+        }),
+        Workload::Other("growth size", "of a batch", |plan| vec![sizes(plan)]),
+        Workload::Other("growth functions", "in a crate", |plan| {
+            vec![functions(plan)]
+        }),
+    ]
 }
 
 /// One size after another, in decades.
 fn decades(last: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(1), |n| Some(n * 10)).take_while(move |&n| n <= last)
 }
+
+/// Where each lap is of many items, whatever the size.
+const ROUNDS_OF_MANY: usize = 15;
 
 /// A contender of which we want to know how it grows.
 struct Grows {
@@ -45,6 +54,7 @@ fn table(
     figures: &[&str],
     sizes: impl Iterator<Item = u64>,
     mut contenders: Vec<Grows>,
+    most_rounds: usize,
     plan: &Plan,
 ) -> Table {
     let columns = contenders
@@ -59,7 +69,9 @@ fn table(
     let progress = Progress::new(id);
     for size in sizes {
         // Small ones are repeated until there is something to time.
-        let rounds = plan.rounds((2_000_000 / size).clamp(5, 101) as usize);
+        let rounds = plan
+            .rounds((2_000_000 / size).clamp(5, 101) as usize)
+            .min(most_rounds);
         let mut laps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); contenders.len()];
         for round in 0..=rounds {
             for (contender, laps) in contenders.iter_mut().zip(&mut laps) {
@@ -83,12 +95,11 @@ fn table(
             })
         });
         let who = Who {
-            name: size.to_string(),
-            kind: Kind::Bound,
+            name: thousands(&size.to_string()),
+            kind: Kind::Size,
         };
         table.push(who, row.collect());
     }
-    table.growth = true;
     progress.done();
     table
 }
@@ -115,8 +126,8 @@ impl dedup::Visitor for Dedups {
         };
         let contender: &'static C = Box::leak(Box::new(make()));
         let boxed = Boxed {
-            followers: Box::new(move |n| on_one_key(contender, n)),
-            keys: Box::new(move |n| in_flight(contender, n)),
+            followers: Box::new(on_one_key(contender)),
+            keys: Box::new(in_flight(contender)),
         };
         self.0(&mut self.1, name, boxed);
     }
@@ -137,30 +148,33 @@ fn followers(plan: &Plan) -> Table {
         &["ns", "bytes of heap"],
         decades(1_000_000),
         all.1,
+        101,
         plan,
     )
 }
 
-fn on_one_key<C: Calls>(contender: &C, followers: u64) -> Vec<f64> {
-    let _inside = Flavour::Current.runtime().enter();
-    let waker = idle_waker();
-    let mut cx = Context::from_waker(&waker);
+fn on_one_key<C: Calls>(contender: &'static C) -> impl FnMut(u64) -> Vec<f64> {
     let mut futures = Standing::new();
-    futures.clear(followers as usize + 1);
-    futures.join(contender.gated(7), &mut cx);
-    let heap = alloc::live();
-    let begun = Instant::now();
-    for _ in 0..followers {
+    move |followers| {
+        let _inside = Flavour::Current.runtime().enter();
+        let waker = idle_waker();
+        let mut cx = Context::from_waker(&waker);
+        futures.clear(followers as usize + 1);
         futures.join(contender.gated(7), &mut cx);
+        let heap = alloc::live();
+        let begun = Instant::now();
+        for _ in 0..followers {
+            futures.join(contender.gated(7), &mut cx);
+        }
+        let joined = begun.elapsed();
+        let heap = alloc::live() - heap;
+        GATE.notify_waiters();
+        let begun = Instant::now();
+        futures.finish(&mut cx, |answer| assert_eq!(answer, 7));
+        let took = joined + begun.elapsed();
+        let each = followers as f64;
+        vec![took.as_nanos() as f64 / each, heap / each]
     }
-    let joined = begun.elapsed();
-    let heap = alloc::live() - heap;
-    GATE.notify_waiters();
-    let begun = Instant::now();
-    futures.finish(&mut cx, |answer| assert_eq!(answer, 7));
-    let took = joined + begun.elapsed();
-    let each = followers as f64;
-    vec![took.as_nanos() as f64 / each, heap / each]
 }
 
 fn keys(plan: &Plan) -> Table {
@@ -178,41 +192,43 @@ fn keys(plan: &Plan) -> Table {
         &["ns", "bytes of heap", "bytes kept"],
         decades(1_000_000),
         all.1,
+        101,
         plan,
     );
     table
         .notes
-        .push("the caches get their capacity in the first row and keep it".into());
+        .push("the caches get their capacity in the first row and keep it; less than 0 is memory of an earlier row given back".into());
     table
 }
 
-fn in_flight<C: Calls>(contender: &C, keys: u64) -> Vec<f64> {
-    let _inside = Flavour::Current.runtime().enter();
-    let waker = idle_waker();
-    let mut cx = Context::from_waker(&waker);
-    let before = alloc::live();
+fn in_flight<C: Calls>(contender: &'static C) -> impl FnMut(u64) -> Vec<f64> {
     let mut futures = Standing::new();
-    futures.clear(keys as usize);
-    let heap = alloc::live();
-    let begun = Instant::now();
-    for key in 0..keys {
-        futures.join(contender.gated(key), &mut cx);
+    move |keys| {
+        let _inside = Flavour::Current.runtime().enter();
+        let waker = idle_waker();
+        let mut cx = Context::from_waker(&waker);
+        futures.clear(keys as usize);
+        let before = alloc::live();
+        let begun = Instant::now();
+        for key in 0..keys {
+            futures.join(contender.gated(key), &mut cx);
+        }
+        let joined = begun.elapsed();
+        let heap = alloc::live() - before;
+        GATE.notify_waiters();
+        let begun = Instant::now();
+        futures.finish(&mut cx, |answer| {
+            black_box(answer);
+        });
+        let took = joined + begun.elapsed();
+        futures.clear(0);
+        let each = keys as f64;
+        vec![
+            took.as_nanos() as f64 / each,
+            heap / each,
+            alloc::live() - before,
+        ]
     }
-    let joined = begun.elapsed();
-    let heap = alloc::live() - heap;
-    GATE.notify_waiters();
-    let begun = Instant::now();
-    futures.finish(&mut cx, |answer| {
-        black_box(answer);
-    });
-    let took = joined + begun.elapsed();
-    drop(futures);
-    let each = keys as f64;
-    vec![
-        took.as_nanos() as f64 / each,
-        heap / each,
-        alloc::live() - before,
-    ]
 }
 
 /// Calls batched by tenant: those of two tenants never together.
@@ -250,6 +266,7 @@ fn tenants(plan: &Plan) -> Table {
         &["ns"],
         decades(100_000),
         contenders,
+        ROUNDS_OF_MANY,
         plan,
     )
 }
@@ -314,32 +331,36 @@ fn sizes(plan: &Plan) -> Table {
         &["ns"],
         [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000].into_iter(),
         all.0,
+        ROUNDS_OF_MANY,
         plan,
     )
 }
 
-fn functions(plan: &Plan) -> Option<Table> {
+fn functions(plan: &Plan) -> Table {
     let columns = vec![
         Column::timed("s without"),
         Column::timed("s with the attributes"),
+        Column::timed("ms a function"),
     ];
     let title = "functions in a crate, `cargo check` of it alone";
     let mut table = Table::new("growth functions", title, columns);
-    table.growth = true;
     let progress = Progress::new("growth functions");
     let sizes = [1, 3, 10, 30, 100, 300];
     match compile::check(&sizes, plan.rounds(5), |what| progress.say(what)) {
         Ok(figures) => {
             for (size, [without, with]) in sizes.into_iter().zip(figures) {
                 let who = Who {
-                    name: size.to_string(),
-                    kind: Kind::Bound,
+                    name: thousands(&size.to_string()),
+                    kind: Kind::Size,
                 };
-                table.push(who, vec![quartiles(without), quartiles(with)]);
+                let pairs = without.iter().zip(&with);
+                let each = pairs.map(|(without, with)| 1e3 * (with - without) / size as f64);
+                let each = quartiles(each.collect());
+                table.push(who, vec![quartiles(without), quartiles(with), each]);
             }
         }
         Err(reason) => table.notes.push(format!("not measured: {reason}")),
     }
     progress.done();
-    Some(table)
+    table
 }

@@ -81,13 +81,17 @@ fn run(plan: &Plan) -> Vec<Table> {
         sqlx::query("DROP TABLE piggyback_bench")
             .execute(&pool)
             .await?;
-        Ok::<_, sqlx::Error>(())
+        let (server,): (String,) = sqlx::query_as(SERVER).fetch_one(&pool).await?;
+        Ok::<_, sqlx::Error>(server)
     });
     progress.done();
     debug_assert!(!alloc::counting());
-    if let Err(error) = measured {
-        table.notes.push(format!("failed: {error}"));
-        return vec![table];
+    match measured {
+        Ok(server) => table.notes.push(server),
+        Err(error) => {
+            table.notes.push(format!("failed: {error}"));
+            return vec![table];
+        }
     }
     for ((who, ..), figures) in contenders.into_iter().zip(figures) {
         table.push(who, vec![quartiles(figures)]);
@@ -106,6 +110,11 @@ fn run(plan: &Plan) -> Vec<Table> {
 
 /// The limit: with 256 callers there are never more than two full lists of 100 under way.
 const AS_MANY: &str = "ready-made lists of 100, as many as callers fill";
+
+/// What decides how long a commit takes.
+const SERVER: &str = "SELECT format('PostgreSQL %s, fsync %s, synchronous_commit %s', \
+     split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'), \
+     current_setting('synchronous_commit'))";
 
 type Insert = Box<dyn FnMut(PgPool, u64) -> futures::future::BoxFuture<'static, ()>>;
 

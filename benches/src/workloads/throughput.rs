@@ -3,7 +3,7 @@
 
 use crate::{
     batch::{Batcher, Runner, Setup, field, is_detached},
-    measure::{Column, Lap, Race},
+    measure::{Column, Lap, PATIENT, Race},
     report::Table,
     side_by_side::{Flavour, Mark, Took, side_by_side},
 };
@@ -138,7 +138,8 @@ impl Count {
             if untold.get() == NOW_AND_THEN {
                 untold.set(0);
                 let done = self.done.fetch_add(NOW_AND_THEN, Relaxed) + NOW_AND_THEN;
-                if done >= self.enough || self.begun.elapsed() > Self::LONG_ENOUGH {
+                let too_long = self.begun.elapsed() > Self::LONG_ENOUGH && !PATIENT.load(Relaxed);
+                if done >= self.enough || too_long {
                     self.ended.get_or_init(|| (Mark::now(), done));
                     self.done.fetch_add(self.enough, Relaxed);
                 }
