@@ -22,6 +22,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// Drops a waker, which is user code.
+#[inline]
 pub(crate) fn discard(waker: Option<Waker>) {
     if let Some(waker) = waker {
         guarded(|| drop(waker));

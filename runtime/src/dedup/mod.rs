@@ -2,12 +2,15 @@
 //!
 //! A call goes through these files in this order. [`Flights`] is the static beside the annotated function; it finds the
 //! [`table`] of this monomorphisation, in which the call either opens an entry and leads, or finds one and follows.
-//! [`run`] is the future that the call then is: a leader polls the body where it stands, a follower waits. A followed
-//! entry has a [`flight`], whose [`state`] says who leads; a result is handed to each caller by [`share`].
+//! [`run`] is the future that the call then is: a leader polls the body where it stands, a follower waits. The [`state`] of
+//! a followed entry says who leads, in its [`places`] the followers leave their wakers, its [`flight`] holds the result, which
+//! is handed to each caller by [`share`].
 
 mod flight;
 #[cfg(test)]
 mod models;
+mod places;
+mod prediction;
 mod run;
 mod share;
 mod spawned;
@@ -17,7 +20,10 @@ mod table;
 
 use std::any::TypeId;
 use std::fmt;
+use std::task::Waker;
 
+pub use self::prediction::Foreseen;
+use self::prediction::Prediction;
 pub use self::run::{Call, Run};
 pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
 pub use self::spawned::Spawned;
@@ -34,6 +40,7 @@ use crate::sync::Arc;
 pub struct Flights {
     path: Path,
     slots: Slots,
+    prediction: Prediction,
 }
 
 impl Flights {
@@ -42,13 +49,21 @@ impl Flights {
         Self {
             path,
             slots: Slots::new(),
+            prediction: Prediction::new(),
         }
+    }
+
+    /// The waker of the call that is about to begin, if its last calls show that it is going to need it.
+    #[inline]
+    pub fn waker(&'static self) -> Foreseen {
+        Foreseen(Fixed(&self.prediction))
     }
 
     /// Begins a call in the global scope.
     #[inline(always)]
     pub fn enter<M, K, S>(
         &'static self,
+        waker: Option<Waker>,
         _marker: M,
         key: K,
         share: S,
@@ -59,13 +74,15 @@ impl Flights {
         K: Key,
         S: Share,
     {
-        Call::enter(Fixed(self.fixed::<M, K, S>()), &key, share, joining)
+        let table = Fixed(self.fixed::<M, K, S>());
+        Call::enter(table, waker, &key, share, joining)
     }
 
     /// Begins a call in a scope.
     pub fn enter_in<M, K, S>(
         &'static self,
         scope: &Scope,
+        waker: Option<Waker>,
         _marker: M,
         key: K,
         share: S,
@@ -76,7 +93,8 @@ impl Flights {
         K: Key,
         S: Share,
     {
-        Call::enter(self.scoped::<M, K, S>(scope), &key, share, joining)
+        let table = self.scoped::<M, K, S>(scope);
+        Call::enter(table, waker, &key, share, joining)
     }
 
     /// Calls that begin from now on do not join the flight that is up now. The strategy only names the type.
@@ -101,7 +119,7 @@ impl Flights {
 
     #[inline]
     fn fixed<M: 'static, K: Key, S: Share>(&'static self) -> &'static Table<K::Owned, S::Stored> {
-        let make = || Table::new(self.path.of::<M>(), crate::shards());
+        let make = || Table::new(self.path.of::<M>(), crate::shards(), &self.prediction);
         let (table, made) = self.slots.get::<M, _>(make);
         if made {
             Scope::global().list(table);
@@ -114,7 +132,8 @@ impl Flights {
         scope: &Scope,
     ) -> Arc<Table<K::Owned, S::Stored>> {
         scope.table(TypeId::of::<M>(), || {
-            Table::new(self.path.of::<M>(), crate::SCOPED_SHARDS)
+            let path = self.path.of::<M>();
+            Table::new(path, crate::SCOPED_SHARDS, &self.prediction)
         })
     }
 }

@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::run::Role;
+use super::prediction::Prediction;
+use super::run::{Left, Next, Role};
 use super::spawned::{Execution, Lead};
-use super::state::Relaunch;
-use super::table::Entered;
+use super::state::Body as Does;
+use super::table::{Entered, Following};
 use super::{Cloned, Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
 use crate::observe::{Caller, Trace};
@@ -27,7 +28,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let table = Table::new("model".into(), 1);
+        static PREDICTION: Prediction = Prediction::new();
+        let table = Table::new("model".into(), 1, &PREDICTION);
         table.watch().by_hand();
         Self {
             table: Arc::new(table),
@@ -47,7 +49,13 @@ impl World {
     /// A call that begins now. Its body would be pending for so many polls.
     fn call(&self, pending: usize, value: u32) -> Called {
         let table = self.table.clone();
-        Called::of(table, self.body(pending, value))
+        Called::of(table, None, self.body(pending, value))
+    }
+
+    /// The same for a call of which it was foreseen that it waits. To be polled first by this task.
+    fn foreseen(&self, task: &Task, pending: usize, value: u32) -> Called {
+        let (table, waker) = (self.table.clone(), Some(task.waker()));
+        Called::of(table, waker, self.body(pending, value))
     }
 
     fn runs(&self) -> usize {
@@ -64,8 +72,8 @@ impl World {
 }
 
 impl Called {
-    fn of(table: Flying, body: Body) -> Self {
-        super::Call::enter(table, &(), Cloned::new(), Joining::new()).run(body)
+    fn of(table: Flying, waker: Option<Waker>, body: Body) -> Self {
+        super::Call::enter(table, waker, &(), Cloned::new(), Joining::new()).run(body)
     }
 
     fn follows(&self) -> bool {
@@ -89,6 +97,49 @@ fn a_leader_finishes_with_two_followers() {
             assert_eq!(follower.join().unwrap(), 1);
         }
         assert_eq!(world.runs(), 1);
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn callers_that_left_their_wakers_as_they_began_are_woken() {
+    model(|| {
+        let world = World::new();
+        let task = Task::new();
+        let mut leader = world.foreseen(&task, 1, 1);
+        assert!(task.poll(&mut leader).is_pending());
+        let followers = [2, 3].map(|value| {
+            let world = world.clone();
+            spawn(move || {
+                let task = Task::new();
+                task.finish(&mut world.foreseen(&task, 0, value))
+            })
+        });
+        // Goes at any moment: who follows claims, whoever comes later leads.
+        drop(leader);
+        for follower in followers {
+            assert_ne!(follower.join().unwrap(), 1);
+        }
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_leader_that_left_its_waker_as_it_began_meets_its_followers() {
+    model(|| {
+        let world = World::new();
+        let task = Task::new();
+        let mut leader = world.foreseen(&task, 1, 1);
+        let other = world.clone();
+        let follower = spawn(move || {
+            let task = Task::new();
+            let mut call = other.foreseen(&task, 0, 2);
+            (call.follows(), task.finish(&mut call))
+        });
+        assert!(task.poll(&mut leader).is_pending());
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        let (followed, got) = follower.join().unwrap();
+        assert_eq!(got, if followed { 1 } else { 2 });
         world.is_at_rest();
     });
 }
@@ -278,7 +329,9 @@ fn silence() {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let message = info.payload().downcast_ref::<String>();
-            if !message.is_some_and(|message| message.contains("on purpose")) {
+            if !message
+                .is_some_and(|said| said.contains("on purpose") || said.contains("shut down"))
+            {
                 hook(info);
             }
         }));
@@ -344,17 +397,23 @@ fn wakers_that_call_again_when_they_wake_and_when_they_are_dropped() {
     });
 }
 
+fn enter(world: &World) -> Opener {
+    let table = world.table.clone();
+    super::Call::enter(table, None, &(), Cloned::new(), Joining::new())
+}
+
 /// The task of a spawned flight, and the caller that opened it, who follows.
 fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
-    let mut opener = super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+    let mut opener = enter(world);
     let Role::LeadsAlone { hash, id, .. } = opener.role else {
         panic!("the first call leads");
     };
-    let (flight, _) = world.table.share(hash, id).expect("it is up");
+    let Following { flight, slot, .. } = world.table.share(hash, id).expect("it is up");
     opener.role = Role::Follows {
         flight: flight.clone(),
-        slot: None,
-        joined: false,
+        slot,
+        left: Left::Never,
+        given: true,
         noted: 0,
     };
     let task = Execution {
@@ -378,7 +437,7 @@ fn the_last_caller_of_a_spawned_flight_leaves_while_it_finishes() {
         let task = Task::new();
         assert!(task.poll(&mut execution).is_pending());
         let waits = Task::new();
-        let polled = opener.follow(&mut Context::from_waker(&waits.waker()));
+        let polled = opener.follow(Does::Given, &mut Context::from_waker(&waits.waker()));
         assert!(polled.is_pending());
         let leaver = spawn(move || drop(opener));
         let other = world.clone();
@@ -413,28 +472,30 @@ fn a_spawned_flight_ends_when_its_only_caller_has_left() {
 fn follow(world: &World, mut follower: Opener) -> u32 {
     let (task, mut body) = (Task::new(), Some(world.body(0, 2)));
     loop {
-        if let Role::Follows { flight, .. } = &follower.role {
-            match flight.relaunch(body.is_some()) {
-                Relaunch::No => {}
-                Relaunch::Start(turn) => {
-                    let lead = Lead {
-                        table: world.table.clone(),
-                        flight: flight.clone(),
-                        turn,
-                        trace: Trace::NONE,
-                    };
-                    Task::new().finish(&mut Execution {
-                        body: body.take().expect("it starts one"),
-                        lead,
-                        store: |output| output,
-                    });
-                }
-                Relaunch::Lost => panic!("the body was there"),
+        let does = match body {
+            Some(_) => Does::ForTask,
+            None => Does::Given,
+        };
+        match follower.follow(does, &mut Context::from_waker(&task.waker())) {
+            Poll::Ready(Next::Return(value)) => return value,
+            Poll::Ready(Next::Run) => panic!("nobody leads a spawned flight in place"),
+            Poll::Ready(Next::Start(turn)) => {
+                let Role::Follows { flight, given, .. } = &mut follower.role else {
+                    panic!("a follower starts a task");
+                };
+                *given = true;
+                let lead = Lead {
+                    table: world.table.clone(),
+                    flight: flight.clone(),
+                    turn,
+                    trace: Trace::NONE,
+                };
+                Task::new().finish(&mut Execution {
+                    body: body.take().expect("it starts one"),
+                    lead,
+                    store: |output| output,
+                });
             }
-        }
-        match follower.follow(&mut Context::from_waker(&task.waker())) {
-            Poll::Ready(Some(value)) => return value,
-            Poll::Ready(None) => panic!("nobody leads a spawned flight in place"),
             Poll::Pending => task.sleep(),
         }
     }
@@ -445,8 +506,7 @@ fn a_task_that_is_dropped_is_seen_by_its_callers() {
     model(|| {
         let world = World::new();
         let (execution, opener) = spawned(&world, 1);
-        let enter = || super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
-        let follower: Opener = enter();
+        let follower = enter(&world);
         let dropper = spawn(move || drop(execution));
         let leaver = spawn(move || drop(opener));
         assert_eq!(follow(&world, follower), 2);
@@ -461,8 +521,7 @@ fn a_lost_task_is_started_again_by_one_caller() {
     model(|| {
         let world = World::new();
         let (execution, opener) = spawned(&world, 1);
-        let follower: Opener =
-            super::Call::enter(world.table.clone(), &(), Cloned::new(), Joining::new());
+        let follower = enter(&world);
         let dropper = spawn(move || drop(execution));
         let other = world.clone();
         let opener = spawn(move || follow(&other, opener));
@@ -474,13 +533,69 @@ fn a_lost_task_is_started_again_by_one_caller() {
 }
 
 #[test]
+fn a_caller_without_a_body_hopes_for_one_that_has_it() {
+    model(|| {
+        let world = World::new();
+        let (execution, opener) = spawned(&world, 1);
+        let (leaves, follower) = (enter(&world), enter(&world));
+        drop(execution);
+        let leaver = spawn(move || drop(leaves));
+        let other = world.clone();
+        let opener = spawn(move || {
+            // It can do nothing by itself, whoever is polled first.
+            let (mut opener, waits) = (opener, Task::new());
+            loop {
+                match opener.follow(Does::Given, &mut Context::from_waker(&waits.waker())) {
+                    Poll::Ready(Next::Return(value)) => return value,
+                    Poll::Ready(_) => panic!("its body is given away"),
+                    Poll::Pending => waits.sleep(),
+                }
+            }
+        });
+        assert_eq!(follow(&other, follower), 2);
+        assert_eq!(opener.join().unwrap(), 2);
+        leaver.join().unwrap();
+        assert_eq!((world.runs(), world.table.counts().up), (1, 0));
+    });
+}
+
+#[test]
+fn a_caller_without_a_body_is_told_when_nobody_has_one() {
+    model(|| {
+        silence();
+        let world = World::new();
+        let (execution, mut opener) = spawned(&world, 1);
+        let leaves = enter(&world);
+        drop(execution);
+        let leaver = spawn(move || drop(leaves));
+        let waits = Task::new();
+        let said = loop {
+            let polled = quietly(|| {
+                opener
+                    .follow(Does::Given, &mut Context::from_waker(&waits.waker()))
+                    .is_pending()
+            });
+            match polled {
+                Ok(true) => waits.sleep(),
+                Ok(false) => panic!("there is no result"),
+                Err(said) => break said,
+            }
+        };
+        assert!(said.contains("was shut down"), "{said}");
+        leaver.join().unwrap();
+        drop(opener);
+        assert_eq!(world.table.counts().up, 0);
+    });
+}
+
+#[test]
 fn a_stalled_task_goes_on_for_callers_that_have_no_body_left() {
     model(|| {
         let world = World::new();
         let (mut execution, mut opener) = spawned(&world, 1);
         let (task, waits) = (Task::new(), Task::new());
         assert!(task.poll(&mut execution).is_pending());
-        let polled = opener.follow(&mut Context::from_waker(&waits.waker()));
+        let polled = opener.follow(Does::Given, &mut Context::from_waker(&waits.waker()));
         assert!(polled.is_pending());
         let watched = world.table.clone();
         let watch = spawn(move || {
@@ -490,11 +605,9 @@ fn a_stalled_task_goes_on_for_callers_that_have_no_body_left() {
         });
         let caller = spawn(move || {
             loop {
-                if let Role::Follows { flight, .. } = &opener.role {
-                    assert_eq!(flight.relaunch(false), Relaunch::No, "it was not lost");
-                }
-                match opener.follow(&mut Context::from_waker(&waits.waker())) {
-                    Poll::Ready(value) => return value,
+                match opener.follow(Does::Given, &mut Context::from_waker(&waits.waker())) {
+                    Poll::Ready(Next::Return(value)) => return value,
+                    Poll::Ready(_) => panic!("its body is given away"),
                     Poll::Pending => waits.sleep(),
                 }
             }
@@ -502,7 +615,7 @@ fn a_stalled_task_goes_on_for_callers_that_have_no_body_left() {
         assert!(task.poll(&mut execution).is_ready());
         drop(execution);
         watch.join().unwrap();
-        assert_eq!(caller.join().unwrap(), Some(1));
+        assert_eq!(caller.join().unwrap(), 1);
         world.is_at_rest();
     });
 }
@@ -591,18 +704,15 @@ fn a_full_flight_runs_the_next_call_beside_it() {
         let callers = [2, 3].map(|value| {
             let world = world.clone();
             spawn(move || {
-                let entered =
-                    world
-                        .table
-                        .enter(world.table.hash(&()), &(), joining, Caller::current());
-                match entered {
-                    Entered::Follows(flight) | Entered::FollowsFirst(flight) => {
-                        world.table.follower_leaves(&flight, None);
+                let (hash, seen) = (world.table.hash(&()), Caller::current());
+                match world.table.enter(hash, &(), joining, seen, &mut None) {
+                    Entered::Follows(following) => {
+                        let flight = following.flight;
+                        world.table.follower_leaves(&flight, None, false);
                         0
                     }
                     Entered::Alone => 1,
                     Entered::Leads(id, _) => {
-                        let hash = world.table.hash(&());
                         world.table.leader_leaves(hash, id, 0);
                         value
                     }

@@ -7,21 +7,22 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
 use super::Joining;
 use super::flight::{Flight, Outcome};
+use super::places::Slot;
 use super::share::Share;
-use super::state::{Followed, Slot, Turn};
-use super::table::{Entered, Landed, Rested, Table};
+use super::state::{Body, Deposed, Followed, Turn};
+use super::table::{Entered, Following, Landed, Rested, Table};
 use crate::frames;
 use crate::key::Key;
 use crate::observe::{Began, Caller, Ended, Noted, Trace};
 use crate::sync::Arc;
 use crate::waits::{self, Ticket};
-use crate::wake::message;
+use crate::wake::{discard, message};
 use crate::watch;
 
 /// A call that has begun.
@@ -49,22 +50,41 @@ pub(super) enum Role<V> {
         hash: u64,
         id: u64,
         bucket: u32,
-        rested: bool,
+        left: Left,
     },
     Leads {
         flight: Arc<Flight<V>>,
         turn: Turn,
     },
-    /// `joined`: as a follower of another's execution. A caller that opened a spawned one follows it, too. `noted`: as one
-    /// that waits inside of another execution.
+    /// `given`: it has given its body to a task, and waits for nobody else's execution. `noted`: as one that waits inside of
+    /// another execution.
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
-        joined: bool,
+        left: Left,
+        given: bool,
         noted: Ticket,
     },
     /// It runs by itself, or it has its result.
     Free,
+}
+
+/// Whether a call has left its waker in the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Never,
+    /// As it began, in the poll that goes on.
+    JustNow,
+    Before,
+}
+
+/// What a follower that was polled has to do.
+pub(super) enum Next<O> {
+    Return(O),
+    /// Run the body, in its new role.
+    Run,
+    /// Start the task that leads from now on.
+    Start(Turn),
 }
 
 impl<T, K, V, S> Call<T, K, V, S>
@@ -76,35 +96,32 @@ where
 {
     /// Begins a call. Always inlined: the call is then made where the caller's future has it, and not moved there.
     #[inline(always)]
-    pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
+    pub(super) fn enter(
+        table: T,
+        mut waker: Option<Waker>,
+        key: &impl Key<Owned = K>,
+        share: S,
+        joining: Joining,
+    ) -> Self {
         let hash = table.hash(key);
         table.function.called();
         let caller = Caller::current();
         let noted = caller.noted();
-        let role = match table.enter(hash, key, joining, caller) {
+        let left = match waker {
+            Some(_) => Left::JustNow,
+            None => Left::Never,
+        };
+        let role = match table.enter(hash, key, joining, caller, &mut waker) {
             Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
                 bucket,
-                rested: false,
+                left,
             },
-            Entered::Follows(flight) => Role::Follows {
-                flight,
-                slot: None,
-                joined: true,
-                noted: 0,
-            },
-            Entered::FollowsFirst(flight) => {
-                watch::arm(&table);
-                Role::Follows {
-                    flight,
-                    slot: None,
-                    joined: true,
-                    noted: 0,
-                }
-            }
+            Entered::Follows(following) => follows(&table, following, left),
             Entered::Alone => Role::Free,
         };
+        discard(waker);
         let trace = if let Role::Follows { .. } = role {
             Trace::NONE
         } else {
@@ -130,59 +147,76 @@ where
         Run { body, call: self }
     }
 
-    /// Polls a follower. `Pending`: it waits. `Ready(None)`: it has the body to run, in its new role.
-    pub(super) fn follow(&mut self, cx: &mut Context<'_>) -> Poll<Option<S::Output>> {
+    /// Polls a follower. `body` is what it could do about a vacant flight.
+    #[inline]
+    pub(super) fn follow(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {
+        match &self.role {
+            Role::Follows { flight, .. } if flight.outcome().is_none() => self.wait(body, cx),
+            Role::Follows { .. } => Poll::Ready(Next::Return(self.landed())),
+            _ => Poll::Ready(Next::Run),
+        }
+    }
+
+    /// A follower that has no result yet.
+    fn wait(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {
         let Role::Follows {
             flight,
             slot,
+            left,
             noted,
             ..
         } = &mut self.role
         else {
-            return Poll::Ready(None);
+            unreachable!("asked by a follower");
         };
-        if flight.outcome().is_some() {
-            return Poll::Ready(Some(self.landed()));
-        }
         if frames::inside(self.table.execution(flight.id)) {
             // This call is made from inside the execution that it would wait for.
             self.runs_beside();
-            return Poll::Ready(None);
+            return Poll::Ready(Next::Run);
         }
-        match flight.follow(*slot, cx) {
-            Followed::Waits(place, old) => {
-                *slot = Some(place);
-                crate::wake::discard(old);
-                if *noted == 0 && frames::inside_any() {
-                    // Noted after it has its place: of two that close a circle at once, one at least sees the other.
-                    match waits::note(self.table.execution(flight.id)) {
-                        Some(ticket) => *noted = ticket,
-                        None => {
-                            self.runs_beside();
-                            return Poll::Ready(None);
-                        }
-                    }
+        if slot.is_none() || *left != Left::JustNow {
+            if *left == Left::Never {
+                self.table.prediction.waits();
+            }
+            match self.table.follow(flight, *slot, body, cx) {
+                Followed::Waits(place, old) => {
+                    *slot = Some(place);
+                    discard(old);
                 }
-                Poll::Pending
+                Followed::Leads(turn) => {
+                    self.table.rare.executions.fetch_add(1, Relaxed);
+                    if body == Body::ForTask {
+                        return Poll::Ready(Next::Start(turn));
+                    }
+                    strike(*noted);
+                    self.table.rare.unshared.fetch_add(1, Relaxed);
+                    flight.callers.remove(&mut self.noted);
+                    self.role = Role::Leads {
+                        flight: flight.clone(),
+                        turn,
+                    };
+                    self.runs();
+                    return Poll::Ready(Next::Run);
+                }
+                Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
+                Followed::Lost => panic!(
+                    "the runtime on which `{}` ran the execution that this call shares was shut down",
+                    self.table.function.path()
+                ),
             }
-            Followed::Leads(turn) => {
-                strike(*noted);
-                self.table.rare.unshared.fetch_add(1, Relaxed);
-                self.table.rare.executions.fetch_add(1, Relaxed);
-                flight.callers.remove(&mut self.noted);
-                self.role = Role::Leads {
-                    flight: flight.clone(),
-                    turn,
-                };
-                self.runs();
-                Poll::Ready(None)
-            }
-            Followed::Vacant => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Followed::Landed => Poll::Ready(Some(self.landed())),
         }
+        *left = Left::Before;
+        if *noted == 0 && frames::inside_any() {
+            // Noted after it has its place: of two that close a circle at once, one at least sees the other.
+            match waits::note(self.table.execution(flight.id)) {
+                Some(ticket) => *noted = ticket,
+                None => {
+                    self.runs_beside();
+                    return Poll::Ready(Next::Run);
+                }
+            }
+        }
+        Poll::Pending
     }
 
     /// A follower whose flight waits for it runs the body by itself.
@@ -200,16 +234,17 @@ where
     }
 
     /// A follower's flight has landed.
+    #[inline]
     fn landed(&mut self) -> S::Output {
         match mem::replace(&mut self.role, Role::Free) {
             Role::Follows {
                 flight,
-                joined,
+                given,
                 noted,
                 ..
             } => {
                 strike(noted);
-                if joined {
+                if !given {
                     self.table.function.shared(1);
                 }
                 self.hand(&flight)
@@ -219,6 +254,7 @@ where
     }
 
     /// This caller's own result of a flight that has landed.
+    #[inline]
     pub(super) fn hand(&self, flight: &Flight<V>) -> S::Output {
         match flight.outcome() {
             Some(Outcome::Value(stored)) => self.share.hand(stored),
@@ -254,10 +290,16 @@ where
         match polled {
             Ok(Poll::Ready(output)) => {
                 if let Role::LeadsAlone {
-                    hash, id, bucket, ..
+                    hash,
+                    id,
+                    bucket,
+                    left,
                 } = self.role
                 {
                     if self.table.lands_alone(hash, id, bucket) {
+                        if left == Left::JustNow {
+                            self.table.prediction.is_ready();
+                        }
                         self.role = Role::Free;
                         self.trace.ends(Ended::Returned, 1);
                         return Poll::Ready(output);
@@ -332,18 +374,22 @@ where
 
     /// A leader goes on waiting: it leaves its waker, and learns of followers or of its deposition.
     fn rest(&mut self, cx: &mut Context<'_>) {
-        if let Role::LeadsAlone {
-            hash, id, rested, ..
-        } = &mut self.role
-        {
-            match self.table.rest(*hash, *id, !mem::replace(rested, true), cx) {
+        if let Role::LeadsAlone { hash, id, left, .. } = &mut self.role {
+            let left = mem::replace(left, Left::Before);
+            match left {
+                Left::Never => self.table.prediction.waits(),
+                Left::JustNow => return,
+                Left::Before => {}
+            }
+            let first = left == Left::Never;
+            match self.table.rest_alone(*hash, *id, first, cx) {
                 Rested::Lone => return,
                 Rested::Shared(flight) => self.role = Role::Leads { flight, turn: 0 },
                 Rested::Gone => self.role = Role::Free,
             }
         }
         if let Role::Leads { flight, turn } = &self.role {
-            if flight.rest(*turn, cx).is_err() {
+            if let Err(Deposed) = self.table.rest(flight, *turn, cx) {
                 self.role = Role::Free;
             }
         }
@@ -366,20 +412,43 @@ where
             Role::Follows {
                 flight,
                 slot,
-                joined,
+                given,
                 noted,
+                ..
             } => {
                 strike(noted);
-                if joined {
+                if !given {
                     self.table.rare.unshared.fetch_add(1, Relaxed);
-                } else {
-                    flight.opener_leaves();
                 }
                 flight.callers.remove(&mut self.noted);
-                self.table.follower_leaves(&flight, slot);
+                self.table.follower_leaves(&flight, slot, given);
             }
             Role::Free => {}
         }
+    }
+}
+
+/// The role of a call that follows.
+fn follows<T, K, V>(table: &T, following: Following<V>, left: Left) -> Role<V>
+where
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    let Following {
+        flight,
+        slot,
+        first,
+    } = following;
+    if first {
+        watch::arm(table);
+    }
+    Role::Follows {
+        flight,
+        slot,
+        left,
+        given: false,
+        noted: 0,
     }
 }
 
@@ -441,7 +510,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Output> {
         let this = self.project();
         if let Role::Follows { .. } = this.call.role {
-            if let Some(output) = std::task::ready!(this.call.follow(cx)) {
+            if let Next::Return(output) = std::task::ready!(this.call.follow(Body::Mine, cx)) {
                 return Poll::Ready(output);
             }
         }

@@ -1,7 +1,7 @@
 //! `spawn`: the execution is a task, and every caller, the opener too, is a follower.
 //!
 //! A caller that finds the flight vacant (the task's runtime was shut down, or stands still) starts the next task and
-//! stays a follower. When the last caller leaves, the flight is closed and its task woken, finds that it leads no more,
+//! goes on waiting. When the last caller leaves, the flight is closed and its task woken, finds that it leads no more,
 //! and ends, which drops the body. A caller that runs by itself does so in place.
 
 use std::fmt;
@@ -16,10 +16,10 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 use super::flight::Flight;
-use super::run::{Call, Role};
+use super::run::{Call, Next, Role};
 use super::share::Share;
-use super::state::{Deposed, Relaunch, Turn};
-use super::table::Table;
+use super::state::{Body, Deposed, Turn};
+use super::table::{Following, Table};
 use crate::frames;
 use crate::observe::{Caller, Ended, Trace};
 use crate::sync::Arc;
@@ -77,69 +77,52 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Output> {
         let mut this = self.project();
         let call = this.call;
-        if let Role::LeadsAlone { hash, id, .. } = call.role {
-            let runtime = runtime(&call.table.function);
+        if let Role::LeadsAlone { hash, id, left, .. } = call.role {
             match call.table.share(hash, id) {
-                Some((flight, first)) => {
-                    let lead = Lead {
-                        table: call.table.clone(),
-                        flight: flight.clone(),
-                        turn: 0,
-                        trace: mem::replace(&mut call.trace, Trace::NONE).of_task(call.began),
-                    };
-                    // Should its task be lost, it is one of the callers of the next.
-                    let _ = flight.callers.add(Caller::current());
-                    call.role = Role::Follows {
+                Some(following) => {
+                    let Following {
                         flight,
-                        slot: None,
-                        joined: false,
-                        noted: 0,
-                    };
+                        slot,
+                        first,
+                    } = following;
                     if first {
                         watch::arm(&call.table);
                     }
-                    let body = this.body.take().expect("a caller starts one task");
-                    runtime.spawn(Execution {
-                        body: body(),
-                        lead,
-                        store: S::store,
-                    });
+                    // Should its task be lost, it is one of the callers of the next.
+                    let _ = flight.callers.add(Caller::current());
+                    let trace = mem::replace(&mut call.trace, Trace::NONE);
+                    call.role = Role::Follows {
+                        flight: flight.clone(),
+                        slot,
+                        left,
+                        given: true,
+                        noted: 0,
+                    };
+                    call.start(this.body, &flight, 0, trace);
                 }
                 // It was stalled since it began, and a successor has landed.
                 None => call.role = Role::Free,
             }
         }
-        if let Role::Follows { flight, joined, .. } = &mut call.role {
-            match flight.relaunch(this.body.is_some()) {
-                Relaunch::No => {}
-                Relaunch::Start(turn) => {
-                    let lead = Lead {
-                        table: call.table.clone(),
-                        flight: flight.clone(),
-                        turn,
-                        trace: call.table.function.execution().of_task(call.began),
+        loop {
+            let body = match this.body {
+                Some(_) => Body::ForTask,
+                None => Body::Given,
+            };
+            match ready!(call.follow(body, cx)) {
+                Next::Return(output) => return Poll::Ready(output),
+                Next::Start(turn) => {
+                    let Role::Follows { flight, given, .. } = &mut call.role else {
+                        unreachable!("a follower starts a task");
                     };
-                    if mem::replace(joined, false) {
-                        call.table.rare.unshared.fetch_add(1, Relaxed);
-                        flight.give_to_task();
-                    }
-                    let runtime = runtime(&call.table.function);
-                    call.table.rare.executions.fetch_add(1, Relaxed);
-                    let body = this.body.take().expect("a caller starts one task");
-                    runtime.spawn(Execution {
-                        body: body(),
-                        lead,
-                        store: S::store,
-                    });
+                    *given = true;
+                    let flight = flight.clone();
+                    call.table.rare.unshared.fetch_add(1, Relaxed);
+                    let trace = call.table.function.execution();
+                    call.start(this.body, &flight, turn, trace);
                 }
-                Relaunch::Lost => panic!(
-                    "the runtime on which `{}` ran the execution that this call shares was shut down",
-                    call.table.function.path()
-                ),
+                Next::Run => break,
             }
-        }
-        if let Some(output) = ready!(call.follow(cx)) {
-            return Poll::Ready(output);
         }
         if this.alone.is_none() {
             let body = this
@@ -149,6 +132,35 @@ where
             this.alone.set(Some(body()));
         }
         this.alone.as_pin_mut().expect("set above").poll(cx)
+    }
+}
+
+impl<T, K, V, S> Call<T, K, V, S>
+where
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Share<Stored = V, Output: 'static>,
+{
+    /// Gives the body to a task that leads the flight.
+    fn start<B, F>(&self, body: &mut Option<B>, flight: &Arc<Flight<V>>, turn: Turn, trace: Trace)
+    where
+        B: FnOnce() -> F,
+        F: Future<Output = S::Output> + Send + 'static,
+    {
+        // First: whatever goes wrong below, the other callers learn of it by its drop.
+        let lead = Lead {
+            table: self.table.clone(),
+            flight: flight.clone(),
+            turn,
+            trace: trace.of_task(self.began),
+        };
+        let body = body.take().expect("a caller starts one task");
+        runtime(&self.table.function).spawn(Execution {
+            body: body(),
+            lead,
+            store: S::store,
+        });
     }
 }
 
@@ -218,7 +230,7 @@ where
             turn,
             trace,
         } = this.lead;
-        if flight.retires(*turn) {
+        if table.retires(flight, *turn) {
             return Poll::Ready(());
         }
         trace.begins(&table.function);
@@ -227,9 +239,9 @@ where
         });
         match polled {
             Ok(Poll::Pending) => {
-                while let Err(Deposed) = flight.rest(*turn, cx) {
+                while let Err(Deposed) = table.rest(flight, *turn, cx) {
                     // Closed or deposed while it was polled.
-                    if flight.retires(*turn) {
+                    if table.retires(flight, *turn) {
                         return Poll::Ready(());
                     }
                 }

@@ -1,12 +1,12 @@
 //! The map of flights of one function.
 //!
-//! Sharded by the key's hash. A shard's lock protects its entries and counts. It is held for one look-up and a few
-//! plain stores; the user code that runs under it is a key's `Eq` and `to_owned`, before anything is changed. Keys, wakers
-//! and results are dropped after unlocking. Lock order: a shard, then one of its flights.
+//! Sharded by the key's hash. A shard's lock protects its entries, the [`state`](super::state) of each flight and some
+//! counts. It is held for a look-up and a few plain stores; the user code that runs under it is a key's `Eq` and `to_owned`,
+//! before anything is changed. Keys, wakers and results are cloned, woken and dropped after unlocking.
 //!
-//! A flight with a lone leader is an entry by value and allocates nothing but its key. `joined` counts the followers of a
-//! shared one *under the shard's lock*: so whoever removes the entry knows of everybody who will ever look at its flight,
-//! and a caller that found an entry never finds it gone.
+//! A flight with a lone leader is an entry by value and allocates nothing but its key. The first follower adds what a shared
+//! one needs. As the entry goes, under the lock, the result is there: a caller that found an entry, and then finds it
+//! gone, finds the result.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -16,12 +16,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashTable, hash_table as table};
+use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::flight::{Flight, Outcome};
+use super::places::{Places, Slot};
+use super::prediction::Prediction;
 use super::share::Share;
-use super::state::{Slot, Tick, Turn};
+use super::state::{Body, Deposed, Followed, Left, Rest, State, Tick, Turn, Wakers};
 use super::{Joining, stats};
 use crate::frames::{self, Execution};
 use crate::key::Key;
@@ -34,6 +36,7 @@ use crate::watch::{Watch, Watched};
 /// The flights of one function.
 pub struct Table<K, V> {
     pub(super) function: Function,
+    pub(super) prediction: &'static Prediction,
     hasher: RandomState,
     shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
     watch: Watch,
@@ -68,21 +71,24 @@ const CLOSED: u64 = u64::MAX;
 enum Stage<V> {
     /// The leader alone. Its waker is there once it waits.
     Lone(Option<Waker>),
-    Shared {
-        flight: Arc<Flight<V>>,
-        joined: u32,
-    },
+    Shared(Arc<Flight<V>>, Box<State<Waker>>),
 }
 
 /// What a call is to do.
 pub(super) enum Entered<V> {
     /// It opened the flight with this number, in this bucket of its shard.
     Leads(u64, u32),
-    Follows(Arc<Flight<V>>),
-    /// The same, as the first that does: the watch has to look at this flight from now on.
-    FollowsFirst(Arc<Flight<V>>),
+    Follows(Following<V>),
     /// Runs by itself, beside the flight.
     Alone,
+}
+
+/// A call that follows.
+pub(super) struct Following<V> {
+    pub(super) flight: Arc<Flight<V>>,
+    pub(super) slot: Option<Slot>,
+    /// It is the first that does: the watch has to look at this flight from now on.
+    pub(super) first: bool,
 }
 
 /// Where a lone leader stands that goes on waiting.
@@ -102,10 +108,15 @@ pub(super) enum Landed<V, O> {
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
-    pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
+    pub(super) fn new(
+        path: Cow<'static, str>,
+        shards: usize,
+        prediction: &'static Prediction,
+    ) -> Self {
         let shards = shards.next_power_of_two();
         Self {
             function: Function::new(path, Kind::Dedup),
+            prediction,
             hasher: RandomState::default(),
             shards: (0..shards)
                 .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
@@ -130,57 +141,52 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         hasher.finish()
     }
 
-    /// A call begins.
+    /// A call begins. Its waker is taken if it can be left here.
+    #[inline]
     pub(super) fn enter(
         &self,
         hash: u64,
         key: &impl Key<Owned = K>,
         joining: Joining,
         caller: Caller,
+        waker: &mut Option<Waker>,
     ) -> Entered<V> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
         // Before the lock, so that it is dropped after unlocking.
         let _left: Caller;
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
-        let entry = shard
+        let found = shard
             .entries
-            .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
-        let place = match entry {
-            table::Entry::Vacant(place) => place,
-            table::Entry::Occupied(mut entry) if joining.joins(entry.get().born, now) => {
-                if joining.is_full(|| entry.get().followers()) {
+            .find_mut(hash, |entry| entry.is_open(hash, key));
+        if let Some(entry) = found {
+            if joining.joins(entry.born, now) {
+                if joining.is_full(|| entry.followers()) {
                     shard.alone += 1;
                     return Entered::Alone;
                 }
-                let (flight, joined, first) = entry.get_mut().followed(&mut shard.followed);
-                *joined += 1;
+                let (flight, state, first) = entry.shared(&mut shard.followed);
+                let slot = state.join(waker);
                 shard.joined += 1;
                 let flight = flight.clone();
                 _left = flight.callers.add(caller);
-                return if first {
-                    Entered::FollowsFirst(flight)
-                } else {
-                    Entered::Follows(flight)
-                };
+                return Entered::Follows(Following {
+                    flight,
+                    slot,
+                    first,
+                });
             }
-            table::Entry::Occupied(mut entry) => {
-                entry.get_mut().born = CLOSED;
-                match shard.entries.entry(hash, |_| false, |entry| entry.hash) {
-                    table::Entry::Vacant(place) => place,
-                    table::Entry::Occupied(_) => unreachable!("nothing was looked for"),
-                }
-            }
-        };
+            entry.born = CLOSED;
+        }
         let id = shard.next_id;
-        let key = key.to_owned();
-        let entry = place.insert(Entry {
+        let entry = Entry {
             hash,
             id,
-            key,
+            key: key.to_owned(),
             born: now,
-            flight: Stage::Lone(None),
-        });
+            flight: Stage::Lone(waker.take()),
+        };
+        let entry = shard.entries.insert_unique(hash, entry, |entry| entry.hash);
         let bucket = entry.bucket_index();
         shard.next_id += self.shards.len() as u64;
         Entered::Leads(id, bucket as u32)
@@ -204,7 +210,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     }
 
     /// A leader that was alone when it was last here goes on waiting. `first` says that it was never here.
-    pub(super) fn rest(&self, hash: u64, id: u64, first: bool, cx: &mut Context<'_>) -> Rested<V> {
+    pub(super) fn rest_alone(
+        &self,
+        hash: u64,
+        id: u64,
+        first: bool,
+        cx: &mut Context<'_>,
+    ) -> Rested<V> {
         let mut waker = first.then(|| cx.waker().clone());
         loop {
             let mut shard = self.shard(hash).lock();
@@ -212,7 +224,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 return Rested::Gone;
             };
             match &mut entry.flight {
-                Stage::Shared { flight, .. } => {
+                Stage::Shared(flight, _) => {
                     let flight = flight.clone();
                     drop(shard);
                     discard(waker);
@@ -233,18 +245,70 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
-    /// The opener of a flight gives it to a task, and follows. The second is whether the watch has to be armed.
-    pub(super) fn share(&self, hash: u64, id: u64) -> Option<(Arc<Flight<V>>, bool)> {
+    /// The leader of a flight goes on waiting.
+    pub(super) fn rest(
+        &self,
+        flight: &Flight<V>,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Deposed> {
+        let mut waker = None;
+        loop {
+            let mut shard = self.shard(flight.hash).lock();
+            let state = shard.state(flight).ok_or(Deposed)?;
+            let rest = state.rest(turn, |old| old.will_wake(cx.waker()), &mut waker)?;
+            drop(shard);
+            match rest {
+                Rest::Done(old) => {
+                    discard(old);
+                    return Ok(());
+                }
+                Rest::NeedsWaker => waker = Some(cx.waker().clone()),
+            }
+        }
+    }
+
+    /// A follower is polled.
+    pub(super) fn follow(
+        &self,
+        flight: &Flight<V>,
+        slot: Option<Slot>,
+        body: Body,
+        cx: &mut Context<'_>,
+    ) -> Followed<Waker> {
+        // The first time a waker is needed for sure; later, seldom.
+        let mut waker = slot.is_none().then(|| cx.waker().clone());
+        loop {
+            let mut shard = self.shard(flight.hash).lock();
+            let followed = match shard.state(flight) {
+                Some(state) => {
+                    state.follow(slot, body, |old| old.will_wake(cx.waker()), &mut waker)
+                }
+                None => Some(Followed::Landed),
+            };
+            drop(shard);
+            match followed {
+                Some(followed) => {
+                    discard(waker);
+                    return followed;
+                }
+                None => waker = Some(cx.waker().clone()),
+            }
+        }
+    }
+
+    /// The opener of a flight gives it to a task, and follows. `None`: it was stalled in between, and its successor has
+    /// landed.
+    pub(super) fn share(&self, hash: u64, id: u64) -> Option<Following<V>> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        // Gone if it was stalled in between, and its successor has landed.
         let entry = shard.entries.find_mut(hash, |entry| entry.id == id)?;
-        let (flight, joined, first) = entry.followed(&mut shard.followed);
-        *joined += 1;
-        let flight = flight.clone();
-        drop(guard);
-        flight.give_to_task();
-        Some((flight, first))
+        let (flight, state, first) = entry.shared(&mut shard.followed);
+        Some(Following {
+            slot: state.give_to_task(),
+            flight: flight.clone(),
+            first,
+        })
     }
 
     /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now; if not,
@@ -333,42 +397,31 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     ) -> Landed<V, O> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        let Ok(found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
+        let Ok(mut found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
             // A deposed leader, and its successor has landed.
             return Landed::Alone(output);
         };
-        let Stage::Shared { flight, joined } = &found.get().flight else {
-            let entry = found.remove().0;
-            shard.removed(hash, id);
-            drop(guard);
-            entry.discard();
-            return Landed::Alone(output);
+        let (flight, waiting) = match &mut found.get_mut().flight {
+            Stage::Lone(_) => (None, 0),
+            Stage::Shared(flight, state) => {
+                if !state.leads(turn) {
+                    return Landed::Alone(output);
+                }
+                (Some(flight.clone()), state.waiting())
+            }
         };
-        let flight = flight.clone();
-        let mut state = flight.state.lock();
-        if !state.leads(turn) {
-            return Landed::Alone(output);
-        }
-        let waiting = state.waiting(*joined);
         let entry = found.remove().0;
         shard.removed(hash, id);
-        drop(guard);
-        let (output, landed) = if waiting == 0 {
-            (Some(output), state.land(turn))
-        } else {
-            flight.publish(outcome(output, waiting == 1));
-            (None, state.land(turn))
+        let landed = match flight.filter(|_| waiting > 0) {
+            Some(flight) => {
+                flight.publish(outcome(output, waiting == 1));
+                Landed::Shared(flight, waiting)
+            }
+            None => Landed::Alone(output),
         };
-        drop(state);
+        drop(guard);
         entry.discard();
-        if let Ok(landed) = landed {
-            discard(landed.leader);
-            wake_all(landed.followers);
-        }
-        match output {
-            Some(output) => Landed::Alone(output),
-            None => Landed::Shared(flight, waiting),
-        }
+        landed
     }
 }
 
@@ -383,72 +436,68 @@ impl<K, V> Table<K, V> {
     pub(super) fn leader_leaves(&self, hash: u64, id: u64, turn: Turn) -> bool {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        let Ok(found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
+        let Ok(mut found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
             return false;
         };
-        let Stage::Shared { flight, joined } = &found.get().flight else {
-            let entry = found.remove().0;
-            shard.removed(hash, id);
-            drop(guard);
-            entry.discard();
-            return false;
-        };
-        let flight = flight.clone();
-        let mut state = flight.state.lock();
-        let Ok(vacated) = state.vacate(turn) else {
-            return false;
-        };
-        let entry = if state.waiting(*joined) == 0 {
-            state.close();
-            let entry = found.remove().0;
-            shard.removed(hash, id);
-            Some(entry)
-        } else {
-            None
-        };
-        drop(state);
-        drop(guard);
-        discard(vacated.leader);
-        match entry {
-            Some(entry) => {
-                entry.discard();
-                false
+        let mut vacated = None;
+        let mut abandoned = true;
+        if let Stage::Shared(_, state) = &mut found.get_mut().flight {
+            match state.vacate(turn) {
+                Ok(wakers) => vacated = Some(wakers),
+                Err(Deposed) => return false,
             }
-            None => {
-                self.rare.left.fetch_add(1, Relaxed);
-                wake_all(vacated.followers);
-                true
-            }
+            abandoned = state.is_abandoned();
         }
+        let entry = abandoned.then(|| found.remove().0);
+        if abandoned {
+            shard.removed(hash, id);
+        }
+        drop(guard);
+        if let Some(entry) = entry {
+            entry.discard();
+        }
+        if let Some(wakers) = vacated {
+            wakers.wake();
+        }
+        if !abandoned {
+            self.rare.left.fetch_add(1, Relaxed);
+        }
+        !abandoned
     }
 
-    /// A follower goes.
-    pub(super) fn follower_leaves(&self, flight: &Arc<Flight<V>>, slot: Option<Slot>) {
-        if !flight.leave(slot) {
-            return;
-        }
-        // Was this the last that could claim it, or wanted its result?
+    /// A caller that waits goes. `given` says that it has given its body to a task.
+    pub(super) fn follower_leaves(&self, flight: &Flight<V>, slot: Option<Slot>, given: bool) {
         let mut guard = self.shard(flight.hash).lock();
         let shard = &mut *guard;
-        let Ok(found) = shard
+        let Ok(mut found) = shard
             .entries
             .find_entry(flight.hash, |entry| entry.id == flight.id)
         else {
             return;
         };
-        let Stage::Shared { joined, .. } = found.get().flight else {
+        let Stage::Shared(_, state) = &mut found.get_mut().flight else {
             return;
         };
-        let mut state = flight.state.lock();
-        if state.may_be_abandoned() && state.waiting(joined) == 0 {
-            let task = state.close();
+        let Left { waker, lost } = state.leave(slot, given);
+        if state.is_abandoned() {
+            // Its task, if there is one, has to be told.
             let entry = found.remove().0;
             shard.removed(flight.hash, flight.id);
-            drop(state);
             drop(guard);
-            entry.discard();
-            wake_all(task);
+            entry.abandon();
+        } else {
+            drop(guard);
         }
+        discard(waker);
+        if let Some(lost) = lost {
+            wake(lost);
+        }
+    }
+
+    /// A task is polled: whether it leads no more, and has to end.
+    pub(super) fn retires(&self, flight: &Flight<V>, turn: Turn) -> bool {
+        let mut shard = self.shard(flight.hash).lock();
+        shard.state(flight).is_none_or(|state| !state.leads(turn))
     }
 
     pub(super) fn counts(&self) -> stats::Counts {
@@ -492,20 +541,17 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V>
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     /// Looks for a stalled leader. Returns whether the flight is still up.
     fn look_at(&self, hash: u64, id: u64) -> bool {
-        let shard = self.shard(hash).lock();
+        let mut shard = self.shard(hash).lock();
         let Some(Entry {
-            flight: Stage::Shared { flight, .. },
+            flight: Stage::Shared(flight, state),
             ..
-        }) = shard.entries.find(hash, |entry| entry.id == id)
+        }) = shard.entries.find_mut(hash, |entry| entry.id == id)
         else {
             return false;
         };
+        let tick = state.tick(|| frames::polled_anywhere(self.execution(id)));
         let flight = flight.clone();
         drop(shard);
-        let tick = flight
-            .state
-            .lock()
-            .tick(|| frames::polled_anywhere(self.execution(id)));
         match tick {
             Tick::Nothing => {}
             Tick::Prod(leader) => guarded(|| leader.wake()),
@@ -513,7 +559,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 self.rare.stalled.fetch_add(1, Relaxed);
                 flight.callers.warned().stalled(&self.function);
                 discard(leader);
-                wake_all(followers);
+                wake(followers);
             }
         }
         true
@@ -559,43 +605,82 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
     }
 }
 
+impl<K, V> Shard<K, V> {
+    /// The state of a flight that is up.
+    fn state(&mut self, flight: &Flight<V>) -> Option<&mut State<Waker>> {
+        let entry = self
+            .entries
+            .find_mut(flight.hash, |entry| entry.id == flight.id)?;
+        match &mut entry.flight {
+            Stage::Shared(_, state) => Some(state),
+            Stage::Lone(_) => None,
+        }
+    }
+}
+
 impl<K, V> Entry<K, V> {
     /// How many callers wait for another's execution.
     fn followers(&self) -> u32 {
         match &self.flight {
             Stage::Lone(_) => 0,
-            Stage::Shared { flight, joined } => flight.followers(*joined),
+            Stage::Shared(_, state) => state.followers(),
         }
     }
 
-    /// The flight, its count of followers, and whether it was made by this call: then the watch has to know of it.
-    fn followed(
+    /// The flight, and whether it was made by this call: then the watch has to know of it.
+    fn shared(
         &mut self,
         watched: &mut VecDeque<(u64, u64)>,
-    ) -> (&mut Arc<Flight<V>>, &mut u32, bool) {
+    ) -> (&mut Arc<Flight<V>>, &mut State<Waker>, bool) {
         let mut first = false;
         if let Stage::Lone(leader) = &mut self.flight {
-            let flight = Arc::new(Flight::of(self.hash, self.id, leader.take()));
-            self.flight = Stage::Shared { flight, joined: 0 };
+            let flight = Arc::new(Flight::of(self.hash, self.id));
+            let state = Box::new(State::led(leader.take()));
+            self.flight = Stage::Shared(flight, state);
             watched.push_back((self.hash, self.id));
             first = true;
         }
         match &mut self.flight {
-            Stage::Shared { flight, joined } => (flight, joined, first),
+            Stage::Shared(flight, state) => (flight, state, first),
             Stage::Lone(_) => unreachable!("made one above"),
         }
     }
 
-    /// Drops what an entry held: a key and a waker, which are user code.
+    /// Drops what an entry held, a key and a leader's waker, and wakes the followers: all of that is user code.
+    #[inline]
     fn discard(self) {
         let Self { key, flight, .. } = self;
         if mem::needs_drop::<K>() {
             guarded(|| drop(key));
         }
-        if let Stage::Lone(waker) = flight {
-            discard(waker);
+        match flight {
+            Stage::Lone(waker) => discard(waker),
+            Stage::Shared(_, state) => state.into_wakers().wake(),
         }
     }
+
+    /// The same for a flight that nobody waits for any more: its task is woken, to end.
+    #[cold]
+    fn abandon(self) {
+        let Self { key, flight, .. } = self;
+        guarded(|| drop(key));
+        if let Stage::Shared(_, state) = flight {
+            wake_all(state.into_wakers().leader);
+        }
+    }
+}
+
+impl Wakers<Waker> {
+    /// Wakes the followers; the leader is not needed any more.
+    fn wake(self) {
+        discard(self.leader);
+        wake(self.followers);
+    }
+}
+
+/// Wakes those who wait, even if a waker panics.
+fn wake(followers: Places<Waker>) {
+    followers.for_each(|waker| guarded(|| waker.wake()));
 }
 
 impl<K, V> std::fmt::Debug for Table<K, V> {
@@ -614,10 +699,11 @@ mod tests {
 
     #[test]
     fn keys_that_a_stranger_picks_spread_like_random_ones() {
-        let ids = Table::<_, ()>::new("ids".into(), 1);
+        static PREDICTION: Prediction = Prediction::new();
+        let ids = Table::<_, ()>::new("ids".into(), 1, &PREDICTION);
         let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
         spread(&picked(numbers()), by_id, by_id);
-        let by_name = Table::<_, ()>::new("names".into(), 1);
+        let by_name = Table::<_, ()>::new("names".into(), 1, &PREDICTION);
         let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
         spread(&picked(names()), name, by_id);
     }
