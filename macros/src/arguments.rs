@@ -1,7 +1,8 @@
 //! What becomes of the arguments: parts of the key, and, where an execution outlives its caller, their owned forms.
 
+use crate::known;
 use crate::options::Common;
-use crate::signature::{Argument, Binding};
+use crate::signature::{Argument, Binding, peel};
 use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
@@ -12,6 +13,28 @@ pub(crate) struct Arguments<'a> {
     pub(crate) all: &'a [Argument],
     pub(crate) common: &'a Common,
     pub(crate) private: &'a Private,
+}
+
+/// What is plain to see of an argument's type. For all others the compiler finds it out, which takes it some time: an
+/// alias, a type parameter or a pattern's binding may be anything.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A type that everybody knows, without a lifetime: a key, and its own owned form.
+    Plain,
+    /// A reference to a single thing.
+    Ref,
+    Unknown,
+}
+
+impl Kind {
+    fn of(argument: &Argument) -> Self {
+        match &argument.ty {
+            Some(ty) if argument.is_plain_name && known::is_plain(ty) => Self::Plain,
+            Some(ty) if argument.is_plain_name && is_ref(ty) => Self::Ref,
+            None if argument.is_shared_self() => Self::Ref,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A `let` for an argument's owned form, and one for what the body sees of it.
@@ -42,17 +65,21 @@ impl Arguments<'_> {
             .map(|part| &part.expr)
     }
 
-    // Output: (private::part(private::Part(&a).key()), (private::part(private::Part(&b).key()), ()))
+    // Output: (private::part(private::Part(&a).key()), (private::part(private::ByRef(b)), (private::ByValue(&c), ())))
     pub(crate) fn key(&self) -> TokenStream {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
             let part = match self.key_expr(binding) {
-                Some(expr) => self.part("part", Place::of(expr), expr),
+                Some(expr) => self.part("part", Kind::Unknown, Place::of(expr), expr),
                 None if self.is_skipped(argument, binding) => continue,
-                None if argument.receiver => {
-                    self.part("self_part", argument.place(), &binding.ident)
+                None => {
+                    let part = if argument.receiver {
+                        "self_part"
+                    } else {
+                        "part"
+                    };
+                    self.part(part, Kind::of(argument), argument.place(), &binding.ident)
                 }
-                None => self.part("part", argument.place(), &binding.ident),
             };
             let cfgs = &argument.cfgs;
             key = quote!((#(#cfgs)* #part, #key));
@@ -60,10 +87,34 @@ impl Arguments<'_> {
         key
     }
 
-    fn part(&self, function: &str, place: Place, of: impl ToTokens) -> TokenStream {
-        let part = self.private.call_at(place, "Part", borrow_at(place, of));
-        let part = method_at(place, part, "key", quote!());
-        self.private.call_at(place, function, part)
+    fn part(&self, function: &str, kind: Kind, place: Place, of: impl ToTokens) -> TokenStream {
+        let part = self.borrowed(kind, place, of);
+        match kind {
+            Kind::Plain => part,
+            _ => self.private.call_at(place, function, part),
+        }
+    }
+
+    fn borrowed(&self, kind: Kind, place: Place, of: impl ToTokens) -> TokenStream {
+        let private = self.private;
+        match kind {
+            Kind::Plain => private.call_at(place, "ByValue", borrow_at(place, of)),
+            Kind::Ref => private.call_at(place, "ByRef", of.into_token_stream()),
+            Kind::Unknown => {
+                let part = private.call_at(place, "Part", borrow_at(place, of));
+                method_at(place, part, "key", quote!())
+            }
+        }
+    }
+
+    /// Whether it takes the compiler to find out what one of the arguments is, or an expression that stands for it.
+    pub(crate) fn are_probed(&self, in_owned_form: bool) -> bool {
+        self.bindings().any(|(argument, binding)| {
+            let in_key = self.key_expr(binding).is_some();
+            in_key
+                || matches!(Kind::of(argument), Kind::Unknown)
+                    && (in_owned_form || !self.is_skipped(argument, binding))
+        })
     }
 
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
@@ -79,7 +130,8 @@ impl Arguments<'_> {
     /// call is made can't be moved; without `lent`, all can.
     //
     // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
-    //         let id = private::own(private::Part(&id).key());            // in the key, which borrows it
+    //         let id = private::own(private::Part(&id).key());      // in the key, which borrows it
+    //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
     //         …
     //         let pool = pool.lend();
     pub(crate) fn owned(&self, lent: Option<&TokenStream>) -> Vec<Owned> {
@@ -91,22 +143,30 @@ impl Arguments<'_> {
                     && self.key_expr(binding).is_none()
                     && !mentions(lent, ident)
             });
-            let place = argument.place();
-            let form = if free {
-                let arg = private.call_at(place, "arg", quote!(#ident));
-                method_at(place, arg, "part", quote!())
-            } else {
-                let part = private.call_at(place, "Part", quote!(&#ident));
-                method_at(place, part, "key", quote!())
+            let (place, kind, cfgs) = (argument.place(), Kind::of(argument), &argument.cfgs);
+            if let Kind::Plain = kind {
+                let copy = (!free).then(|| quote!(let #ident = #private::Clone::clone(&#ident);));
+                let own = copy.map(|copy| quote!(#(#cfgs)* #copy));
+                let lend = mutability.map(|_| quote!(#(#cfgs)* let #mutability #ident = #ident;));
+                return Owned {
+                    own: own.into_token_stream(),
+                    lend: lend.into_token_stream(),
+                };
+            }
+            let form = match kind {
+                Kind::Unknown if free => {
+                    let arg = private.call_at(place, "arg", quote!(#ident));
+                    method_at(place, arg, "part", quote!())
+                }
+                _ => self.borrowed(kind, place, ident),
             };
             let name = if argument.receiver {
-                local("self")
+                local("this")
             } else {
                 ident.clone()
             };
             let own = if argument.receiver { "own_self" } else { "own" };
             let form = private.call_at(place, own, form);
-            let cfgs = &argument.cfgs;
             let slice = argument
                 .ty
                 .as_ref()
@@ -126,7 +186,7 @@ impl Arguments<'_> {
     pub(crate) fn copies(&self) -> TokenStream {
         let copy = |(argument, binding): (&Argument, &Binding)| {
             let name = if argument.receiver {
-                local("self")
+                local("this")
             } else {
                 binding.ident.clone()
             };
@@ -141,6 +201,16 @@ fn is_just(expr: &Expr, ident: &Ident) -> bool {
     match expr {
         Expr::Reference(reference) => is_just(&reference.expr, ident),
         Expr::Path(path) => path.path.is_ident(ident),
+        _ => false,
+    }
+}
+
+/// `&str`, `&Pool`; not `&[…]`, which may be a list of references, whatever its elements are called.
+fn is_ref(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => {
+            reference.mutability.is_none() && matches!(peel(&reference.elem), Type::Path(_))
+        }
         _ => false,
     }
 }

@@ -15,24 +15,28 @@ pub(crate) struct Bulk {
     pub(crate) hand_out: HandOut,
     /// What each caller gets.
     pub(crate) one: TokenStream,
+    /// Whether it gives a map whose keys are written otherwise than the items.
+    pub(crate) has_other_keys: bool,
     /// Whether `#[dedup]` shares it too, and has its say about what can be shared.
     pub(crate) is_deduplicated: bool,
 }
 
 // Input:  body
-// Output: let seat = {
-//             static BATCHES: private::Batches = …;
-//             let waker = private::Waker.await;
-//             let open = || {
-//                 let pool = private::own(…);
-//                 private::shape(private::Each, …).share(private::ByClone).bulk(move |items: Vec<User>| async move {
+// Output: static BATCHES: private::Batches = …;
+//         let waker = private::Waker.await;
+//         let open = || {
+//             let limits = private::Limits::new(size, delay_ms);
+//             let pool = private::own(…);
+//             let bulk = private::shape(private::Each, …)
+//                 .share(private::ByClone)
+//                 .bulk(move |items: Vec<User>| async move {
 //                     let pool = pool.lend();
 //                     let users = &items[..];
 //                     body
-//                 })
-//             };
-//             BATCHES.join(waker, key, private::item(users), || private::Limits::new(size, delay_ms), open)
+//                 });
+//             (limits, bulk)
 //         };
+//         let seat = BATCHES.join(waker, key, private::item(users), open);
 //         seat.await
 pub(crate) fn expand(
     call: &Call<'_>,
@@ -52,20 +56,22 @@ pub(crate) fn expand(
         common,
         private,
     };
-    let (seat, waker, items) = (local("seat"), local("waker"), local("items"));
+    let [seat, waker, opening, bulk_call, read] =
+        ["seat", "waker", "open", "bulk", "limits"].map(local);
 
-    let path = call.path();
+    let batches = call.beside("Batches");
     let key = all.key();
     let item_type = bulk.items.item();
-    let value = item(options, bulk, private);
+    let names: Vec<_> = bulk.items.lists.iter().map(|list| &list.name).collect();
+    let allow = call.allow(&names);
+    let (weighed, value) = item(options, bulk, private, allow.as_ref());
     let limits = limits(options, private);
     let sharing = sharing(call, bulk);
-    let lent = lent(call, &limits);
-    let owned = all.owned(Some(&lent));
+    let owned = all.owned(Some(&lent(call)));
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
-    let lists = bulk.items.lists(&items, private);
-    let body = without_self(body, &local("self"));
+    let (items, lists) = bulk.items.lists(private);
+    let body = without_self(body, &local("this"));
     let kind = private.value_at(call.output_place, bulk.hand_out.name());
     let place = call.output_place;
     let by = options
@@ -73,12 +79,13 @@ pub(crate) fn expand(
         .as_ref()
         .or(options.many_by.as_ref())
         .map(|given| &given.value);
-    let of = private.output_at(place, quote!((#output, #item_type, _)));
+    let of = private.output_at(place, quote!((#output, #item_type)));
     let shape = match by {
         None => private.call_at(place, "shape", quote!(#kind, #of)),
         Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
     };
-    let (share, bulk_call) = match &options.split_on_err {
+    let (share, made) = match &options.split_on_err {
+        None if bulk.has_other_keys => ("share_by_key", quote!(bulk)),
         None => ("share", quote!(bulk)),
         Some(_) => ("share_split", quote!(split)),
     };
@@ -92,47 +99,57 @@ pub(crate) fn expand(
     };
     let handing = method_at(place, shape, share, sharing);
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
-    let copies = options.split_on_err.iter().map(|_| all.copies());
+    let run = quote!(async move { #(#lend)* #lists #body });
+    let run = match (&options.split_on_err, all.copies()) {
+        (Some(_), copies) if !copies.is_empty() => quote!({ #copies #run }),
+        _ => run,
+    };
     let open = quote! {
         || {
+            let #read = #limits;
             #(#own)*
-            #handing.#bulk_call(move |#items: #private::Vec<#item_type>| {
-                #(#copies)*
-                async move { #(#lend)* #lists #body }
-            })
+            let #bulk_call = #handing.#made(move |#items: #private::Vec<#item_type>| #run);
+            (#read, #bulk_call)
         }
     };
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(join_in(#scope, #waker, #key, #value, || #limits, #open))
+            quote!(join_in(#scope, #waker, #key, #value, #opening))
         }
-        None => quote!(join(#waker, #key, #value, || #limits, #open)),
+        None => quote!(join(#waker, #key, #value, #opening)),
     };
 
-    let (allow, imports) = (
-        call.allow(),
-        private.probing(&["RefArg", "RefPart", "ValueArg", "ValuePart"]),
-    );
+    let probed = all.are_probed(true) || options.unique.is_some();
+    let imports = private.probing(probed);
     quote! {
+        #imports
+        #batches
+        // First, so that nothing else is held over it.
+        let #waker = #private::Waker.await;
+        #weighed
         #allow
-        let #seat = {
-            #imports
-            static __PIGGYBACK: #private::Batches = #private::Batches::new(#path);
-            let #waker = #private::Waker.await;
-            __PIGGYBACK.#join
-        };
+        let #opening = #open;
+        #allow
+        let #seat = __PIGGYBACK.#join;
         #seat.await
     }
 }
 
-/// What a caller hands in, weighed and told apart before it joins.
+/// What a caller hands in, weighed and told apart before it joins: statements, and the item.
 //
-// Output: { let item: T = users; let weight = private::weight(&item, |row| …); private::item(item).weight(weight) }
-fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
+// Output: let item: T = users; let weight = private::weight(&item, |row| …);
+//         private::item(item).weight(weight)
+fn item(
+    options: &Options,
+    bulk: &Bulk,
+    private: &Private,
+    allow: Option<&TokenStream>,
+) -> (TokenStream, TokenStream) {
     let (value, item_type) = (bulk.items.value(private), bulk.items.item());
     if options.weight.is_none() && options.unique.is_none() {
-        return private.call_at(bulk.items.place, "item", value);
+        let item = private.call_at(bulk.items.place, "item", value);
+        return (TokenStream::new(), item);
     }
     let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
     let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
@@ -150,7 +167,10 @@ fn item(options: &Options, bulk: &Bulk, private: &Private) -> TokenStream {
         methods.extend(quote!(.unique(#unique)));
     }
     let new = private.call_at(bulk.items.place, "item", quote!(#item));
-    quote!({ let #item: #item_type = #value; #lets #new #methods })
+    (
+        quote!(#allow let #item: #item_type = #value; #lets),
+        quote!(#new #methods),
+    )
 }
 
 fn limits(options: &Options, private: &Private) -> TokenStream {
@@ -188,12 +208,12 @@ fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
 }
 
 /// What the options' expressions may borrow from the arguments while a call joins its batch.
-fn lent(call: &Call<'_>, limits: &TokenStream) -> TokenStream {
+fn lent(call: &Call<'_>) -> TokenStream {
     let scope = call.common.scope.iter().map(|given| &given.value);
     let key = call
         .common
         .key
         .iter()
         .flat_map(|given| given.value.iter().map(|part| &part.expr));
-    quote!(#limits #(#scope)* #(#key)*)
+    quote!(#(#scope)* #(#key)*)
 }

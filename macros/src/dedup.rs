@@ -14,7 +14,7 @@ use syn::ext::IdentExt;
 // Output: let call = {
 //             static FLIGHTS: private::Flights = …;
 //             let waker = FLIGHTS.waker().await;
-//             FLIGHTS.enter(waker, || {}, key, private::cloned(private::output::<R>()), private::Joining::new())
+//             FLIGHTS.enter(waker, || {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
 //         };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
@@ -29,27 +29,13 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         common,
         private,
     };
-    let (flights, marker, waker, started) = (
-        local("flights"),
-        local("marker"),
-        local("waker"),
-        local("call"),
-    );
+    let [both, waker, started] = ["both", "waker", "call"].map(local);
 
-    let path = call.path();
     let (function, flights, marker) = match &options.forget {
-        None => (
-            quote!(static __PIGGYBACK: #private::Flights = #private::Flights::new(#path);),
-            quote!(__PIGGYBACK),
-            quote!(|| {}),
-        ),
+        None => (call.beside("Flights"), quote!(__PIGGYBACK), quote!(|| {})),
         Some(_) => {
-            let both = both_of(call);
-            (
-                quote!(let (#flights, #marker) = #both;),
-                quote!(#flights),
-                quote!(#marker),
-            )
+            let name = both_of(call);
+            (quote!(let #both = #name;), quote!(#both.0), quote!(#both.1))
         }
     };
     let (key, sharing) = (all.key(), sharing(call));
@@ -68,8 +54,8 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         let owned = all.owned(None);
         let own = owned.iter().map(|owned| &owned.own);
         let lend = owned.iter().map(|owned| &owned.lend);
-        let body = without_self(body, &local("self"));
-        let imports = private.probing(&["RefArg", "ValueArg"]);
+        let body = without_self(body, &local("this"));
+        let imports = private.probing(all.are_probed(true));
         quote!(spawn(|| {
             #imports
             #(#own)*
@@ -79,7 +65,7 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         quote!(run(async move { #body }))
     };
 
-    let (allow, imports) = (call.allow(), private.probing(&["RefPart", "ValuePart"]));
+    let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
     quote! {
         #allow
         let #started = {
@@ -134,8 +120,8 @@ fn both_name(call: &Call<'_>) -> Ident {
     )
 }
 
-// Output: fn __user_needs_Self_in_its_signature() -> (&'static private::Flights, impl Fn() + 'static) { static …; (&FLIGHTS, || {}) }
-//         fn forget_user(same arguments) { let (flights, marker) = __user_needs_Self_in_its_signature(); flights.forget(marker, key, sharing) }
+// Output: fn __user_needs_Self_in_its_signature() -> private::Both<impl Fn() + 'static> { static …; (&FLIGHTS, || {}) }
+//         fn forget_user(same arguments) { let both = __user_needs_Self_in_its_signature(); both.0.forget(both.1, key, sharing) }
 pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
     let Call {
         private,
@@ -148,20 +134,18 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
         common,
         private,
     };
-    let (path, key, sharing, both, both_name) = (
-        call.path(),
-        all.key(),
-        sharing(call),
-        both_of(call),
-        both_name(call),
+    let (key, sharing) = (all.key(), sharing(call));
+    let (name, made, both) = (both_name(call), both_of(call), local("both"));
+    let (flights, imports) = (
+        call.beside("Flights"),
+        private.probing(all.are_probed(false)),
     );
-    let (flights, marker) = (local("flights"), local("marker"));
     let forgotten = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(forget_in(#scope, #marker, #key, #sharing))
+            quote!(forget_in(#scope, #both.1, #key, #sharing))
         }
-        None => quote!(forget(#marker, #key, #sharing)),
+        None => quote!(forget(#both.1, #key, #sharing)),
     };
     let cfgs: Vec<_> = function
         .attrs
@@ -185,20 +169,19 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
     };
     quote! {
         #(#cfgs)*
-        #[doc(hidden)]
         #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-        fn #both_name<#generics>() -> (&'static #private::Flights, impl ::core::ops::Fn() + 'static) #where_clause {
-            static FLIGHTS: #private::Flights = #private::Flights::new(#path);
-            (&FLIGHTS, || {})
+        fn #name<#generics>() -> #private::Both<impl ::core::ops::Fn() + 'static> #where_clause {
+            #flights
+            (&__PIGGYBACK, || {})
         }
 
         #(#cfgs)*
         #[doc = #doc]
         #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis fn #forget<#generics>(#inputs) #where_clause {
-            use #private::{RefPart as _, ValuePart as _};
-            let (#flights, #marker) = #both;
-            #flights.#forgotten
+            #imports
+            let #both = #made;
+            #both.0.#forgotten
         }
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Items {
     pub(crate) place: Place,
 }
 
+/// As many as the runtime takes apart.
+const MOST_LISTS: usize = 24;
+
 /// One argument that takes a list.
 pub(crate) struct List {
     /// Its place among the arguments.
@@ -35,7 +38,7 @@ pub(crate) struct List {
 /// How the function takes its list.
 #[derive(Clone, Copy)]
 enum ListForm {
-    /// `Vec<T>`
+    /// `Vec<T>`, or what else only a `Vec` can be
     Vec,
     /// `&[T]`
     Slice,
@@ -57,6 +60,13 @@ impl Items {
         errors: &mut Errors,
     ) -> Option<Self> {
         let lists = match named {
+            Some(named) if named.value.len() > MOST_LISTS => {
+                errors.at(
+                    &named.value[MOST_LISTS],
+                    format!("at most {MOST_LISTS} lists can go in step; make one list of tuples, or of a struct, of them"),
+                );
+                return None;
+            }
             Some(named) => named
                 .value
                 .iter()
@@ -155,11 +165,12 @@ impl Items {
                 ident: name.clone(),
                 subpat: None,
             });
-            *argument.ty = Type::Verbatim(if self.by_ref {
+            let ty = if self.by_ref {
                 quote!(&#lent)
             } else {
                 item.clone()
-            });
+            };
+            *argument.ty = syn::parse2(ty.clone()).unwrap_or(Type::Verbatim(ty));
         }
         function.without_unused_lifetimes();
     }
@@ -183,27 +194,28 @@ impl Items {
         }
     }
 
-    /// `let`s that give the function's body its lists, out of `items`.
+    /// What the bulk call's closure takes, and `let`s that give the function's body its lists out of that.
     //
-    // Output: let mut items0 = …; let mut items1 = …; for (item0, item1) in items { items0.push(item0); items1.push(item1); }
-    //         let ids = items0; let names = &items1[..];
-    pub(crate) fn lists(&self, items: &Ident, private: &impl ToTokens) -> TokenStream {
-        let names: Vec<Ident> = match &self.lists[..] {
-            [_] => vec![items.clone()],
-            lists => (0..lists.len())
-                .map(|n| local(&format!("items{n}")))
-                .collect(),
-        };
-        let unzip = match &self.lists[..] {
-            [_] => None,
-            lists => {
-                let each = (0..lists.len()).map(|n| local(&format!("item{n}")));
-                let (each, names) = (each.collect::<Vec<_>>(), &names);
-                Some(quote! {
-                    #(let mut #names = #private::Vec::with_capacity(#items.len());)*
-                    for (#(#each),*) in #items { #(#names.push(#each);)* }
-                })
-            }
+    // Output: items
+    //         let (ids, items1) = private::unzip(items); let names = &items1[..];
+    pub(crate) fn lists(&self, private: &impl ToTokens) -> (TokenStream, TokenStream) {
+        let items = local("items");
+        let names = self.lists.iter().enumerate().map(|(n, list)| match list {
+            List {
+                pat,
+                form: ListForm::Vec,
+                ..
+            } => pat.clone(),
+            _ if self.lists.len() == 1 => items.to_token_stream(),
+            _ => local(&format!("items{n}")).into_token_stream(),
+        });
+        let names: Vec<TokenStream> = names.collect();
+        let (taken, unzip) = match &names[..] {
+            [name] => (name.clone(), None),
+            _ => (
+                items.to_token_stream(),
+                Some(quote!(let (#(#names),*) = #private::unzip(#items);)),
+            ),
         };
         let lets = self.lists.iter().zip(&names).map(
             |(
@@ -212,15 +224,16 @@ impl Items {
                 },
                 name,
             )| match form {
-                ListForm::Vec | ListForm::IntoIterator => quote!(let #pat = #name;),
+                ListForm::Vec => TokenStream::new(),
+                ListForm::IntoIterator => quote!(let #pat = #private::into_iterator(#name);),
                 ListForm::Slice => quote!(let #pat = &#name[..];),
                 ListForm::Refs => {
-                    quote!(let #name = #private::refs::<#elem, _>(&#name); let #pat = &#name[..];)
+                    quote!(let #pat = &#private::refs::<#elem, _>(&#name)[..];)
                 }
                 ListForm::Iterator => quote!(let #pat = #private::IntoIterator::into_iter(#name);),
             },
         );
-        quote!(#unzip #(#lets)*)
+        (taken, quote!(#unzip #(#lets)*))
     }
 }
 
@@ -278,6 +291,8 @@ fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
             };
             let last = bound.path.segments.last()?;
             let form = match last.ident.to_string().as_str() {
+                // With more bounds, these are a `Vec`'s business.
+                "IntoIterator" if ty.bounds.len() > 1 => ListForm::Vec,
                 "IntoIterator" => ListForm::IntoIterator,
                 "Iterator" => ListForm::Iterator,
                 _ => return None,

@@ -1,5 +1,5 @@
-//! What can be told of types by their names alone, for messages that are better than the compiler's: nothing here
-//! decides what is expanded, and a type that is not recognised is left to the compiler.
+//! What can be told of types by their names alone, for messages that are better than the compiler's, and for
+//! expansions that give it less to find out. A type that is not recognised is left to the compiler.
 
 use crate::signature::peel;
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
@@ -13,6 +13,11 @@ const PLAIN: &[&str] = &[
     "bool", "char", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
     "usize", "String",
 ];
+
+/// Whether the type is such a one.
+pub(crate) fn is_plain(ty: &Type) -> bool {
+    plain(ty).is_some()
+}
 
 /// Such a name, if the type is one.
 fn plain(ty: &Type) -> Option<&Ident> {
@@ -77,6 +82,19 @@ pub(crate) fn map(output: &Type) -> Option<(&Ident, &Type)> {
         name if name.ends_with("Result") => map(first),
         _ => None,
     }
+}
+
+/// Whether the output is a map whose keys are not called what the items are: they may be something else.
+pub(crate) fn has_other_keys(output: &Type, item: &TokenStream) -> bool {
+    let Some((_, keys)) = map(output) else {
+        return false;
+    };
+    let (keys, item) = (keys.to_token_stream().to_string(), item.to_string());
+    let is_in_path = |name: &str, path: &str| {
+        path.strip_suffix(name)
+            .is_some_and(|path| path.is_empty() || path.ends_with(":: "))
+    };
+    !is_in_path(&keys, &item) && !is_in_path(&item, &keys)
 }
 
 /// The keys' type of a map that is plainly not by `item`.

@@ -8,7 +8,7 @@ use crate::outcome::HandOut;
 use crate::signature::{Argument, Body, Form, Function};
 use crate::tokens::{Place, Private, mentions};
 use crate::validate::{self, Seen};
-use crate::{batch, dedup, fallback};
+use crate::{batch, dedup, fallback, known};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -30,26 +30,37 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// What the function is called in stats.
-    pub(crate) fn path(&self) -> TokenStream {
+    /// The static beside the function, with what the function is called in stats.
+    //
+    // Output: static __PIGGYBACK: private::Flights = private::Flights::free(private::module_path!(), "user");
+    pub(crate) fn beside(&self, kind: &str) -> TokenStream {
         let private = self.private;
-        if let Some(name) = &self.common.name {
+        let kind = Ident::new(kind, Span::call_site());
+        let new = if let Some(name) = &self.common.name {
             let name = &name.value;
-            return quote!(#private::Path::Named(#name));
-        }
-        let name = self.name.unraw().to_string();
-        let kind = if self.arguments.iter().any(|argument| argument.receiver) {
-            quote!(Method)
+            quote!(named(#name))
         } else {
-            quote!(Free)
+            let name = self.name.unraw().to_string();
+            if self.arguments.iter().any(|argument| argument.receiver) {
+                quote!(method(#private::module_path!(), #name))
+            } else {
+                quote!(free(#private::module_path!(), #name))
+            }
         };
-        quote!(#private::Path::#kind(::core::module_path!(), #name))
+        quote!(static __PIGGYBACK: #private::#kind = #private::#kind::#new;)
     }
 
-    /// Lints that the user's own names in our code would set off.
-    #[expect(clippy::unused_self, reason = "one place for all of them")]
-    pub(crate) fn allow(&self) -> TokenStream {
-        quote!(#[allow(clippy::used_underscore_binding)])
+    /// A lint that the user's own names in our code would set off.
+    pub(crate) fn allow(&self, items: &[&Ident]) -> Option<TokenStream> {
+        let arguments = self
+            .arguments
+            .iter()
+            .flat_map(|argument| &argument.bindings);
+        let names = arguments.map(|binding| &binding.ident);
+        names
+            .chain(items.iter().copied())
+            .any(|name| name.to_string().starts_with('_'))
+            .then(|| quote!(#[allow(clippy::used_underscore_binding)]))
     }
 }
 
@@ -262,7 +273,9 @@ impl Plan {
             (Some(options), Some(items), Some(hand_out)) => {
                 let output = function.output().unwrap_or_else(|| parse_quote!(()));
                 let one = hand_out.one(&output, &items.item(), &private);
+                let has_other_keys = known::has_other_keys(&output, &items.item());
                 let bulk = Bulk {
+                    has_other_keys,
                     items,
                     hand_out,
                     one,

@@ -2,7 +2,7 @@
 
 use crate::tokens::{Place, mentions};
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{
     Attribute, FnArg, GenericArgument, GenericParam, Pat, PathArguments, Receiver, ReceiverKind,
@@ -66,6 +66,8 @@ pub(crate) struct Argument {
     /// Its type; none for `self`, `&self`, `&mut self`.
     pub(crate) ty: Option<Type>,
     pub(crate) receiver: bool,
+    /// Whether it is just a name, which then has the argument's type.
+    pub(crate) is_plain_name: bool,
 }
 
 /// A name that an argument brings into the body.
@@ -183,6 +185,7 @@ impl Function {
                 .find(|moved| argument.binds(&moved.argument))
             {
                 argument.bindings.clear();
+                argument.is_plain_name = false;
                 bindings_of(&moved.pat, &mut argument.bindings);
             }
             argument
@@ -463,6 +466,7 @@ impl Argument {
                     written: quote!(#pat: #ty),
                     ty: Some(peel(ty).clone()),
                     receiver: false,
+                    is_plain_name: matches!(&**pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none()),
                 }
             }
         }
@@ -483,12 +487,20 @@ impl Argument {
                 _ => None,
             },
             receiver: true,
+            is_plain_name: true,
         }
     }
 
     /// Whether this is one of its bindings.
     pub(crate) fn binds(&self, ident: &Ident) -> bool {
         self.bindings.iter().any(|binding| binding.ident == *ident)
+    }
+
+    /// Whether this is `&self`.
+    pub(crate) fn is_shared_self(&self) -> bool {
+        let mut written = self.written.clone().into_iter();
+        let is_ref = matches!(written.next(), Some(TokenTree::Punct(and)) if and.as_char() == '&');
+        self.receiver && is_ref && !mentions(&self.written, &format_ident!("mut"))
     }
 
     pub(crate) fn place(&self) -> Place {

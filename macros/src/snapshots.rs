@@ -24,47 +24,47 @@ macro_rules! snapshots {
 }
 
 snapshots! {
-    dedup_function, 30 lines: Dedup (skip(pool), share_err = AppError::Shared) {
+    dedup_function, 19 lines: Dedup (skip(pool), share_err = AppError::Shared) {
         async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
             body
         }
     }
-    dedup_bare, 30 lines: Dedup () {
+    dedup_bare, 19 lines: Dedup () {
         pub async fn user(id: u64) -> User {
             body
         }
     }
-    dedup_spawn, 34 lines: Dedup (spawn, skip(pool)) {
+    dedup_spawn, 27 lines: Dedup (spawn, skip(pool)) {
         async fn user(&self, pool: Pool, id: u64) -> User {
             self.body
         }
     }
-    dedup_boxed, 30 lines: Dedup (scope = self.scope) {
+    dedup_boxed, 25 lines: Dedup (scope = self.scope) {
         fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>> {
             Box::pin(async move { body })
         }
     }
-    dedup_forget, 49 lines: Dedup (forget = forget_user, max_age_ms = 5) {
+    dedup_forget, 37 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
         }
     }
-    batch_slice, 36 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
+    batch_slice, 18 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
         async fn save(pool: &Pool, users: &[User]) -> Result<(), AppError> {
             body
         }
     }
-    batch_lists, 58 lines: Batch (size = 10, delay_ms = 10, items(ids, names), by_ref, unique = |row| row.0) {
+    batch_lists, 24 lines: Batch (size = 10, delay_ms = 10, items(ids, names), by_ref, unique = |row| row.0) {
         async fn save(ids: Vec<u64>, names: &[&str]) -> Vec<u64> {
             body
         }
     }
-    batch_split, 39 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
+    batch_split, 30 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
         async fn save(&self, users: &[User]) -> Result<(), AppError> {
             self.body
         }
     }
-    loader, 64 lines: Batch (size = 10, delay_ms = 10) {
+    loader, 41 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {
             body

@@ -33,9 +33,9 @@ impl Private {
         located(quote!(#path::#name), place.start)
     }
 
-    /// `private::output::<ty>()`, which brings a type into calls, shown where `place` is.
+    /// `private::ty::<T>()`, which brings a type into calls, shown where `place` is.
     pub(crate) fn output_at(&self, place: Place, ty: impl ToTokens) -> TokenStream {
-        self.generic_at(place, "output", ty)
+        self.generic_at(place, "ty", ty)
     }
 
     /// `private::name::<ty>()`, shown where `place` is.
@@ -50,13 +50,12 @@ impl Private {
 }
 
 impl Private {
-    /// The traits by which arguments are told apart, as far as there are any.
-    pub(crate) fn probing(&self, traits: &[&str]) -> TokenStream {
+    /// The traits by which arguments are told apart, where that is not plain to see.
+    pub(crate) fn probing(&self, needed: bool) -> TokenStream {
         let Self(path) = self;
-        let traits = traits
-            .iter()
-            .map(|name| Ident::new(name, Span::call_site()));
-        quote!(#[allow(unused_imports)] use #path::{#(#traits as _),*};)
+        // What an argument turns out to be may need no trait.
+        let imports = needed.then(|| quote!(#[allow(unused_imports)] use #path::probing::*;));
+        imports.into_token_stream()
     }
 }
 
@@ -153,9 +152,10 @@ fn located(tokens: TokenStream, span: Span) -> TokenStream {
         .collect()
 }
 
-/// A name for a local of ours: `mixed_site` hygiene keeps it and the user's names apart.
+/// A name for a local of ours. The user's names and those of other macros, even the same, are never mixed up with it:
+/// `mixed_site` keeps them apart.
 pub(crate) fn local(name: &str) -> Ident {
-    Ident::new(&format!("__piggyback_{name}"), Span::mixed_site())
+    Ident::new(&format!("__{name}"), Span::mixed_site())
 }
 
 /// Whether `ident` occurs anywhere in `tokens`.

@@ -125,11 +125,11 @@ impl<Rest: Key> Key for (Rest,) {
 
 /// A value that is its own owned form.
 #[derive(Debug)]
-pub struct ByValue<'a, A>(&'a A);
+pub struct ByValue<'a, A>(pub &'a A);
 
 /// A reference.
 #[derive(Debug)]
-pub struct ByRef<'a, B: ?Sized>(&'a B);
+pub struct ByRef<'a, B: ?Sized>(pub &'a B);
 
 /// An optional reference.
 #[derive(Debug)]

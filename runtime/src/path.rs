@@ -3,6 +3,9 @@
 use std::any::type_name;
 use std::borrow::Cow;
 
+use crate::batch::Batches;
+use crate::dedup::Flights;
+
 /// Where a function's path comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Path {
@@ -13,6 +16,29 @@ pub enum Path {
     /// As said with `name = "…"`.
     Named(&'static str),
 }
+
+/// A function's static, as an expansion makes it.
+macro_rules! beside {
+    ($($kind:ty)*) => {$(
+        impl $kind {
+            /// Beside a free function.
+            pub const fn free(module: &'static str, name: &'static str) -> Self {
+                Self::new(Path::Free(module, name))
+            }
+
+            /// Beside a method.
+            pub const fn method(module: &'static str, name: &'static str) -> Self {
+                Self::new(Path::Method(module, name))
+            }
+
+            /// Beside a function that says its own name.
+            pub const fn named(name: &'static str) -> Self {
+                Self::new(Path::Named(name))
+            }
+        }
+    )*};
+}
+beside!(Flights Batches);
 
 impl Path {
     /// The path of the function in whose body the closure `M` was written.

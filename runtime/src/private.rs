@@ -5,25 +5,34 @@ pub use crate::batch::results::{
     shared_err, weight,
 };
 pub use crate::batch::{Batches, Groups, Limits, Results, Seat, WrongNumber, item};
-pub use crate::bounds::{clone_with, cloned, output, share_err};
+pub use crate::bounds::{clone_with, cloned, output as ty, share_err};
 pub use crate::dedup::{
     Call, CloneWith, Cloned, Flights, Foreseen, IsResult, Joining, Run, Share, ShareErr, Spawned,
     Table,
 };
 pub use crate::fixed::Fixed;
-pub use crate::key::owned::{RefArg, ValueArg, arg, own, own_self, unique};
-pub use crate::key::{Key, Part, RefPart, ValuePart, part, self_part};
-pub use crate::path::Path;
+pub use crate::key::owned::{arg, own, own_self, unique};
+pub use crate::key::{ByRef, ByValue, Key, Part, part, self_part};
 
 // By these paths, since the user's prelude may be another one.
 pub use std::boxed::Box;
 pub use std::clone::Clone;
 pub use std::iter::IntoIterator;
+pub use std::module_path;
 pub use std::vec::Vec;
+
+/// By what arguments are told apart: traits without names, so that expansions bring no name into the user's code.
+pub mod probing {
+    pub use crate::key::owned::{RefArg as _, ValueArg as _};
+    pub use crate::key::{RefPart as _, ValuePart as _};
+}
 
 use std::borrow::Borrow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+/// What a function and its forgetting one have in common: the static, and the marker.
+pub type Both<M> = (&'static Flights, M);
 
 /// The future of a function that is not an `async fn` but returns one.
 pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {
@@ -61,4 +70,50 @@ impl Future for Waker {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::task::Waker> {
         Poll::Ready(cx.waker().clone())
     }
+}
+
+/// A list that the body only knows to be iterable, as it is declared: lints about a `Vec` are not about it.
+pub fn into_iterator<T>(
+    items: Vec<T>,
+) -> impl IntoIterator<Item = T, IntoIter = std::vec::IntoIter<T>> {
+    items
+}
+
+/// Rows of parallel lists.
+pub trait Rows {
+    /// The lists.
+    type Lists;
+    /// Takes them apart.
+    fn unzip(self) -> Self::Lists;
+}
+
+macro_rules! rows {
+    ($_:ident $one:ident $each:ident) => {};
+    ($T:ident $list:ident $each:ident $($Ts:ident $lists:ident $eachs:ident)*) => {
+        impl<$T, $($Ts),*> Rows for Vec<($T, $($Ts),*)> {
+            type Lists = (Vec<$T>, $(Vec<$Ts>),*);
+            fn unzip(self) -> Self::Lists {
+                let n = self.len();
+                let mut $list = Vec::with_capacity(n);
+                $(let mut $lists = Vec::with_capacity(n);)*
+                for ($each, $($eachs),*) in self {
+                    $list.push($each);
+                    $($lists.push($eachs);)*
+                }
+                ($list, $($lists),*)
+            }
+        }
+        rows!($($Ts $lists $eachs)*);
+    };
+}
+rows! {
+    A list_a a B list_b b C list_c c D list_d d E list_e e F list_f f
+    G list_g g H list_h h I list_i i J list_j j K list_k k L list_l l
+    M list_m m N list_n n O list_o o P list_p p Q list_q q R list_r r
+    S list_s s T list_t t U list_u u V list_v v W list_w w X list_x x
+}
+
+/// Rows to lists.
+pub fn unzip<R: Rows>(rows: R) -> R::Lists {
+    rows.unzip()
 }

@@ -1,41 +1,33 @@
 async fn save(&self, users: User) -> Result<(), AppError> {
-    #[allow(clippy::used_underscore_binding)]
-    let __piggyback_seat = {
-        #[allow(unused_imports)]
-        use P::{RefArg as _, RefPart as _, ValueArg as _, ValuePart as _};
-        static __PIGGYBACK: P::Batches = P::Batches::new(
-            P::Path::Method(::core::module_path!(), "save"),
-        );
-        let __piggyback_waker = P::Waker.await;
-        __PIGGYBACK
-            .join(
-                __piggyback_waker,
-                (P::part(P::Part(&(self.tenant)).key()), ()),
-                P::item(users),
-                || P::Limits::new(10, 10),
-                || {
-                    let __piggyback_self = P::own_self(P::Part(&self).key());
-                    P::again(P::output::<User>())
-                        .by(
-                            P::shape(
-                                P::Each,
-                                P::output::<(Result<(), AppError>, User, _)>(),
-                            ),
-                        )
-                        .share_split(P::ByClone)
-                        .split(move |__piggyback_items: P::Vec<User>| {
-                            let __piggyback_self = P::Clone::clone(&__piggyback_self);
-                            async move {
-                                let __piggyback_self = __piggyback_self.lend();
-                                let users = &__piggyback_items[..];
-                                if false {
-                                    return P::never::<Result<(), AppError>>();
-                                }
-                                __piggyback_self.body
-                            }
-                        })
-                },
-            )
+    #[allow(unused_imports)]
+    use P::probing::*;
+    static __PIGGYBACK: P::Batches = P::Batches::method(P::module_path!(), "save");
+    let __waker = P::Waker.await;
+    let __open = || {
+        let __limits = P::Limits::new(10, 10);
+        let __this = P::own_self(P::ByRef(self));
+        let __bulk = P::again(P::ty::<User>())
+            .by(P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>()))
+            .share_split(P::ByClone)
+            .split(move |__items: P::Vec<User>| {
+                let __this = P::Clone::clone(&__this);
+                async move {
+                    let __this = __this.lend();
+                    let users = &__items[..];
+                    if false {
+                        return P::never::<Result<(), AppError>>();
+                    }
+                    __this.body
+                }
+            });
+        (__limits, __bulk)
     };
-    __piggyback_seat.await
+    let __seat = __PIGGYBACK
+        .join(
+            __waker,
+            (P::part(P::Part(&(self.tenant)).key()), ()),
+            P::item(users),
+            __open,
+        );
+    __seat.await
 }

@@ -1,22 +1,17 @@
 pub async fn user(id: u64) -> User {
-    #[allow(clippy::used_underscore_binding)]
-    let __piggyback_call = {
-        #[allow(unused_imports)]
-        use P::{RefPart as _, ValuePart as _};
-        static __PIGGYBACK: P::Flights = P::Flights::new(
-            P::Path::Free(::core::module_path!(), "user"),
-        );
-        let __piggyback_waker = __PIGGYBACK.waker().await;
+    let __call = {
+        static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
+        let __waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
-                __piggyback_waker,
+                __waker,
                 || {},
-                (P::part(P::Part(&id).key()), ()),
-                P::cloned(P::output::<User>()),
+                (P::ByValue(&id), ()),
+                P::cloned(P::ty::<User>()),
                 P::Joining::new(),
             )
     };
-    __piggyback_call
+    __call
         .run(async move {
             if false {
                 return P::never::<User>();

@@ -1,22 +1,20 @@
 async fn user<T>(id: T) -> User {
-    #[allow(clippy::used_underscore_binding)]
-    let __piggyback_call = {
+    let __call = {
         #[allow(unused_imports)]
-        use P::{RefPart as _, ValuePart as _};
-        let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
-            T,
-        >();
-        let __piggyback_waker = __piggyback_flights.waker().await;
-        __piggyback_flights
+        use P::probing::*;
+        let __both = __user_needs_Self_in_its_signature::<T>();
+        let __waker = __both.0.waker().await;
+        __both
+            .0
             .enter(
-                __piggyback_waker,
-                __piggyback_marker,
+                __waker,
+                __both.1,
                 (P::part(P::Part(&id).key()), ()),
-                P::cloned(P::output::<User>()),
+                P::cloned(P::ty::<User>()),
                 P::Joining::new().max_age_ms(5),
             )
     };
-    __piggyback_call
+    __call
         .run(async move {
             if false {
                 return P::never::<User>();
@@ -25,28 +23,18 @@ async fn user<T>(id: T) -> User {
         })
         .await
 }
-#[doc(hidden)]
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-fn __user_needs_Self_in_its_signature<T>() -> (
-    &'static P::Flights,
-    impl ::core::ops::Fn() + 'static,
-) {
-    static FLIGHTS: P::Flights = P::Flights::new(
-        P::Path::Free(::core::module_path!(), "user"),
-    );
-    (&FLIGHTS, || {})
+fn __user_needs_Self_in_its_signature<T>() -> P::Both<impl ::core::ops::Fn() + 'static> {
+    static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
+    (&__PIGGYBACK, || {})
 }
 ///Calls of [`user`](user) that begin after this one don't join a flight that began before it.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn forget_user<T>(id: T) {
-    use P::{RefPart as _, ValuePart as _};
-    let (__piggyback_flights, __piggyback_marker) = __user_needs_Self_in_its_signature::<
-        T,
-    >();
-    __piggyback_flights
-        .forget(
-            __piggyback_marker,
-            (P::part(P::Part(&id).key()), ()),
-            P::cloned(P::output::<User>()),
-        )
+    #[allow(unused_imports)]
+    use P::probing::*;
+    let __both = __user_needs_Self_in_its_signature::<T>();
+    __both
+        .0
+        .forget(__both.1, (P::part(P::Part(&id).key()), ()), P::cloned(P::ty::<User>()))
 }

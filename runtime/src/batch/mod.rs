@@ -146,8 +146,8 @@ impl Batches {
         }
     }
 
-    /// Takes a seat in the batch that is open for `key`, or opens one: then `limits` and `open` are called, once, outside
-    /// of any lock. The type of what `open` gives tells monomorphisations apart.
+    /// Takes a seat in the batch that is open for `key`, or opens one: then `open` is called, once, outside of any lock.
+    /// The type of the bulk call that it gives tells monomorphisations apart.
     ///
     /// What it returns names nothing but `R`, and the bounds are few: the compiler goes through them for each function.
     #[inline]
@@ -156,8 +156,7 @@ impl Batches {
         waker: Waker,
         key: K,
         item: Item<T, U>,
-        limits: impl FnOnce() -> Limits,
-        open: impl FnOnce() -> B,
+        open: impl FnOnce() -> (Limits, B),
     ) -> Seat<Fixed<dyn Tasks<R>>, R>
     where
         K: Key,
@@ -172,7 +171,7 @@ impl Batches {
         if made {
             Scope::global().list(table);
         }
-        let seated = sit(&Fixed(table), waker, &key, item, limits, open);
+        let seated = sit(&Fixed(table), waker, &key, item, open);
         Seat::take(
             Fixed(table as _),
             seated,
@@ -187,8 +186,7 @@ impl Batches {
         waker: Waker,
         key: K,
         item: Item<T, U>,
-        limits: impl FnOnce() -> Limits,
-        open: impl FnOnce() -> B,
+        open: impl FnOnce() -> (Limits, B),
     ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
     where
         K: Key,
@@ -200,7 +198,7 @@ impl Batches {
         let table = scope.table(TypeId::of::<B::Body>(), || {
             Table::new(self.path.of::<B::Body>(), crate::SCOPED_SHARDS)
         });
-        let seated = sit(&table, waker, &key, item, limits, open);
+        let seated = sit(&table, waker, &key, item, open);
         Seat::take(table, seated, |runtime, table, cell, turn| {
             let duty = Duty::new(table, cell, turn);
             runtime.spawn(task::drive(duty)).is_finished()
@@ -213,8 +211,7 @@ fn sit<H, K, T, U, B, R>(
     waker: Waker,
     key: &K,
     item: Item<T, U>,
-    limits: impl FnOnce() -> Limits,
-    open: impl FnOnce() -> B,
+    open: impl FnOnce() -> (Limits, B),
 ) -> Seated<R>
 where
     H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
@@ -225,7 +222,7 @@ where
     R: Send + 'static,
 {
     table.function.called();
-    let seated = table.join(waker, key, item, limits, open);
+    let seated = table.join(waker, key, item, open);
     if seated.opened {
         watch::arm_thread(table);
     }

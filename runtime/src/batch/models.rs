@@ -55,7 +55,7 @@ impl World {
             ticket,
             opened,
             task: first,
-        } = self.table.join(task.waker(), &(), item, || limits, || ());
+        } = self.table.join(task.waker(), &(), item, || (limits, ()));
         let seated = Seated {
             cell: cell.clone(),
             ticket,

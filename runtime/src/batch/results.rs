@@ -50,6 +50,8 @@ impl<K: Nested, F> Nested for By<K, F> {}
 pub trait Outcome<T, K> {
     /// Each caller's.
     type One;
+    /// The strategy, fitted to `Self`.
+    type Shaped;
 }
 
 /// Hands out a `Self`.
@@ -408,6 +410,7 @@ macro_rules! shapes {
     ($([$($generic:ident)*] $how:ty, $shape:ty => $one:ty;)*) => {$(
         impl<T, $($generic),*> Outcome<T, $how> for $shape {
             type One = $one;
+            type Shaped = Shaped<Self, T, $how, $one>;
         }
         #[diagnostic::do_not_recommend]
         impl<T, S, $($generic),*> HandOut<T, $how, S, $one> for $shape
@@ -435,6 +438,7 @@ shapes! {
 
 impl<T, R> Outcome<T, OneBy> for Vec<R> {
     type One = Option<R>;
+    type Shaped = Shaped<Self, T, OneBy, Option<R>>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -453,6 +457,7 @@ where
 
 impl<T, R> Outcome<T, ManyBy> for Vec<R> {
     type One = Vec<R>;
+    type Shaped = Shaped<Self, T, ManyBy, Vec<R>>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -473,6 +478,7 @@ where
 
 impl<T, K: Nested, X: Outcome<T, K>, E> Outcome<T, K> for Result<X, E> {
     type One = Result<X::One, E>;
+    type Shaped = Shaped<Self, T, K, Result<X::One, E>>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -519,6 +525,7 @@ where
 
 impl<T, R, E> Outcome<T, Flat> for Result<Vec<Result<R, E>>, E> {
     type One = Result<R, E>;
+    type Shaped = Shaped<Self, T, Flat, Result<R, E>>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -548,6 +555,7 @@ impl<T, S, R, E> Split<T, Flat, S, Result<R, E>> for Result<Vec<Result<R, E>>, E
 
 impl<T, X> Outcome<T, Whole> for X {
     type One = X;
+    type Shaped = Shaped<X, T, Whole, X>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -568,21 +576,24 @@ impl<T, X, S: Copies<X>> HandOut<T, Whole, S, X> for X {
 pub struct Shaped<X, T, H, O>(H, PhantomData<fn(T, X, O)>);
 
 /// Fits a strategy to the output `X` for items `T`.
-pub fn shape<X: Outcome<T, H, One = O>, T, H, O>(
-    how: H,
-    _: Output<(X, T, O)>,
-) -> Shaped<X, T, H, O> {
+///
+/// It returns what the trait says of the output: where that says nothing, there is one error, and no more of what is
+/// done with this.
+pub fn shape<X, T, H, O>(how: H, _: Output<(X, T)>) -> X::Shaped
+where
+    X: Outcome<T, H, One = O, Shaped = Shaped<X, T, H, O>>,
+{
     Shaped(how, PhantomData)
 }
 
 /// The same, by the closure that tells to which item a row belongs.
-pub fn shape_by<X, T, O, K, F>(
+pub fn shape_by<X, T, K, F>(
     kind: K,
-    _: Output<(X, T, O)>,
+    _: Output<(X, T)>,
     item_of: F,
-) -> Shaped<X, T, By<K, F>, O>
+) -> Shaped<X, T, By<K, F>, X::One>
 where
-    X: Rows + Outcome<T, K, One = O>,
+    X: Rows + Outcome<T, K>,
     F: Fn(&X::Row) -> T,
 {
     Shaped(By(kind, item_of), PhantomData)
@@ -593,6 +604,11 @@ where
 impl<X, T, H, O> Shaped<X, T, H, O> {
     /// Says how what several callers get is shared by them. See [`bounds`](crate::bounds) for `M`.
     pub fn share<S: Shares<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+        sharing.handing(self.0)
+    }
+
+    /// The same for a map whose keys are called something else than the items.
+    pub fn share_by_key<S: SharesByKey<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
         sharing.handing(self.0)
     }
 
@@ -673,6 +689,35 @@ impl<X: HandOut<T, H, S, O>, T, H, S, O> Shares<X, T, H, O, Always> for S {
 
 #[diagnostic::do_not_recommend]
 impl<X, T, H, S: Nothing, O> Shares<X, T, H, O, Never> for S {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(self, _: H) -> Self::Handing {
+        unreachable!("nothing is `Nothing`")
+    }
+}
+
+/// States the same where results are looked up by what may be another type than the items.
+#[diagnostic::on_unimplemented(
+    message = "each caller of a batch gets what its item, a `{T}`, finds in the map: `{X}` can't be handed out so",
+    label = "the keys of this map must be the items: `{T}`, which must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`)",
+    note = "if the keys are of that type by another name, then it is what several callers get that must be `Clone`: what is found, or the error (else add `share_err = …`, or `clone_with = …`)"
+)]
+pub trait SharesByKey<X, T, H, O, M> {
+    /// Both.
+    type Handing;
+    /// Both.
+    fn handing(self, how: H) -> Self::Handing;
+}
+
+#[diagnostic::do_not_recommend]
+impl<X: HandOut<T, H, S, O>, T, H, S, O> SharesByKey<X, T, H, O, Always> for S {
+    type Handing = Handing<X, T, H, S, O>;
+    fn handing(self, how: H) -> Self::Handing {
+        Handing(how, self, PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<X, T, H, S: Nothing, O> SharesByKey<X, T, H, O, Never> for S {
     type Handing = Handing<X, T, H, S, O>;
     fn handing(self, _: H) -> Self::Handing {
         unreachable!("nothing is `Nothing`")
@@ -927,7 +972,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::bulk(
-            shape(how, output::<(X, T, _)>()).share(sharing),
+            Shaped::<X, T, H, X::One>(how, PhantomData).share(sharing),
             items,
             body,
         )
@@ -947,7 +992,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::bulk(
-            shape_by(kind, output::<(X, T, _)>(), by).share(sharing),
+            shape_by(kind, output::<(X, T)>(), by).share(sharing),
             items,
             body,
         )
@@ -963,7 +1008,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::split(
-            shape(Each, output::<(X, T, _)>()).share_split(ByClone),
+            Shaped::<X, T, Each, X::One>(Each, PhantomData).share_split(ByClone),
             items,
             body,
         )

@@ -121,8 +121,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         waker: Waker,
         key: &impl Key<Owned = K>,
         item: Item<T, U>,
-        limits: impl FnOnce() -> Limits,
-        bulk: impl FnOnce() -> B,
+        open: impl FnOnce() -> (Limits, B),
     ) -> Seated<R>
     where
         U: Hash,
@@ -175,7 +174,8 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 }
             },
         };
-        self.open(hash, key, coming, limits(), bulk())
+        let (limits, bulk) = open();
+        self.open(hash, key, coming, limits, bulk)
     }
 
     /// Opens a batch, unless somebody else did in the meantime.
