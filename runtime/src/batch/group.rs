@@ -40,9 +40,9 @@ const MOST_STALLS: u16 = 8;
 
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
-    open: Option<Box<Queued<T, U, B, W, C>>>,
+    open: Option<Queued<T, U, B, W, C>>,
     /// In the order in which they were opened, which is that of their numbers.
-    closed: VecDeque<(Id, Box<Queued<T, U, B, W, C>>)>,
+    closed: VecDeque<(Id, Queued<T, U, B, W, C>)>,
     /// By their numbers.
     running: HashTable<(Id, C)>,
     concurrency: usize,
@@ -202,7 +202,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
-    pub(crate) emptied: Option<Box<Queued<T, U, B, W, C>>>,
+    pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
     /// Tasks to wake.
     pub(crate) wake: [Option<W>; 2],
 }
@@ -223,8 +223,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        let closed = self.closed.iter().map(|(_, batch)| &**batch);
-        closed.chain(self.open.as_deref())
+        let closed = self.closed.iter().map(|(_, batch)| batch);
+        closed.chain(&self.open)
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -280,7 +280,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             now,
         } = opening;
         self.concurrency = limits.concurrency.unwrap_or(usize::MAX);
-        let mut batch = Box::new(Queued {
+        let mut batch = Queued {
             id,
             cell,
             size: limits.size,
@@ -299,7 +299,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             orphaned: false,
             ready_for: 0,
             stalls: 0,
-        });
+        };
         let ticket = batch.push(coming, now);
         let closed = if batch.is_full() {
             Some(Closing::Size)
@@ -326,7 +326,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         self.list(batch, why)
     }
 
-    fn list(&mut self, mut batch: Box<Queued<T, U, B, W, C>>, why: Closing) -> Option<W> {
+    fn list(&mut self, mut batch: Queued<T, U, B, W, C>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
@@ -347,8 +347,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
         match self.find_closed(id) {
-            Some(at) => self.closed.get_mut(at).map(|(_, batch)| &mut **batch),
-            None => self.open.as_deref_mut().filter(|open| open.id == id),
+            Some(at) => self.closed.get_mut(at).map(|(_, batch)| batch),
+            None => self.open.as_mut().filter(|open| open.id == id),
         }
     }
 
@@ -361,7 +361,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     /// Takes a batch out of the queue.
-    fn take(&mut self, id: Id) -> Option<Box<Queued<T, U, B, W, C>>> {
+    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
         match self.find_closed(id) {
             Some(at) => self.closed.remove(at).map(|(_, batch)| batch),
             None => self.open.take_if(|open| open.id == id),
@@ -463,7 +463,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             callers,
             bulk,
             ..
-        } = *batch;
+        } = batch;
         self.running
             .insert_unique(hash(id), (id, cell), |&(id, _)| hash(id));
         Run {
