@@ -238,6 +238,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         coming: Coming<T, U, W>,
         now: impl FnOnce() -> Instant,
     ) -> Added<T, U, W, C> {
+        if self.open.is_none() {
+            // Those behind it may have gone since somebody left it.
+            self.reopen();
+        }
         let Some(open) = &mut self.open else {
             return Added::NoRoom { coming, wake: None };
         };
@@ -259,6 +263,17 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             ticket,
             adopts,
             wake,
+        }
+    }
+
+    /// Opens the last batch again if it was full, has room, and nobody is behind it.
+    fn reopen(&mut self) {
+        let last = self.closed.back();
+        if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
+            self.open = self.closed.pop_back().map(|(_, last)| last);
+            if let Some(open) = &mut self.open {
+                open.closed = None;
+            }
         }
     }
 
@@ -560,14 +575,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         if batch.items.is_empty() {
             left.emptied = self.take(id);
         }
-        let last = self.closed.back();
-        if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
-            // There is room again, and nobody behind it.
-            self.open = self.closed.pop_back().map(|(_, last)| last);
-            if let Some(open) = &mut self.open {
-                open.closed = None;
-            }
-        }
+        self.reopen();
         if let Some(emptied) = &mut left.emptied {
             // Its task, to end; and the one behind it, which may be first now.
             left.wake[0] = emptied.task.take();

@@ -126,8 +126,6 @@ struct Batch {
     was_full: bool,
     /// It takes no more items: flushed, or another did not fit.
     sealed: bool,
-    /// A place in it was not filled while there was another behind it.
-    passed_by: bool,
     /// An item came before its task was first polled, and after some time.
     stale: bool,
     task_polled: bool,
@@ -273,9 +271,7 @@ impl World {
                 if let Some(last) = self.last_queued() {
                     let last = self.batches.get_mut(&last).unwrap();
                     let has_room = last.queued.len() < last.limits.size;
-                    // One that was full may yet be opened again, for a place that was left in it.
-                    last.passed_by |= has_room && last.was_full;
-                    last.sealed |= !self.disturbed && has_room && !last.was_full;
+                    last.sealed |= !self.disturbed && has_room;
                 }
                 let id = self.batches.len() as Id;
                 let cell = Arc::new(Cell::new(0, 0, id));
@@ -296,7 +292,6 @@ impl World {
                     stage: Stage::Queued,
                     was_full: false,
                     sealed: false,
-                    passed_by: false,
                     stale: false,
                     task_polled: false,
                     eligible_since: None,
@@ -351,7 +346,7 @@ impl World {
                 .is_none_or(|most| total + weight <= most)
             && !(self.unique && items.clone().any(|caller| caller.unique == unique));
         let certain = batch.limits.concurrency.is_some() && !self.disturbed && !self.new_limits;
-        (fits && certain && !batch.sealed && !batch.passed_by).then_some(id)
+        (fits && certain && !batch.sealed).then_some(id)
     }
 
     fn last_queued(&self) -> Option<Id> {
