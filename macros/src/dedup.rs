@@ -13,8 +13,7 @@ use syn::ext::IdentExt;
 // Input:  body
 // Output: let call = {
 //             static FLIGHTS: private::Flights = …;
-//             let waker = FLIGHTS.waker().await;
-//             FLIGHTS.enter(waker, || {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
+//             FLIGHTS.enter(|| {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
 //         };
 //         call.run(async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
@@ -29,7 +28,7 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         common,
         private,
     };
-    let [both, waker, started] = ["both", "waker", "call"].map(local);
+    let [both, started] = ["both", "call"].map(local);
 
     let (function, flights, marker) = match &options.forget {
         None => (call.beside("Flights"), quote!(__PIGGYBACK), quote!(|| {})),
@@ -45,9 +44,9 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     let enter = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(enter_in(#scope, #waker, #marker, #key, #sharing, #joining))
+            quote!(enter_in(#scope, #marker, #key, #sharing, #joining))
         }
-        None => quote!(enter(#waker, #marker, #key, #sharing, #joining)),
+        None => quote!(enter(#marker, #key, #sharing, #joining)),
     };
 
     let run = if options.spawn.is_some() {
@@ -71,7 +70,6 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         let #started = {
             #imports
             #function
-            let #waker = #flights.waker().await;
             #flights.#enter
         };
         #started.#run.await

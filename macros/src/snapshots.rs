@@ -24,27 +24,27 @@ macro_rules! snapshots {
 }
 
 snapshots! {
-    dedup_function, 19 lines: Dedup (skip(pool), share_err = AppError::Shared) {
+    dedup_function, 17 lines: Dedup (skip(pool), share_err = AppError::Shared) {
         async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
             body
         }
     }
-    dedup_bare, 19 lines: Dedup () {
+    dedup_bare, 17 lines: Dedup () {
         pub async fn user(id: u64) -> User {
             body
         }
     }
-    dedup_spawn, 27 lines: Dedup (spawn, skip(pool)) {
+    dedup_spawn, 25 lines: Dedup (spawn, skip(pool)) {
         async fn user(&self, pool: Pool, id: u64) -> User {
             self.body
         }
     }
-    dedup_boxed, 25 lines: Dedup (scope = self.scope) {
+    dedup_boxed, 23 lines: Dedup (scope = self.scope) {
         fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>> {
             Box::pin(async move { body })
         }
     }
-    dedup_forget, 37 lines: Dedup (forget = forget_user, max_age_ms = 5) {
+    dedup_forget, 35 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
         }
@@ -64,7 +64,7 @@ snapshots! {
             self.body
         }
     }
-    loader, 41 lines: Batch (size = 10, delay_ms = 10) {
+    loader, 39 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {
             body

@@ -7,8 +7,7 @@ pub use crate::batch::results::{
 pub use crate::batch::{Batches, Groups, Limits, Results, Seat, WrongNumber, item};
 pub use crate::bounds::{clone_with, cloned, output as ty, share_err};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Flights, Foreseen, IsResult, Joining, Run, Share, ShareErr, Spawned,
-    Table,
+    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
 };
 pub use crate::fixed::Fixed;
 pub use crate::key::owned::{arg, own, own_self, unique};

@@ -1,10 +1,8 @@
 pub async fn user(id: u64) -> User {
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        let __waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
-                __waker,
                 || {},
                 (P::ByValue(&id), ()),
                 P::cloned(P::ty::<User>()),

@@ -5,11 +5,9 @@ fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>
                 P::module_path!(),
                 "user",
             );
-            let __waker = __PIGGYBACK.waker().await;
             __PIGGYBACK
                 .enter_in(
                     &(self.scope),
-                    __waker,
                     || {},
                     (P::ByValue(&id), ()),
                     P::cloned(P::ty::<User>()),

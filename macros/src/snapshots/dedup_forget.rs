@@ -3,11 +3,9 @@ async fn user<T>(id: T) -> User {
         #[allow(unused_imports)]
         use P::probing::*;
         let __both = __user_needs_Self_in_its_signature::<T>();
-        let __waker = __both.0.waker().await;
         __both
             .0
             .enter(
-                __waker,
                 __both.1,
                 (P::part(P::Part(&id).key()), ()),
                 P::cloned(P::ty::<User>()),

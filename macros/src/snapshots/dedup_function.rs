@@ -1,10 +1,8 @@
 async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        let __waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
-                __waker,
                 || {},
                 (P::ByValue(&id), ()),
                 P::share_err(P::ty::<Result<User, AppError>>(), AppError::Shared),

@@ -1,10 +1,8 @@
 async fn user(&self, pool: Pool, id: u64) -> User {
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::method(P::module_path!(), "user");
-        let __waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
-                __waker,
                 || {},
                 (P::self_part(P::ByRef(self)), (P::ByValue(&id), ())),
                 P::cloned(P::ty::<User>()),

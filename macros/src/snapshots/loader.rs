@@ -3,10 +3,8 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
     use dedup as _;
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        let __waker = __PIGGYBACK.waker().await;
         __PIGGYBACK
             .enter(
-                __waker,
                 || {},
                 (P::ByValue(&ids), ()),
                 P::cloned(P::ty::<Result<::core::option::Option<User>, AppError>>()),

@@ -13,6 +13,8 @@ use crate::sync::Mutex;
 pub(crate) struct Flight<V> {
     pub(super) hash: u64,
     pub(super) id: u64,
+    /// Where its entry is in the shard, unless that has grown or shrunk since.
+    pub(super) bucket: u32,
     outcome: OnceLock<Outcome<V>>,
     pub(super) callers: Callers,
 }
@@ -29,10 +31,11 @@ pub(crate) enum Outcome<V> {
 
 impl<V> Flight<V> {
     /// The flight of an entry that gets its first follower.
-    pub(super) fn of(hash: u64, id: u64) -> Self {
+    pub(super) fn of(hash: u64, id: u64, bucket: u32) -> Self {
         Self {
             hash,
             id,
+            bucket,
             outcome: OnceLock::new(),
             callers: Callers::default(),
         }

@@ -10,7 +10,6 @@ mod flight;
 #[cfg(test)]
 mod models;
 mod places;
-mod prediction;
 mod run;
 mod share;
 mod spawned;
@@ -20,10 +19,7 @@ mod table;
 
 use std::any::TypeId;
 use std::fmt;
-use std::task::Waker;
 
-pub use self::prediction::Foreseen;
-use self::prediction::Prediction;
 pub use self::run::{Call, Run};
 pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
 pub use self::spawned::Spawned;
@@ -40,7 +36,6 @@ use crate::sync::Arc;
 pub struct Flights {
     path: Path,
     slots: Slots,
-    prediction: Prediction,
 }
 
 impl Flights {
@@ -49,21 +44,13 @@ impl Flights {
         Self {
             path,
             slots: Slots::new(),
-            prediction: Prediction::new(),
         }
-    }
-
-    /// The waker of the call that is about to begin, if its last calls show that it is going to need it.
-    #[inline]
-    pub fn waker(&'static self) -> Foreseen {
-        Foreseen(Fixed(&self.prediction))
     }
 
     /// Begins a call in the global scope.
     #[inline(always)]
     pub fn enter<M, K, S>(
         &'static self,
-        waker: Option<Waker>,
         _marker: M,
         key: K,
         share: S,
@@ -75,14 +62,13 @@ impl Flights {
         S: Share,
     {
         let table = Fixed(self.fixed::<M, K, S>());
-        Call::enter(table, waker, &key, share, joining)
+        Call::enter(table, &key, share, joining)
     }
 
     /// Begins a call in a scope.
     pub fn enter_in<M, K, S>(
         &'static self,
         scope: &Scope,
-        waker: Option<Waker>,
         _marker: M,
         key: K,
         share: S,
@@ -94,7 +80,7 @@ impl Flights {
         S: Share,
     {
         let table = self.scoped::<M, K, S>(scope);
-        Call::enter(table, waker, &key, share, joining)
+        Call::enter(table, &key, share, joining)
     }
 
     /// Calls that begin from now on do not join the flight that is up now. The strategy only names the type.
@@ -119,7 +105,7 @@ impl Flights {
 
     #[inline]
     fn fixed<M: 'static, K: Key, S: Share>(&'static self) -> &'static Table<K::Owned, S::Stored> {
-        let make = || Table::new(self.path.of::<M>(), crate::shards(), &self.prediction);
+        let make = || Table::new(self.path.of::<M>(), crate::shards());
         let (table, made) = self.slots.get::<M, _>(make);
         if made {
             Scope::global().list(table);
@@ -132,8 +118,7 @@ impl Flights {
         scope: &Scope,
     ) -> Arc<Table<K::Owned, S::Stored>> {
         scope.table(TypeId::of::<M>(), || {
-            let path = self.path.of::<M>();
-            Table::new(path, crate::SCOPED_SHARDS, &self.prediction)
+            Table::new(self.path.of::<M>(), crate::SCOPED_SHARDS)
         })
     }
 }

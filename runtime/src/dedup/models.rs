@@ -4,8 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::prediction::Prediction;
-use super::run::{Left, Next, Role};
+use super::run::{Next, Role};
 use super::spawned::{Execution, Lead};
 use super::state::Body as Does;
 use super::table::{Entered, Following};
@@ -28,8 +27,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        static PREDICTION: Prediction = Prediction::new();
-        let table = Table::new("model".into(), 1, &PREDICTION);
+        let table = Table::new("model".into(), 1);
         table.watch().by_hand();
         Self {
             table: Arc::new(table),
@@ -49,13 +47,7 @@ impl World {
     /// A call that begins now. Its body would be pending for so many polls.
     fn call(&self, pending: usize, value: u32) -> Called {
         let table = self.table.clone();
-        Called::of(table, None, self.body(pending, value))
-    }
-
-    /// The same for a call of which it was foreseen that it waits. To be polled first by this task.
-    fn foreseen(&self, task: &Task, pending: usize, value: u32) -> Called {
-        let (table, waker) = (self.table.clone(), Some(task.waker()));
-        Called::of(table, waker, self.body(pending, value))
+        Called::of(table, self.body(pending, value))
     }
 
     fn runs(&self) -> usize {
@@ -72,8 +64,8 @@ impl World {
 }
 
 impl Called {
-    fn of(table: Flying, waker: Option<Waker>, body: Body) -> Self {
-        super::Call::enter(table, waker, &(), Cloned::new(), Joining::new()).run(body)
+    fn of(table: Flying, body: Body) -> Self {
+        super::Call::enter(table, &(), Cloned::new(), Joining::new()).run(body)
     }
 
     fn follows(&self) -> bool {
@@ -97,49 +89,6 @@ fn a_leader_finishes_with_two_followers() {
             assert_eq!(follower.join().unwrap(), 1);
         }
         assert_eq!(world.runs(), 1);
-        world.is_at_rest();
-    });
-}
-
-#[test]
-fn callers_that_left_their_wakers_as_they_began_are_woken() {
-    model(|| {
-        let world = World::new();
-        let task = Task::new();
-        let mut leader = world.foreseen(&task, 1, 1);
-        assert!(task.poll(&mut leader).is_pending());
-        let followers = [2, 3].map(|value| {
-            let world = world.clone();
-            spawn(move || {
-                let task = Task::new();
-                task.finish(&mut world.foreseen(&task, 0, value))
-            })
-        });
-        // Goes at any moment: who follows claims, whoever comes later leads.
-        drop(leader);
-        for follower in followers {
-            assert_ne!(follower.join().unwrap(), 1);
-        }
-        world.is_at_rest();
-    });
-}
-
-#[test]
-fn a_leader_that_left_its_waker_as_it_began_meets_its_followers() {
-    model(|| {
-        let world = World::new();
-        let task = Task::new();
-        let mut leader = world.foreseen(&task, 1, 1);
-        let other = world.clone();
-        let follower = spawn(move || {
-            let task = Task::new();
-            let mut call = other.foreseen(&task, 0, 2);
-            (call.follows(), task.finish(&mut call))
-        });
-        assert!(task.poll(&mut leader).is_pending());
-        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
-        let (followed, got) = follower.join().unwrap();
-        assert_eq!(got, if followed { 1 } else { 2 });
         world.is_at_rest();
     });
 }
@@ -399,7 +348,7 @@ fn wakers_that_call_again_when_they_wake_and_when_they_are_dropped() {
 
 fn enter(world: &World) -> Opener {
     let table = world.table.clone();
-    super::Call::enter(table, None, &(), Cloned::new(), Joining::new())
+    super::Call::enter(table, &(), Cloned::new(), Joining::new())
 }
 
 /// The task of a spawned flight, and the caller that opened it, who follows.
@@ -408,11 +357,10 @@ fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
     let Role::LeadsAlone { hash, id, .. } = opener.role else {
         panic!("the first call leads");
     };
-    let Following { flight, slot, .. } = world.table.share(hash, id).expect("it is up");
+    let Following { flight, .. } = world.table.share(hash, id).expect("it is up");
     opener.role = Role::Follows {
         flight: flight.clone(),
-        slot,
-        left: Left::Never,
+        slot: None,
         given: true,
         noted: 0,
     };
@@ -705,7 +653,7 @@ fn a_full_flight_runs_the_next_call_beside_it() {
             let world = world.clone();
             spawn(move || {
                 let (hash, seen) = (world.table.hash(&()), Caller::current());
-                match world.table.enter(hash, &(), joining, seen, &mut None) {
+                match world.table.enter(hash, &(), joining, seen) {
                     Entered::Follows(following) => {
                         let flight = following.flight;
                         world.table.follower_leaves(&flight, None, false);

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
@@ -50,7 +50,7 @@ pub(super) enum Role<V> {
         hash: u64,
         id: u64,
         bucket: u32,
-        left: Left,
+        rested: bool,
     },
     Leads {
         flight: Arc<Flight<V>>,
@@ -61,21 +61,11 @@ pub(super) enum Role<V> {
     Follows {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
-        left: Left,
         given: bool,
         noted: Ticket,
     },
     /// It runs by itself, or it has its result.
     Free,
-}
-
-/// Whether a call has left its waker in the map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    Never,
-    /// As it began, in the poll that goes on.
-    JustNow,
-    Before,
 }
 
 /// What a follower that was polled has to do.
@@ -96,32 +86,21 @@ where
 {
     /// Begins a call. Always inlined: the call is then made where the caller's future has it, and not moved there.
     #[inline(always)]
-    pub(super) fn enter(
-        table: T,
-        mut waker: Option<Waker>,
-        key: &impl Key<Owned = K>,
-        share: S,
-        joining: Joining,
-    ) -> Self {
+    pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
         let hash = table.hash(key);
         table.function.called();
         let caller = Caller::current();
         let noted = caller.noted();
-        let left = match waker {
-            Some(_) => Left::JustNow,
-            None => Left::Never,
-        };
-        let role = match table.enter(hash, key, joining, caller, &mut waker) {
+        let role = match table.enter(hash, key, joining, caller) {
             Entered::Leads(id, bucket) => Role::LeadsAlone {
                 hash,
                 id,
                 bucket,
-                left,
+                rested: false,
             },
-            Entered::Follows(following) => follows(&table, following, left),
+            Entered::Follows(following) => follows(&table, following),
             Entered::Alone => Role::Free,
         };
-        discard(waker);
         let trace = if let Role::Follows { .. } = role {
             Trace::NONE
         } else {
@@ -162,7 +141,6 @@ where
         let Role::Follows {
             flight,
             slot,
-            left,
             noted,
             ..
         } = &mut self.role
@@ -174,38 +152,32 @@ where
             self.runs_beside();
             return Poll::Ready(Next::Run);
         }
-        if slot.is_none() || *left != Left::JustNow {
-            if *left == Left::Never {
-                self.table.prediction.waits();
+        match self.table.follow(flight, *slot, body, cx) {
+            Followed::Waits(place, old) => {
+                *slot = Some(place);
+                discard(old);
             }
-            match self.table.follow(flight, *slot, body, cx) {
-                Followed::Waits(place, old) => {
-                    *slot = Some(place);
-                    discard(old);
+            Followed::Leads(turn) => {
+                self.table.rare.executions.fetch_add(1, Relaxed);
+                if body == Body::ForTask {
+                    return Poll::Ready(Next::Start(turn));
                 }
-                Followed::Leads(turn) => {
-                    self.table.rare.executions.fetch_add(1, Relaxed);
-                    if body == Body::ForTask {
-                        return Poll::Ready(Next::Start(turn));
-                    }
-                    strike(*noted);
-                    self.table.rare.unshared.fetch_add(1, Relaxed);
-                    flight.callers.remove(&mut self.noted);
-                    self.role = Role::Leads {
-                        flight: flight.clone(),
-                        turn,
-                    };
-                    self.runs();
-                    return Poll::Ready(Next::Run);
-                }
-                Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
-                Followed::Lost => panic!(
-                    "the runtime on which `{}` ran the execution that this call shares was shut down",
-                    self.table.function.path()
-                ),
+                strike(*noted);
+                self.table.rare.unshared.fetch_add(1, Relaxed);
+                flight.callers.remove(&mut self.noted);
+                self.role = Role::Leads {
+                    flight: flight.clone(),
+                    turn,
+                };
+                self.runs();
+                return Poll::Ready(Next::Run);
             }
+            Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
+            Followed::Lost => panic!(
+                "the runtime on which `{}` ran the execution that this call shares was shut down",
+                self.table.function.path()
+            ),
         }
-        *left = Left::Before;
         if *noted == 0 && frames::inside_any() {
             // Noted after it has its place: of two that close a circle at once, one at least sees the other.
             match waits::note(self.table.execution(flight.id)) {
@@ -290,16 +262,10 @@ where
         match polled {
             Ok(Poll::Ready(output)) => {
                 if let Role::LeadsAlone {
-                    hash,
-                    id,
-                    bucket,
-                    left,
+                    hash, id, bucket, ..
                 } = self.role
                 {
                     if self.table.lands_alone(hash, id, bucket) {
-                        if left == Left::JustNow {
-                            self.table.prediction.is_ready();
-                        }
                         self.role = Role::Free;
                         self.trace.ends(Ended::Returned, 1);
                         return Poll::Ready(output);
@@ -374,14 +340,11 @@ where
 
     /// A leader goes on waiting: it leaves its waker, and learns of followers or of its deposition.
     fn rest(&mut self, cx: &mut Context<'_>) {
-        if let Role::LeadsAlone { hash, id, left, .. } = &mut self.role {
-            let left = mem::replace(left, Left::Before);
-            match left {
-                Left::Never => self.table.prediction.waits(),
-                Left::JustNow => return,
-                Left::Before => {}
-            }
-            let first = left == Left::Never;
+        if let Role::LeadsAlone {
+            hash, id, rested, ..
+        } = &mut self.role
+        {
+            let first = !mem::replace(rested, true);
             match self.table.rest_alone(*hash, *id, first, cx) {
                 Rested::Lone => return,
                 Rested::Shared(flight) => self.role = Role::Leads { flight, turn: 0 },
@@ -429,24 +392,19 @@ where
 }
 
 /// The role of a call that follows.
-fn follows<T, K, V>(table: &T, following: Following<V>, left: Left) -> Role<V>
+fn follows<T, K, V>(table: &T, following: Following<V>) -> Role<V>
 where
     T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    let Following {
-        flight,
-        slot,
-        first,
-    } = following;
+    let Following { flight, first } = following;
     if first {
         watch::arm(table);
     }
     Role::Follows {
         flight,
-        slot,
-        left,
+        slot: None,
         given: false,
         noted: 0,
     }

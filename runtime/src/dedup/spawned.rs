@@ -77,14 +77,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Output> {
         let mut this = self.project();
         let call = this.call;
-        if let Role::LeadsAlone { hash, id, left, .. } = call.role {
+        if let Role::LeadsAlone { hash, id, .. } = call.role {
             match call.table.share(hash, id) {
                 Some(following) => {
-                    let Following {
-                        flight,
-                        slot,
-                        first,
-                    } = following;
+                    let Following { flight, first } = following;
                     if first {
                         watch::arm(&call.table);
                     }
@@ -93,8 +89,7 @@ where
                     let trace = mem::replace(&mut call.trace, Trace::NONE);
                     call.role = Role::Follows {
                         flight: flight.clone(),
-                        slot,
-                        left,
+                        slot: None,
                         given: true,
                         noted: 0,
                     };

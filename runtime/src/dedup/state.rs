@@ -139,21 +139,16 @@ impl<W> State<W> {
         self.waiting() - self.given
     }
 
-    /// A follower joins. With a waker it has a place, unless the flight is vacant and its own to claim.
-    pub(crate) fn join(&mut self, waker: &mut Option<W>) -> Option<Slot> {
+    /// A follower joins. It has a place as soon as it is polled.
+    pub(crate) fn join(&mut self) {
         self.joined += 1;
-        if !self.led {
-            return None;
-        }
-        waker.take().map(|waker| self.places.take(waker))
     }
 
     /// The leader gives its body to a task, which leads in its place, and waits.
-    pub(crate) fn give_to_task(&mut self) -> Option<Slot> {
+    pub(crate) fn give_to_task(&mut self) {
         self.spawned = true;
         self.given += 1;
-        let mut waker = self.leader.take();
-        self.join(&mut waker)
+        self.join();
     }
 
     /// A follower is polled. `waker` is asked for only if the one that is stored does not do (`same`): then `None`.

@@ -21,7 +21,6 @@ use tokio::time::Instant;
 
 use super::flight::{Flight, Outcome};
 use super::places::{Places, Slot};
-use super::prediction::Prediction;
 use super::share::Share;
 use super::state::{Body, Deposed, Followed, Left, Rest, State, Tick, Turn, Wakers};
 use super::{Joining, stats};
@@ -36,7 +35,6 @@ use crate::watch::{Watch, Watched};
 /// The flights of one function.
 pub struct Table<K, V> {
     pub(super) function: Function,
-    pub(super) prediction: &'static Prediction,
     hasher: RandomState,
     shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
     watch: Watch,
@@ -86,7 +84,6 @@ pub(super) enum Entered<V> {
 /// A call that follows.
 pub(super) struct Following<V> {
     pub(super) flight: Arc<Flight<V>>,
-    pub(super) slot: Option<Slot>,
     /// It is the first that does: the watch has to look at this flight from now on.
     pub(super) first: bool,
 }
@@ -108,15 +105,10 @@ pub(super) enum Landed<V, O> {
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
-    pub(super) fn new(
-        path: Cow<'static, str>,
-        shards: usize,
-        prediction: &'static Prediction,
-    ) -> Self {
+    pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
         let shards = shards.next_power_of_two();
         Self {
             function: Function::new(path, Kind::Dedup),
-            prediction,
             hasher: RandomState::default(),
             shards: (0..shards)
                 .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
@@ -141,15 +133,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         hasher.finish()
     }
 
-    /// A call begins. Its waker is taken if it can be left here.
-    #[inline]
+    /// A call begins.
     pub(super) fn enter(
         &self,
         hash: u64,
         key: &impl Key<Owned = K>,
         joining: Joining,
         caller: Caller,
-        waker: &mut Option<Waker>,
     ) -> Entered<V> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
         // Before the lock, so that it is dropped after unlocking.
@@ -158,23 +148,19 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let shard = &mut *shard;
         let found = shard
             .entries
-            .find_mut(hash, |entry| entry.is_open(hash, key));
-        if let Some(entry) = found {
+            .find_bucket_index(hash, |entry| entry.is_open(hash, key));
+        if let Some((bucket, entry)) = at(&mut shard.entries, found) {
             if joining.joins(entry.born, now) {
                 if joining.is_full(|| entry.followers()) {
                     shard.alone += 1;
                     return Entered::Alone;
                 }
-                let (flight, state, first) = entry.shared(&mut shard.followed);
-                let slot = state.join(waker);
+                let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
+                state.join();
                 shard.joined += 1;
                 let flight = flight.clone();
                 _left = flight.callers.add(caller);
-                return Entered::Follows(Following {
-                    flight,
-                    slot,
-                    first,
-                });
+                return Entered::Follows(Following { flight, first });
             }
             entry.born = CLOSED;
         }
@@ -184,7 +170,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             id,
             key: key.to_owned(),
             born: now,
-            flight: Stage::Lone(waker.take()),
+            flight: Stage::Lone(None),
         };
         let entry = shard.entries.insert_unique(hash, entry, |entry| entry.hash);
         let bucket = entry.bucket_index();
@@ -302,13 +288,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     pub(super) fn share(&self, hash: u64, id: u64) -> Option<Following<V>> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        let entry = shard.entries.find_mut(hash, |entry| entry.id == id)?;
-        let (flight, state, first) = entry.shared(&mut shard.followed);
-        Some(Following {
-            slot: state.give_to_task(),
-            flight: flight.clone(),
-            first,
-        })
+        let found = shard
+            .entries
+            .find_bucket_index(hash, |entry| entry.id == id);
+        let (bucket, entry) = at(&mut shard.entries, found)?;
+        let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
+        state.give_to_task();
+        let flight = flight.clone();
+        Some(Following { flight, first })
     }
 
     /// A leader that was alone when it was last here has a result. Returns whether it still was, and is gone now; if not,
@@ -607,15 +594,31 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
 
 impl<K, V> Shard<K, V> {
     /// The state of a flight that is up.
+    #[inline]
     fn state(&mut self, flight: &Flight<V>) -> Option<&mut State<Waker>> {
-        let entry = self
+        // It is where it was, unless the table has grown or shrunk since.
+        let there = self
             .entries
-            .find_mut(flight.hash, |entry| entry.id == flight.id)?;
-        match &mut entry.flight {
+            .get_bucket(flight.bucket as usize)
+            .is_some_and(|entry| entry.id == flight.id);
+        let entry = if there {
+            self.entries.get_bucket_mut(flight.bucket as usize)
+        } else {
+            self.entries
+                .find_mut(flight.hash, |entry| entry.id == flight.id)
+        };
+        match &mut entry?.flight {
             Stage::Shared(_, state) => Some(state),
             Stage::Lone(_) => None,
         }
     }
+}
+
+/// The entry of a bucket that was found.
+#[inline]
+fn at<T>(entries: &mut HashTable<T>, bucket: Option<usize>) -> Option<(u32, &mut T)> {
+    let bucket = bucket?;
+    Some((bucket as u32, entries.get_bucket_mut(bucket)?))
 }
 
 impl<K, V> Entry<K, V> {
@@ -630,11 +633,12 @@ impl<K, V> Entry<K, V> {
     /// The flight, and whether it was made by this call: then the watch has to know of it.
     fn shared(
         &mut self,
+        bucket: u32,
         watched: &mut VecDeque<(u64, u64)>,
     ) -> (&mut Arc<Flight<V>>, &mut State<Waker>, bool) {
         let mut first = false;
         if let Stage::Lone(leader) = &mut self.flight {
-            let flight = Arc::new(Flight::of(self.hash, self.id));
+            let flight = Arc::new(Flight::of(self.hash, self.id, bucket));
             let state = Box::new(State::led(leader.take()));
             self.flight = Stage::Shared(flight, state);
             watched.push_back((self.hash, self.id));
@@ -699,11 +703,10 @@ mod tests {
 
     #[test]
     fn keys_that_a_stranger_picks_spread_like_random_ones() {
-        static PREDICTION: Prediction = Prediction::new();
-        let ids = Table::<_, ()>::new("ids".into(), 1, &PREDICTION);
+        let ids = Table::<_, ()>::new("ids".into(), 1);
         let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
         spread(&picked(numbers()), by_id, by_id);
-        let by_name = Table::<_, ()>::new("names".into(), 1, &PREDICTION);
+        let by_name = Table::<_, ()>::new("names".into(), 1);
         let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
         spread(&picked(names()), name, by_id);
     }

@@ -17,7 +17,11 @@ fn follows(state: &mut State<W>, slot: Option<Slot>, body: Body, waker: W) -> Fo
 
 /// A follower joins, and waits with this waker.
 fn joins(state: &mut State<W>, waker: W) -> Slot {
-    state.join(&mut Some(waker)).expect("it is led")
+    state.join();
+    match follows(state, None, Body::Mine, waker) {
+        Followed::Waits(slot, None) => slot,
+        followed => panic!("it is led: {followed:?}"),
+    }
 }
 
 fn all(followers: Places<W>) -> Vec<W> {
@@ -57,19 +61,13 @@ fn a_leader_of_another_turn_changes_nothing() {
 }
 
 #[test]
-fn a_vacant_flight_takes_no_waker_of_one_that_joins() {
-    let mut state = State::led(None);
-    state.vacate(0).unwrap();
-    let mut waker = Some(1);
-    assert_eq!((state.join(&mut waker), waker), (None, Some(1)));
-    assert_eq!(follows(&mut state, None, Body::Mine, 1), Followed::Leads(1));
-}
-
-#[test]
 fn a_spawned_flight_that_loses_its_task_gets_another() {
-    let mut state = State::led(Some(0));
-    let opener = state.give_to_task();
-    assert!(opener.is_some(), "its waker became a follower's");
+    let mut state = State::led(None);
+    state.give_to_task();
+    let Followed::Waits(opener, None) = follows(&mut state, None, Body::Given, 0) else {
+        panic!("it is led");
+    };
+    let opener = Some(opener);
     let other = joins(&mut state, 1);
     assert_eq!((state.waiting(), state.followers()), (2, 1));
     assert_eq!(all(state.vacate(0).unwrap().followers), [0, 1]);
@@ -151,7 +149,7 @@ fn a_place_that_is_left_is_taken_again() {
 #[test]
 fn a_waker_that_does_is_not_asked_for_again() {
     let mut state = State::led(None);
-    state.join(&mut None);
+    state.join();
     assert_eq!(state.follow(None, Body::Mine, |_| true, &mut None), None);
     let Followed::Waits(slot, None) = follows(&mut state, None, Body::Mine, 1) else {
         panic!("it is led");
@@ -229,7 +227,7 @@ impl World {
         };
         if world.spawned {
             // The opener waits for its own task.
-            assert_eq!(world.state().give_to_task(), None);
+            world.state().give_to_task();
             world.tasks = vec![0];
             world.callers = vec![Caller::Waits {
                 slot: None,
@@ -312,22 +310,15 @@ impl World {
         if self.state.is_none() || self.callers.len() > 30 {
             return;
         }
-        let offered = (self.random.below(2) == 0).then(|| self.waker());
-        let mut waker = offered;
-        let slot = self.state().join(&mut waker);
-        let taken = self.leader.is_some() && offered.is_some();
-        assert_eq!(
-            (slot.is_some(), waker.is_none()),
-            (taken, taken || offered.is_none())
-        );
+        self.state().join();
         let body = if self.spawned {
             Body::ForTask
         } else {
             Body::Mine
         };
         self.callers.push(Caller::Waits {
-            slot,
-            unwoken: offered.filter(|_| taken),
+            slot: None,
+            unwoken: None,
             body,
         });
     }
