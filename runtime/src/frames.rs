@@ -113,9 +113,8 @@ pub(crate) fn within<R>(execution: Execution, poll: impl FnOnce() -> R) -> R {
 pub(crate) fn inside(execution: Execution) -> bool {
     MINE.get().is_some_and(|shown| {
         let depth = shown.depth.load(Relaxed);
-        depth > 0
-            && (shown.holds(execution, depth)
-                || depth > SHOWN && SPILLED.with_borrow(|spilled| spilled.contains(&execution)))
+        shown.holds(execution, depth)
+            || depth > SHOWN && SPILLED.with_borrow(|spilled| spilled.contains(&execution))
     })
 }
 
@@ -165,6 +164,13 @@ impl Shown {
 mod tests {
     use super::*;
 
+    /// A thread that is too deep to see counts as polling everything, also for the test beside this one.
+    static DEEP: Mutex<()> = Mutex::new(());
+
+    fn alone() -> MutexGuard<'static, ()> {
+        DEEP.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn nest(depth: u64, innermost: &mut dyn FnMut()) {
         match depth {
             0 => innermost(),
@@ -180,11 +186,16 @@ mod tests {
 
     #[test]
     fn frames_are_found_however_deep_and_gone_afterwards() {
-        for depth in [1, 8, 9, 30] {
+        let _alone = alone();
+        assert!(!inside_any());
+        for depth in [1, 30, 8, 9] {
             nest(depth, &mut || {
                 for id in 1..=depth {
                     assert!(inside(Execution { table: 1, id }), "{id} of {depth}");
                 }
+                assert!(inside_any());
+                assert_eq!(around().len() as u64, depth);
+                assert!(around().iter().all(|it| it.table == 1 && it.id <= depth));
                 assert!(!inside(Execution { table: 2, id: 1 }));
                 assert!(!inside(Execution {
                     table: 1,
@@ -192,6 +203,7 @@ mod tests {
                 }));
             });
             assert!(!inside(Execution { table: 1, id: 1 }));
+            assert!(!inside_any());
         }
     }
 
@@ -204,11 +216,39 @@ mod tests {
 
     #[test]
     fn another_thread_sees_the_poll() {
+        let _alone = alone();
         let execution = Execution { table: 4, id: 1 };
         let seen = within(execution, || {
             std::thread::spawn(move || (inside(execution), polled_anywhere(execution))).join()
         });
         assert_eq!(seen.unwrap(), (false, true));
         assert!(!polled_anywhere(execution));
+    }
+
+    #[test]
+    fn a_thread_that_is_too_deep_to_see_counts_as_polling_everything() {
+        let _alone = alone();
+        let (innermost, other) = (Execution { table: 1, id: 1 }, Execution { table: 5, id: 1 });
+        for (depth, all) in [(SHOWN, false), (SHOWN + 1, true)] {
+            nest(depth as u64, &mut || {
+                assert!(polled_anywhere(innermost));
+                assert_eq!(polled_anywhere(other), all, "{depth}");
+            });
+        }
+        assert!(!polled_anywhere(innermost));
+    }
+
+    #[test]
+    fn frames_serve_one_thread_after_another() {
+        const THREADS: usize = 500;
+        let made = || threads().all.len();
+        let before = made();
+        for id in 0..THREADS as u64 {
+            std::thread::spawn(move || within(Execution { table: 6, id }, || ()))
+                .join()
+                .unwrap();
+        }
+        // The tests beside this one have threads, too, but not so many at a time.
+        assert!(made() - before < THREADS / 2);
     }
 }

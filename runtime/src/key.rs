@@ -298,3 +298,51 @@ impl<'a, A> ValuePart for &Part<'a, A> {
         ByValue(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::DefaultHasher;
+
+    fn hash(key: &impl Key) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Keys in which each differs from all others.
+    fn differ<K: Key>(keys: &[K]) {
+        for (at, key) in keys.iter().enumerate() {
+            for (other, owned) in keys.iter().map(Key::to_owned).enumerate() {
+                assert_eq!(key.is(&owned), at == other, "{at} and {other}");
+            }
+        }
+        let hashes: std::collections::HashSet<_> = keys.iter().map(hash).collect();
+        assert_eq!(hashes.len(), keys.len());
+    }
+
+    #[test]
+    fn a_part_of_any_kind_is_compared_by_its_value() {
+        differ(&[ByValue(&1), ByValue(&2)]);
+        differ(&["", "a", "b"].map(ByRef));
+        differ(&[None, Some(""), Some("a")].map(OptRef));
+        let lists: [&[&str]; 5] = [&[], &["a"], &["b"], &["a", "b"], &["ab"]];
+        differ(&lists.map(SliceRef));
+        let pairs = [(1, 1), (1, 2), (2, 1)];
+        differ(
+            &pairs
+                .each_ref()
+                .map(|(a, b)| (ByValue(a), (ByValue(b), ()))),
+        );
+    }
+
+    #[test]
+    fn what_was_configured_out_leaves_the_rest_of_the_key() {
+        let key = |id| ((ByValue(id), ()),);
+        let (one, two) = (key(&1), key(&2));
+        assert_eq!(hash(&one), hash(&(ByValue(&1), ())));
+        assert_ne!(hash(&one), hash(&two));
+        assert!(one.is(&one.to_owned()));
+        assert!(!one.is(&two.to_owned()));
+    }
+}

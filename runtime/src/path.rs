@@ -117,7 +117,12 @@ mod tests {
                 "app::repo::test::Repo::find::{{closure}}::{{closure}}",
                 "app::repo::Repo::find",
             ),
+            (
+                "app::repo::find::{{closure}}::{{closure}}",
+                "app::repo::find",
+            ),
             ("something else", "app::repo::find"),
+            ("<something> else", "app::repo::find"),
         ] {
             assert_eq!(method("app::repo", "find", marker), path, "{marker}");
         }

@@ -18,3 +18,32 @@ pub(crate) fn give_back<T>(entries: &mut HashTable<T>, hash: impl Fn(&T) -> u64)
         entries.shrink_to(len * 2, hash);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_kept_while_it_is_used_and_while_it_is_little() {
+        let hash = |n: &u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut entries = HashTable::new();
+        for n in 0..1000 {
+            entries.insert_unique(hash(&n), n, hash);
+        }
+        for n in 0..1000 {
+            let before = entries.capacity();
+            entries
+                .find_entry(hash(&n), |&it| it == n)
+                .unwrap()
+                .remove();
+            give_back(&mut entries, hash);
+            let (len, after) = (entries.len(), entries.capacity());
+            if before <= KEPT || len >= before / 8 {
+                assert_eq!(before, after, "{len} left");
+            } else {
+                assert!(after < before && after >= 2 * len, "{len} left");
+            }
+        }
+        assert!((1..=KEPT).contains(&entries.capacity()));
+    }
+}

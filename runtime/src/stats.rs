@@ -312,3 +312,92 @@ impl Row {
         notes.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row in which each number is another one.
+    fn row(base: u64, kind: Kind) -> Row {
+        Row {
+            function: "f".into(),
+            calls: base + 1,
+            executions: base + 2,
+            shared: base + 3,
+            in_flight: base + 4,
+            waiting: base + 5,
+            panics: base + 6,
+            kind,
+        }
+    }
+
+    fn dedup(base: u64) -> Row {
+        let kind = Kind::Dedup {
+            leaders_dropped: base + 7,
+            leaders_stalled: base + 8,
+            reentrant: base + 9,
+        };
+        row(base, kind)
+    }
+
+    fn batch(base: u64) -> Row {
+        let kind = Kind::Batch {
+            items: base + 7,
+            largest: base + 8,
+            tasks_lost: base + 9,
+            tasks_stalled: base + 10,
+            closed: Closed {
+                size: base + 11,
+                delay: base + 12,
+                weight: base + 13,
+                unique: base + 14,
+                eager: base + 15,
+                flush: base + 16,
+            },
+        };
+        row(base, kind)
+    }
+
+    #[test]
+    fn the_rows_of_one_function_add_up() {
+        for of in [dedup, batch] {
+            let mut row = of(100);
+            row.merge(&of(1000));
+            let sum = |n: u64| 1100 + 2 * n;
+            assert_eq!([row.calls, row.executions, row.shared], [1, 2, 3].map(sum));
+            assert_eq!([row.in_flight, row.waiting, row.panics], [4, 5, 6].map(sum));
+            match row.kind {
+                Kind::Dedup {
+                    leaders_dropped,
+                    leaders_stalled,
+                    reentrant,
+                } => assert_eq!(
+                    [leaders_dropped, leaders_stalled, reentrant],
+                    [7, 8, 9].map(sum)
+                ),
+                Kind::Batch {
+                    items,
+                    largest,
+                    tasks_lost,
+                    tasks_stalled,
+                    closed,
+                } => {
+                    assert_eq!(largest, 1008, "the largest of all");
+                    assert_eq!([items, tasks_lost, tasks_stalled], [7, 9, 10].map(sum));
+                    let Closed {
+                        size,
+                        delay,
+                        weight,
+                        unique,
+                        eager,
+                        flush,
+                    } = closed;
+                    assert_eq!(
+                        [size, delay, weight, unique, eager, flush],
+                        [11, 12, 13, 14, 15, 16].map(sum)
+                    );
+                }
+            }
+        }
+    }
+}

@@ -376,6 +376,26 @@ fn without_any_runtime_a_parked_leader_does_not_hold_its_followers() {
 }
 
 #[test]
+fn a_leader_has_its_time_by_the_real_clock_too() {
+    #[dedup]
+    async fn user(id: u64) -> u64 {
+        piggyback_tests::by_hand::one_turn().await;
+        id
+    }
+
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _parked = ByHand::waiting(user(1));
+    let began = std::time::Instant::now();
+    assert_eq!(runtime.block_on(user(1)), 1);
+    // Twice 100 ms, less the time to the first look: one ticks, and the one that looks after it does not.
+    let took = began.elapsed();
+    assert!(took >= ms(140), "{took:?}");
+}
+
+#[test]
 fn a_runtime_without_timers_is_watched_all_the_same() {
     static RUNS: Count = Count::new();
     #[dedup]
@@ -385,6 +405,16 @@ fn a_runtime_without_timers_is_watched_all_the_same() {
         (id, run)
     }
 
+    // A ticker panics on such a runtime. That is heard of once, and not with every flight.
+    static HEARD: Count = Count::new();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.to_string().contains("timers are disabled") {
+            HEARD.next();
+        } else {
+            hook(info);
+        }
+    }));
     let runtime = runtime::Builder::new_current_thread().build().unwrap();
     for id in 1..=2 {
         let before = RUNS.get();
@@ -394,7 +424,10 @@ fn a_runtime_without_timers_is_watched_all_the_same() {
         let took = began.elapsed();
         assert!(took < ms(1_000), "{took:?}");
         drop(parked);
+        // Until nothing is watched.
+        thread::sleep(ms(200));
     }
+    assert_eq!(HEARD.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,6 +84,7 @@ async fn a_flight_is_counted_while_it_is_up_and_after() {
         .collect();
     settle().await;
     let up = row(&scope, "wait");
+    assert_eq!(format!("{scope:?}"), r#"["wait"]"#);
     assert_eq!((up.calls, up.executions, up.shared), (4, 1, 0));
     assert_eq!((up.in_flight, up.waiting), (1, 3));
 

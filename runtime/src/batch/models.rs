@@ -11,6 +11,7 @@ use super::{Item, Limits};
 use crate::model::{Task, model, spawn};
 use crate::scope::UnderWay;
 use crate::sync::{Arc, Mutex};
+use crate::watch::Watched;
 
 type Groups = Arc<Table<(), u32, (), (), u32>>;
 type Cell = Arc<super::cell::Cell<u32>>;
@@ -26,6 +27,8 @@ struct World {
     bulk: Arc<Mutex<Vec<Vec<u32>>>>,
     /// How many are running.
     running: Arc<AtomicUsize>,
+    /// What those were given that have ended.
+    written: Arc<Mutex<Vec<u32>>>,
 }
 
 /// A call that has begun.
@@ -43,6 +46,7 @@ impl World {
             limits,
             bulk: Arc::default(),
             running: Arc::default(),
+            written: Arc::default(),
         }
     }
 
@@ -71,6 +75,13 @@ impl World {
 
     /// A batch's task: waits until it may run, and answers each item with ten times itself.
     fn drive(&self, cell: &Cell, turn: Turn) {
+        if let Some(items) = self.start(cell, turn) {
+            self.ends(cell, &items);
+        }
+    }
+
+    /// The same, until its bulk call has begun.
+    fn start(&self, cell: &Cell, turn: Turn) -> Option<Vec<u32>> {
         let task = Task::new();
         loop {
             match self
@@ -79,12 +90,11 @@ impl World {
             {
                 Step::Run(items, ..) => {
                     self.begins(&items);
-                    self.ends(cell, &items);
-                    return;
+                    return Some(items);
                 }
                 Step::Wait(_) => task.sleep(),
                 Step::Fills(_) => unreachable!("it did not ask"),
-                Step::Gone => return,
+                Step::Gone => return None,
             }
         }
     }
@@ -98,6 +108,7 @@ impl World {
 
     fn ends(&self, cell: &Cell, items: &[u32]) {
         self.running.fetch_sub(1, SeqCst);
+        self.written.lock().extend(items);
         self.table.ended(cell);
         wake_callers(cell.deliver(items.iter().map(|item| item * 10).collect()));
     }
@@ -122,7 +133,8 @@ impl World {
     fn is_idle(&self) {
         let census = self.table.census();
         assert_eq!((census.running, census.waiting), (0, 0));
-        assert!(self.table.flush().is_empty(), "a group is left");
+        assert!(self.table.flush().is_empty(), "a batch is left");
+        assert!(!self.table.tick(), "a group is left");
     }
 }
 
@@ -261,6 +273,7 @@ fn flushing_races_closing() {
             })
         };
         let flushed = Task::new();
+        let runs = world.bulk.lock().concat().contains(&1);
         let under_way = world.table.flush();
         let ours = under_way.iter().any(|batch| Arc::ptr_eq(batch, &cell));
         for batch in under_way {
@@ -268,6 +281,7 @@ fn flushing_races_closing() {
                 flushed.sleep();
             }
         }
+        assert!(!runs || world.written.lock().contains(&1), "it still runs");
         // What was open or running when the flush began has ended: its result is there without a wait.
         let mut polled = poll(&world, &first);
         while let Polled::Waits = polled {
@@ -332,6 +346,38 @@ fn a_slot_is_handed_past_a_batch_whose_caller_leaves() {
 }
 
 #[test]
+fn two_slots_that_are_free_at_once_go_to_two_batches() {
+    model(|| {
+        let world = World::new(Limits::new(1, NEVER).concurrency(2));
+        let called = [1, 2, 3, 4].map(|item| world.join(item));
+        let [first, second, third, fourth] =
+            [0, 1, 2, 3].map(|at| called[at].opened.clone().expect("each opens one"));
+        let running = [first, second].map(|cell| {
+            let items = world.start(&cell, 0).expect("there is a slot");
+            (cell, items)
+        });
+        let waiting = [third, fourth].map(|cell| {
+            let world = world.clone();
+            spawn(move || {
+                let items = world.start(&cell, 0).expect("it is its own");
+                (cell, items)
+            })
+        });
+        for (cell, items) in running {
+            world.ends(&cell, &items);
+        }
+        // Neither ends before both have begun.
+        for (cell, items) in waiting.map(|task| task.join().unwrap()) {
+            world.ends(&cell, &items);
+        }
+        for Called { task, mut seat, .. } in called {
+            task.finish(&mut seat);
+        }
+        world.wrote(&[1, 2, 3, 4]);
+    });
+}
+
+#[test]
 fn an_eager_call_waits_only_for_the_one_before() {
     model(|| {
         let world = World::new(Limits::new(4, NEVER).eager());
@@ -375,9 +421,15 @@ fn a_lost_task_is_adopted_by_one_caller() {
                 }
             })
         });
+        // The watch gives it up, and so does its runtime: once is enough.
+        let watch = {
+            let (world, cell) = (world.clone(), cell.clone());
+            spawn(move || _ = world.table.orphan(&cell, 0))
+        };
         world.table.orphan(&cell, 0);
         // The old task, if it is there after all, runs the batch if nobody else has.
         world.drive(&cell, 0);
+        watch.join().unwrap();
         let [(a, first), (b, second)] = callers.map(|caller| caller.join().unwrap());
         assert_eq!((a, b), (10, 20));
         assert!(!(first && second), "no two adopt it");

@@ -594,6 +594,139 @@ fn a_stalled_leader_comes_back() {
 }
 
 #[test]
+fn a_stalled_leader_that_comes_back_late_leaves_the_next_flight_alone() {
+    model(|| {
+        let world = World::new();
+        let (task, mut stalled) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut stalled).is_pending());
+        let (waits, mut follower) = (Task::new(), world.call(0, 2));
+        assert!(waits.poll(&mut follower).is_pending());
+        for _ in 0..4 {
+            world.table.tick();
+        }
+        assert_eq!(waits.finish(&mut follower), 2);
+        // The stalled one knows of none of this: its entry is gone, and the next may be where it was.
+        let (task_of_next, mut next) = (Task::new(), world.call(1, 3));
+        assert!(task_of_next.poll(&mut next).is_pending());
+        let late = spawn(move || assert_eq!(task.poll(&mut stalled), Poll::Ready(1)));
+        let mut joins = world.call(0, 4);
+        assert!(joins.follows());
+        assert_eq!(task_of_next.poll(&mut next), Poll::Ready(3));
+        assert_eq!(Task::new().finish(&mut joins), 3);
+        late.join().unwrap();
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn polling_a_follower_from_other_tasks_races_its_result() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let mut follower = world.call(0, 9);
+        let leads = spawn(move || assert_eq!(task.poll(&mut leader), Poll::Ready(1)));
+        // The last one counts.
+        let result = loop {
+            let last = Task::new();
+            if let Poll::Ready(result) = Task::new().poll(&mut follower) {
+                break result;
+            }
+            if let Poll::Ready(result) = last.poll(&mut follower) {
+                break result;
+            }
+            last.sleep();
+        };
+        assert_eq!(result, 1);
+        leads.join().unwrap();
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_deposed_leader_publishes_nothing() {
+    model(|| {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let (leads, mut successor) = (Task::new(), world.call(1, 2));
+        assert!(leads.poll(&mut successor).is_pending());
+        let (waits, mut follower) = (Task::new(), world.call(0, 9));
+        assert!(waits.poll(&mut follower).is_pending());
+        for _ in 0..4 {
+            world.table.tick();
+        }
+        assert!(leads.poll(&mut successor).is_pending());
+        let stalled = spawn(move || assert_eq!(task.poll(&mut leader), Poll::Ready(1)));
+        let follows = spawn(move || waits.finish(&mut follower));
+        assert_eq!(leads.poll(&mut successor), Poll::Ready(2));
+        assert_eq!(follows.join().unwrap(), 2);
+        stalled.join().unwrap();
+        world.is_at_rest();
+    });
+}
+
+/// A follower of a flight that lands, while the next flight with the same key gets a follower.
+fn late(then: fn(Task, Called)) {
+    model(move || {
+        let world = World::new();
+        let (task, mut leader) = (Task::new(), world.call(1, 1));
+        assert!(task.poll(&mut leader).is_pending());
+        let (waits, mut follower) = (Task::new(), world.call(0, 9));
+        assert!(waits.poll(&mut follower).is_pending());
+        let late = spawn(move || then(waits, follower));
+        assert_eq!(task.poll(&mut leader), Poll::Ready(1));
+        let (task, mut next) = (Task::new(), world.call(1, 2));
+        assert!(task.poll(&mut next).is_pending());
+        let (waits, mut joins) = (Task::new(), world.call(0, 9));
+        assert!(waits.poll(&mut joins).is_pending());
+        let joined = spawn(move || assert_eq!(waits.finish(&mut joins), 2));
+        assert_eq!(task.poll(&mut next), Poll::Ready(2));
+        joined.join().unwrap();
+        late.join().unwrap();
+        world.is_at_rest();
+    });
+}
+
+#[test]
+fn a_follower_that_is_polled_late_gets_its_own_result() {
+    late(|task, mut follower| assert_eq!(task.finish(&mut follower), 1));
+}
+
+#[test]
+fn a_follower_that_leaves_late_leaves_the_next_flight_alone() {
+    late(|_, follower| drop(follower));
+}
+
+#[test]
+fn a_flight_that_gets_its_follower_during_a_look_is_looked_at() {
+    model(|| {
+        let world = World::new();
+        let stalled_with_a_follower = |value| {
+            let mut leader = world.call(1, value);
+            assert!(Task::new().poll(&mut leader).is_pending());
+            let (task, mut follower) = (Task::new(), world.call(0, value + 1));
+            assert!(task.poll(&mut follower).is_pending());
+            (leader, task, follower)
+        };
+        let first = stalled_with_a_follower(1);
+        world.table.forget(&());
+        let watched = world.table.clone();
+        let look = spawn(move || _ = watched.tick());
+        let second = stalled_with_a_follower(3);
+        look.join().unwrap();
+        for _ in 0..4 {
+            world.table.tick();
+        }
+        for ((leader, task, mut follower), own) in [(first, 2), (second, 4)] {
+            assert_eq!(task.finish(&mut follower), own);
+            drop(leader);
+        }
+        world.is_at_rest();
+    });
+}
+
+#[test]
 fn a_deposed_leader_is_dropped_while_its_successor_lands() {
     model(|| {
         let world = World::new();

@@ -332,7 +332,8 @@ impl<B: ?Sized + ToOwned + Eq> Eq for HeldOpt<B> {}
 #[cfg(test)]
 mod tests {
     use super::super::{Part, RefPart as _, ValuePart as _};
-    use super::{RefArg as _, ValueArg as _, arg, own};
+    use super::{RefArg as _, ValueArg as _, arg, own, unique};
+    use std::hash::{BuildHasher, Hash, RandomState};
     use std::sync::Arc;
 
     #[test]
@@ -356,6 +357,28 @@ mod tests {
             assert_eq!(maybe.lend(), Some("Ada"));
             assert_eq!(slice.lend(), ["Ada", "B"]);
         }
+    }
+
+    /// What is unique about items that all differ.
+    fn differ<H: Hash + Eq>(held: impl Fn() -> Vec<H>) {
+        let hasher = RandomState::new();
+        for (at, one) in held().iter().enumerate() {
+            for (other, two) in held().iter().enumerate() {
+                assert_eq!(one == two, at == other, "{at} and {other}");
+                let same_hash = hasher.hash_one(one) == hasher.hash_one(two);
+                assert_eq!(same_hash, at == other, "{at} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn items_are_told_apart_by_what_their_unique_part_lends() {
+        differ(|| ["a", "b", "ab"].map(|it| unique(Part(&it).key())).into());
+        differ(|| {
+            let maybe = [None, Some(""), Some("a")];
+            maybe.map(|it| unique(Part(&it).key())).into()
+        });
+        differ(|| [1, 2].map(|it| unique(arg(it).part())).into());
     }
 
     #[test]

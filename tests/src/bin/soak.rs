@@ -5,7 +5,8 @@
 //! cargo run --release -p piggyback-tests --bin soak -- --calls 1e8
 //! ```
 //!
-//! Ends with an error if a call had no answer or another's, if anything is left in a map, or if memory has grown.
+//! Ends with an error if a call had no answer or another's, if anything is left in a map, or if memory has grown; of memory
+//! it says nothing after a run that is too short to tell.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -184,21 +185,43 @@ async fn caller(seed: u64) {
 }
 
 /// Resident memory in MiB, where there is a `/proc`.
-fn resident() -> f64 {
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| {
-            let pages = statm.split(' ').nth(1)?;
-            pages.parse::<f64>().ok()
-        });
-    pages.unwrap_or(0.0) * 4096.0 / 1048576.0
+fn resident() -> Option<f64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: f64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4096.0 / 1048576.0)
+}
+
+/// Fewer calls than this are mostly the first of their kind: every table is still on its way to its size.
+const WARM: u64 = 1_000_000;
+/// Fewer looks at memory than this say nothing of its course.
+const LOOKS: usize = 16;
+
+/// Compares the last quarter of a run with its second one, from which on every table has had its size. Tells what can be
+/// said of memory.
+fn judge(memory: &[f64], calls: u64) -> Result<String, String> {
+    if calls < WARM || memory.len() < LOOKS {
+        return Ok(format!(
+            "of memory nothing can be told: {calls} calls and {} looks, of {WARM} and {LOOKS}",
+            memory.len()
+        ));
+    }
+    let quarter = memory.len() / 4;
+    let most = |memory: &[f64]| memory.iter().copied().fold(0.0, f64::max);
+    let early = most(&memory[quarter..2 * quarter]);
+    let late = most(&memory[3 * quarter..]);
+    println!("resident: at most {early:.1} MiB in the second quarter, {late:.1} MiB in the last");
+    if late > early * 1.1 + 4.0 {
+        return Err(format!("memory has grown from {early:.1} to {late:.1} MiB"));
+    }
+    Ok("memory is flat".to_owned())
 }
 
 fn done() -> [u64; 4] {
     [ANSWERED, CANCELLED, PANICKED, WRONG].map(|it| DONE[it].load(Relaxed))
 }
 
-async fn soak(seconds: f64, calls: f64) -> Result<(), String> {
+/// Tells what can be said of memory.
+async fn soak(seconds: f64, calls: f64) -> Result<String, String> {
     let began = Instant::now();
     let callers: Vec<_> = (1..=CALLERS)
         .map(|seed| tokio::spawn(caller(seed)))
@@ -212,7 +235,7 @@ async fn soak(seconds: f64, calls: f64) -> Result<(), String> {
         let outcomes = done();
         let all: u64 = outcomes.iter().sum();
         let progress = (elapsed / seconds).max(all as f64 / calls);
-        memory.push(resident());
+        memory.extend(resident());
         if progress >= shown {
             shown += 0.05;
             let share = |it: usize| 100.0 * outcomes[it] as f64 / all.max(1) as f64;
@@ -221,7 +244,7 @@ async fn soak(seconds: f64, calls: f64) -> Result<(), String> {
                 share(ANSWERED),
                 share(CANCELLED),
                 share(PANICKED),
-                resident()
+                memory.last().unwrap_or(&f64::NAN)
             );
         }
         if progress >= 1.0 {
@@ -250,20 +273,7 @@ async fn soak(seconds: f64, calls: f64) -> Result<(), String> {
     if wrong > 0 {
         return Err(format!("{wrong} wrong answers"));
     }
-    // From a quarter on, when every table has had its size.
-    let most = |memory: &[f64]| memory.iter().copied().fold(0.0, f64::max);
-    let (early, late) = memory.split_at(memory.len() / 2);
-    let (early, late) = (
-        most(&early[early.len() / 2..]),
-        most(&late[late.len() / 2..]),
-    );
-    println!("resident: at most {early:.1} MiB in the second quarter, {late:.1} MiB in the last");
-    // Of fewer calls, most are the first of their kind.
-    let judged = done().iter().sum::<u64>() > 1_000_000;
-    if judged && late > early * 1.1 + 4.0 {
-        return Err(format!("memory has grown from {early:.1} to {late:.1} MiB"));
-    }
-    Ok(())
+    judge(&memory, done().iter().sum())
 }
 
 fn main() -> ExitCode {
@@ -296,8 +306,8 @@ fn main() -> ExitCode {
         .build()
         .expect("a runtime");
     match runtime.block_on(soak(seconds, calls)) {
-        Ok(()) => {
-            println!("all calls had their answer, nothing is left, memory is flat");
+        Ok(memory) => {
+            println!("all calls had their answer, nothing is left, {memory}");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,7 +1,8 @@
 //! Random histories of one group, played with the queue and the cells as they are, and a world around them that is all
 //! pretence: callers, tasks, runtimes and time. What the queue does is held against what was promised.
 //!
-//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback model` plays one again.
+//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback model` plays one again, and
+//! `PIGGYBACK_HISTORIES=…` plays more or fewer of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,9 @@ fn every_history_keeps_every_promise() {
     if let Ok(seed) = std::env::var("PIGGYBACK_SEED") {
         return history(seed.parse().expect("a number"));
     }
-    (0..HISTORIES).for_each(history);
+    let histories = std::env::var("PIGGYBACK_HISTORIES")
+        .map_or(HISTORIES, |histories| histories.parse().expect("a number"));
+    (0..histories).for_each(history);
 }
 
 fn history(seed: u64) {
