@@ -83,6 +83,11 @@ impl Task {
         *woken = false;
     }
 
+    /// Whether it was woken since it last slept.
+    pub(crate) fn is_woken(&self) -> bool {
+        *self.0.woken.lock().unwrap()
+    }
+
     /// One poll.
     pub(crate) fn poll<F: Future + Unpin>(&self, future: &mut F) -> Poll<F::Output> {
         Pin::new(future).poll(&mut Context::from_waker(&self.waker()))

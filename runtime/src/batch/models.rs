@@ -500,3 +500,26 @@ fn polling_a_seat_races_its_result() {
         world.wrote(&[1]);
     });
 }
+
+#[test]
+fn whoever_polled_last_is_woken_by_the_result() {
+    model(|| {
+        // Polled while its batch is queued, and while it runs.
+        for runs in [false, true] {
+            let world = World::new(Limits::new(1, NEVER).concurrency(1));
+            let mut called = world.join(1);
+            let cell = called.opened.take().expect("it opens");
+            let early = runs.then(|| world.start(&cell, 0).expect("it is full"));
+            let [first, last] = [(); 2].map(|()| Task::new());
+            // The very first poll is the one with which it came.
+            assert!(first.poll(&mut called.seat).is_pending());
+            assert!(first.poll(&mut called.seat).is_pending());
+            assert!(last.poll(&mut called.seat).is_pending());
+            let items = early.unwrap_or_else(|| world.start(&cell, 0).expect("it is full"));
+            world.ends(&cell, &items);
+            assert_eq!((first.is_woken(), last.is_woken()), (false, true));
+            assert_eq!(last.finish(&mut called.seat), 10);
+            world.wrote(&[1]);
+        }
+    });
+}

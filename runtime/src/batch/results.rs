@@ -1120,6 +1120,55 @@ mod tests {
         assert_eq!(ones.unwrap(), [Err("all"), Err("all")]);
     }
 
+    #[test]
+    fn an_error_reaches_each_whatever_a_success_would_have_been() {
+        let items = || vec![1, 2];
+        let hashed = |_| ready(Err::<HashMap<i32, u8>, _>("no"));
+        let sorted = |_| ready(Err::<BTreeMap<i32, u8>, _>("no"));
+        let rows = |_| ready(Err::<Vec<i32>, _>("no"));
+        let all = [
+            now(bulk(Each, ByClone, items(), hashed)).unwrap(),
+            now(bulk(Each, ByClone, items(), sorted)).unwrap(),
+        ];
+        assert_eq!(all, [[Err("no"), Err("no")], [Err("no"), Err("no")]]);
+        let one = now(bulk_by(OneBy, |&row: &i32| row, ByClone, items(), rows));
+        assert_eq!(one.unwrap(), [Err("no"), Err("no")]);
+        let many = now(bulk_by(ManyBy, |&row: &i32| row, ByClone, items(), rows));
+        assert_eq!(many.unwrap(), [Err("no"), Err("no")]);
+    }
+
+    #[test]
+    fn one_answer_is_copied_by_clone_with() {
+        let copy = |NotClone(n): &NotClone| NotClone(*n);
+        let all = now(bulk(
+            Whole,
+            cloned_with(output(), copy),
+            vec![1, 2],
+            |items| ready(NotClone(items.len() as u32)),
+        ));
+        assert_eq!(all.unwrap(), [NotClone(2), NotClone(2)]);
+    }
+
+    #[test]
+    fn results_within_a_result_are_flat_after_a_split_too() {
+        type Saved = Result<Vec<Result<u32, &'static str>>, &'static str>;
+        let flat = Shaped::<Saved, u32, Flat, Result<u32, &'static str>>(Flat, PhantomData);
+        let save = |items: Vec<u32>| {
+            ready(if items.contains(&3) {
+                Err("three")
+            } else {
+                let save = |item| if item == 2 { Err("two") } else { Ok(item) };
+                Ok(items.into_iter().map(save).collect())
+            })
+        };
+        let each = now(super::split(
+            flat.share_split(ByClone),
+            vec![1, 2, 3, 4],
+            save,
+        ));
+        assert_eq!(each.unwrap(), [Ok(1), Err("two"), Err("three"), Ok(4)]);
+    }
+
     #[derive(Debug, PartialEq)]
     enum Error {
         Own(u32),

@@ -619,6 +619,34 @@ fn a_stalled_leader_that_comes_back_late_leaves_the_next_flight_alone() {
 }
 
 #[test]
+fn whoever_polled_a_leader_last_is_prodded() {
+    model(|| {
+        // Polled by another task while it is alone, and while it has a follower.
+        for alone in [true, false] {
+            let world = World::new();
+            let ([first, last], mut leader) = ([(); 2].map(|()| Task::new()), world.call(3, 1));
+            assert!(first.poll(&mut leader).is_pending());
+            if alone {
+                assert!(last.poll(&mut leader).is_pending());
+            }
+            let (waits, mut follower) = (Task::new(), world.call(0, 9));
+            assert!(waits.poll(&mut follower).is_pending());
+            if !alone {
+                assert!(first.poll(&mut leader).is_pending());
+                assert!(last.poll(&mut leader).is_pending());
+            }
+            for _ in 0..2 {
+                world.table.tick();
+            }
+            assert_eq!((first.is_woken(), last.is_woken()), (false, true));
+            while last.poll(&mut leader).is_pending() {}
+            assert_eq!(waits.finish(&mut follower), 1);
+            world.is_at_rest();
+        }
+    });
+}
+
+#[test]
 fn polling_a_follower_from_other_tasks_races_its_result() {
     model(|| {
         let world = World::new();
