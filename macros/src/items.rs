@@ -2,7 +2,7 @@
 
 use crate::errors::Errors;
 use crate::options::Given;
-use crate::signature::{Function, peel};
+use crate::signature::{Function, item_of, peel};
 use crate::tokens::{Place, local, without_lifetimes};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
@@ -297,15 +297,7 @@ fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
                 "Iterator" => ListForm::Iterator,
                 _ => return None,
             };
-            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-                return None;
-            };
-            arguments.args.iter().find_map(|argument| match argument {
-                GenericArgument::AssocType(assoc) if assoc.ident == "Item" => {
-                    Some((form, &assoc.ty))
-                }
-                _ => None,
-            })
+            item_of(bound).map(|item| (form, item))
         }),
         _ => None,
     }

@@ -1,12 +1,10 @@
 //! What can be told of types by their names alone, for messages that are better than the compiler's, and for
 //! expansions that give it less to find out. A type that is not recognised is left to the compiler.
 
-use crate::signature::peel;
+use crate::signature::{item_of, peel, type_arguments, type_arguments_mut};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{
-    GenericArgument, PathArguments, PathSegment, Type, TypeParamBound, TypePath, parse_quote,
-};
+use syn::{PathSegment, Type, TypeParamBound, TypePath, parse_quote};
 
 /// Names that nobody gives to a type of their own.
 const PLAIN: &[&str] = &[
@@ -35,17 +33,7 @@ fn last(path: &TypePath) -> Option<&PathSegment> {
 }
 
 fn types(segment: &PathSegment) -> Vec<&Type> {
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
-        return Vec::new();
-    };
-    arguments
-        .args
-        .iter()
-        .filter_map(|argument| match argument {
-            GenericArgument::Type(ty) => Some(peel(ty)),
-            _ => None,
-        })
-        .collect()
+    type_arguments(segment).map(peel).collect()
 }
 
 /// What stands for a float in the key.
@@ -182,15 +170,7 @@ pub(crate) fn without_impl(output: &Type) -> Type {
                 let TypeParamBound::Trait(bound) = bound else {
                     return None;
                 };
-                let PathArguments::AngleBracketed(arguments) =
-                    &bound.path.segments.last()?.arguments
-                else {
-                    return None;
-                };
-                arguments.args.iter().find_map(|argument| match argument {
-                    GenericArgument::AssocType(assoc) if assoc.ident == "Item" => Some(&assoc.ty),
-                    _ => None,
-                })
+                item_of(bound)
             });
             item.map_or_else(
                 || parse_quote!(()),
@@ -199,17 +179,8 @@ pub(crate) fn without_impl(output: &Type) -> Type {
         }
         Type::Path(path) => {
             let mut path = path.clone();
-            if let Some(PathArguments::AngleBracketed(arguments)) = path
-                .path
-                .segments
-                .last_mut()
-                .map(|last| &mut last.arguments)
-            {
-                for argument in &mut arguments.args {
-                    if let GenericArgument::Type(ty) = argument {
-                        *ty = without_impl(ty);
-                    }
-                }
+            if let Some(last) = path.path.segments.last_mut() {
+                type_arguments_mut(last).for_each(|ty| *ty = without_impl(ty));
             }
             Type::Path(path)
         }

@@ -1,11 +1,11 @@
 //! From what a bulk function returns to what each caller gets. The same table, as traits, is in the runtime
 //! (`batch/results.rs`): it is asked only where an alias hides the shape, so that signatures stay readable.
 
-use crate::signature::peel;
+use crate::signature::{peel, type_arguments, type_arguments_mut};
 use crate::tokens::{Place, Private};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{GenericArgument, PathArguments, Type, TypePath};
+use syn::{Type, TypePath};
 
 /// How the output is handed out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl HandOut {
                     .last()
                     .map(|last| last.ident.to_string())
                     .unwrap_or_default();
-                let arguments = type_arguments(path);
+                let arguments = arguments_of(path);
                 match (self, name.as_str(), &arguments[..]) {
                     (Self::Each, "Vec", [one]) => return one.to_token_stream(),
                     (Self::Each, "HashMap", [_, one, ..])
@@ -94,7 +94,7 @@ impl HandOut {
                 };
                 let name = last.ident.to_string();
                 match (
-                    type_arguments(path).first(),
+                    arguments_of(path).first(),
                     NO_LISTS.contains(&name.as_str()),
                 ) {
                     (Some(inner), _) if name.ends_with("Result") => self.is_hopeless(inner),
@@ -122,7 +122,7 @@ fn flat(output: &Type) -> Option<&Type> {
     };
     let one = match (
         list.path.segments.last()?.ident == "Vec",
-        &type_arguments(list)[..],
+        &arguments_of(list)[..],
     ) {
         (true, [one]) => *one,
         _ => return None,
@@ -140,7 +140,7 @@ fn result(ty: &Type) -> Option<(&Type, String)> {
     if !last.ident.to_string().ends_with("Result") {
         return None;
     }
-    let arguments = type_arguments(path);
+    let arguments = arguments_of(path);
     let rest = match arguments.get(1..)? {
         [] => path
             .path
@@ -154,40 +154,16 @@ fn result(ty: &Type) -> Option<(&Type, String)> {
     Some((*arguments.first()?, rest))
 }
 
-fn type_arguments(path: &TypePath) -> Vec<&Type> {
-    let Some(PathArguments::AngleBracketed(arguments)) =
-        path.path.segments.last().map(|last| &last.arguments)
-    else {
-        return Vec::new();
-    };
-    arguments
-        .args
-        .iter()
-        .filter_map(|argument| match argument {
-            GenericArgument::Type(ty) => Some(ty),
-            _ => None,
-        })
-        .collect()
+fn arguments_of(path: &TypePath) -> Vec<&Type> {
+    let last = path.path.segments.last();
+    last.into_iter().flat_map(type_arguments).collect()
 }
 
 fn with_first_argument(path: &TypePath, ty: TokenStream) -> TokenStream {
     let mut path = path.clone();
-    if let Some(PathArguments::AngleBracketed(arguments)) = path
-        .path
-        .segments
-        .last_mut()
-        .map(|last| &mut last.arguments)
-    {
-        let first = arguments
-            .args
-            .iter_mut()
-            .find_map(|argument| match argument {
-                GenericArgument::Type(ty) => Some(ty),
-                _ => None,
-            });
-        if let Some(first) = first {
-            *first = Type::Verbatim(ty);
-        }
+    let last = path.path.segments.last_mut();
+    if let Some(first) = last.and_then(|last| type_arguments_mut(last).next()) {
+        *first = Type::Verbatim(ty);
     }
     quote!(#path)
 }

@@ -5,8 +5,9 @@ use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{
-    Attribute, FnArg, GenericArgument, GenericParam, Pat, PathArguments, Receiver, ReceiverKind,
-    ReturnType, Signature, Token, Type, TypeParamBound, Visibility, WherePredicate,
+    Attribute, FnArg, GenericArgument, GenericParam, Pat, PathArguments, PathSegment, Receiver,
+    ReceiverKind, ReturnType, Signature, Token, TraitBound, Type, TypeParamBound, Visibility,
+    WherePredicate,
 };
 
 /// A function with a body.
@@ -361,16 +362,7 @@ fn output_of(ty: &mut Type) -> Option<(Form, &mut Type)> {
         Type::Path(path) => {
             let last = path.path.segments.last_mut()?;
             let name = last.ident.to_string();
-            let PathArguments::AngleBracketed(arguments) = &mut last.arguments else {
-                return None;
-            };
-            let inside = arguments
-                .args
-                .iter_mut()
-                .find_map(|argument| match argument {
-                    GenericArgument::Type(ty) => Some(ty),
-                    _ => None,
-                })?;
+            let inside = type_arguments_mut(last).next()?;
             match (name.as_str(), inside) {
                 ("BoxFuture" | "LocalBoxFuture", output) => Some((Form::Boxed, output)),
                 ("Pin", Type::Path(boxed)) => {
@@ -397,6 +389,43 @@ fn output_of(ty: &mut Type) -> Option<(Form, &mut Type)> {
         Type::Paren(paren) => output_of(&mut paren.elem),
         _ => None,
     }
+}
+
+/// The types in the angle brackets of a path's segment.
+pub(crate) fn type_arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    };
+    let arguments = arguments.into_iter().flatten();
+    arguments.filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// The same, to be changed.
+pub(crate) fn type_arguments_mut(segment: &mut PathSegment) -> impl Iterator<Item = &mut Type> {
+    let arguments = match &mut segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&mut arguments.args),
+        _ => None,
+    };
+    let arguments = arguments.into_iter().flatten();
+    arguments.filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// The `T` in a bound `Trait<Item = T>`.
+pub(crate) fn item_of(bound: &TraitBound) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &bound.path.segments.last()?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(assoc) if assoc.ident == "Item" => Some(&assoc.ty),
+        _ => None,
+    })
 }
 
 fn future_output(bound: &mut TypeParamBound) -> Option<&mut Type> {

@@ -47,9 +47,7 @@ impl Private {
         let arguments = group_at(place, TokenStream::new());
         quote!(#open #ty #close #arguments)
     }
-}
 
-impl Private {
     /// The traits by which arguments are told apart, where that is not plain to see.
     pub(crate) fn probing(&self, needed: bool) -> TokenStream {
         let Self(path) = self;
