@@ -99,12 +99,8 @@ impl<R> Cell<R> {
         self.end(ended)
     }
 
-    /// The batch ended without results. Returns everybody to wake.
-    pub(super) fn fail(&self, ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
-        self.end(ended)
-    }
-
-    fn end(&self, mut ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
+    /// The batch has ended. Returns everybody to wake.
+    pub(super) fn end(&self, mut ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
         let mut state = self.state.lock();
         let Stage::UnderWay(callers) = &mut state.stage else {
             unreachable!("a batch ends once")

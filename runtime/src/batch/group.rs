@@ -42,7 +42,7 @@ const MOST_STALLS: u16 = 8;
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Queued<T, U, B, W, C>>,
     /// In the order in which they were opened, which is that of their numbers.
-    closed: VecDeque<(Id, Queued<T, U, B, W, C>)>,
+    closed: VecDeque<Queued<T, U, B, W, C>>,
     /// By their numbers.
     running: HashTable<(Id, C)>,
     concurrency: usize,
@@ -223,8 +223,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        let closed = self.closed.iter().map(|(_, batch)| batch);
-        closed.chain(&self.open)
+        self.closed.iter().chain(&self.open)
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -269,8 +268,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     /// Opens the last batch again if it was full, has room, and nobody is behind it.
     fn reopen(&mut self) {
         let last = self.closed.back();
-        if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
-            self.open = self.closed.pop_back().map(|(_, last)| last);
+        if self.open.is_none() && last.is_some_and(|last| last.refills && !last.is_full()) {
+            self.open = self.closed.pop_back();
             if let Some(open) = &mut self.open {
                 open.closed = None;
             }
@@ -345,47 +344,47 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
-        self.closed.push_back((batch.id, batch));
+        self.closed.push_back(batch);
         task
     }
 
     /// Closes the open batch, if any, and names all that is queued or runs.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
-        for (_, batch) in &mut self.closed {
+        for batch in &mut self.closed {
             batch.refills = false;
         }
-        let queued = self.closed.iter().map(|(_, batch)| batch.cell.clone());
+        let queued = self.closed.iter().map(|batch| batch.cell.clone());
         let running = self.running.iter().map(|(_, cell)| cell.clone());
         (task, queued.chain(running).collect())
     }
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
         match self.find_closed(id) {
-            Some(at) => self.closed.get_mut(at).map(|(_, batch)| batch),
+            Some(at) => self.closed.get_mut(at),
             None => self.open.as_mut().filter(|open| open.id == id),
         }
     }
 
     fn find_closed(&self, id: Id) -> Option<usize> {
         // Its turn has come, most likely.
-        if self.closed.front()?.0 == id {
+        if self.closed.front()?.id == id {
             return Some(0);
         }
-        self.closed.binary_search_by_key(&id, |&(id, _)| id).ok()
+        self.closed.binary_search_by_key(&id, |batch| batch.id).ok()
     }
 
     /// Takes a batch out of the queue.
     fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
         match self.find_closed(id) {
-            Some(at) => self.closed.remove(at).map(|(_, batch)| batch),
+            Some(at) => self.closed.remove(at),
             None => self.open.take_if(|open| open.id == id),
         }
     }
 
     /// The closed batch whose turn it is.
     fn first(&self) -> Option<usize> {
-        self.closed.iter().position(|(_, batch)| !batch.orphaned)
+        self.closed.iter().position(|batch| !batch.orphaned)
     }
 
     fn is_limited(&self) -> bool {
@@ -412,7 +411,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 // Without a limit nobody waits for a slot, so whichever task comes first runs first.
                 let at = self.find_closed(id)?;
                 let may = !self.is_limited() || self.first() == Some(at);
-                self.closed[at].1.closed.filter(|_| may)
+                self.closed[at].closed.filter(|_| may)
             }
         }
     }
@@ -506,7 +505,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             return None;
         }
         match self.first() {
-            Some(at) => self.closed[at].1.task.take(),
+            Some(at) => self.closed[at].task.take(),
             None => {
                 let (limited, idle) = (self.is_limited(), self.running() == 0);
                 let open = self.open.as_mut()?;
@@ -616,8 +615,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         wake: &mut Vec<W>,
         stalled: &mut Vec<C>,
     ) {
-        let open = self.open.as_ref().map(|open| open.id);
-        let ids: Vec<Id> = self.closed.iter().map(|&(id, _)| id).chain(open).collect();
+        let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
         for id in ids {
             let ready = self.ready(id, now).is_some();
             let Some(batch) = self.find(id) else { continue };

@@ -466,7 +466,7 @@ fn a_failure_reaches_whoever_is_there() {
             _ => panic!("its time has come"),
         }
         world.table.ended(&cell);
-        wake_callers(cell.fail(Ended::Failed(Failure::Panic("oh".into()))));
+        wake_callers(cell.end(Ended::Failed(Failure::Panic("oh".into()))));
         leaver.join().unwrap();
         stays.join().unwrap();
         world.is_idle();

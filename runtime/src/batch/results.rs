@@ -665,92 +665,59 @@ impl<T> Items<T> {
 #[derive(Debug)]
 pub struct Handing<X, T, H, S, O>(H, S, PhantomData<fn(T, X, O)>);
 
-/// States that `sharing` shares what several callers get.
-#[diagnostic::on_unimplemented(
-    message = "`{X}` can't be handed out to several callers",
-    label = "what more than one of them gets must be `Clone`",
-    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; for `anyhow` and `eyre`: `share_err = piggyback::anyhow::shared`, with the feature of that name; `clone_with = …` takes a function that copies what a caller gets",
-    note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
-)]
-pub trait Shares<X, T, H, O, M> {
-    /// Both.
-    type Handing;
-    /// Both.
-    fn handing(self, how: H) -> Self::Handing;
+/// States of a sharing that it goes with an output: a trait for each way to say what is missing. See
+/// [`bounds`](crate::bounds) for `M`.
+macro_rules! states {
+    ($($(#[$attribute:meta])* $states:ident: $needs:ident;)*) => {$(
+        $(#[$attribute])*
+        pub trait $states<X, T, H, O, M> {
+            /// Both.
+            type Handing;
+            /// Both.
+            fn handing(self, how: H) -> Self::Handing;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<X: $needs<T, H, S, O>, T, H, S, O> $states<X, T, H, O, Always> for S {
+            type Handing = Handing<X, T, H, S, O>;
+            fn handing(self, how: H) -> Self::Handing {
+                Handing(how, self, PhantomData)
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<X, T, H, S: Nothing, O> $states<X, T, H, O, Never> for S {
+            type Handing = Handing<X, T, H, S, O>;
+            fn handing(self, _: H) -> Self::Handing {
+                unreachable!("nothing is `Nothing`")
+            }
+        }
+    )*};
 }
 
-#[diagnostic::do_not_recommend]
-impl<X: HandOut<T, H, S, O>, T, H, S, O> Shares<X, T, H, O, Always> for S {
-    type Handing = Handing<X, T, H, S, O>;
-    fn handing(self, how: H) -> Self::Handing {
-        Handing(how, self, PhantomData)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<X, T, H, S: Nothing, O> Shares<X, T, H, O, Never> for S {
-    type Handing = Handing<X, T, H, S, O>;
-    fn handing(self, _: H) -> Self::Handing {
-        unreachable!("nothing is `Nothing`")
-    }
-}
-
-/// States the same where results are looked up by what may be another type than the items.
-#[diagnostic::on_unimplemented(
-    message = "each caller of a batch gets what its item, a `{T}`, finds in the map: `{X}` can't be handed out so",
-    label = "the keys of this map must be the items: `{T}`, which must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`)",
-    note = "if the keys are of that type by another name, then it is what several callers get that must be `Clone`: what is found, or the error (else add `share_err = …`, or `clone_with = …`)"
-)]
-pub trait SharesByKey<X, T, H, O, M> {
-    /// Both.
-    type Handing;
-    /// Both.
-    fn handing(self, how: H) -> Self::Handing;
-}
-
-#[diagnostic::do_not_recommend]
-impl<X: HandOut<T, H, S, O>, T, H, S, O> SharesByKey<X, T, H, O, Always> for S {
-    type Handing = Handing<X, T, H, S, O>;
-    fn handing(self, how: H) -> Self::Handing {
-        Handing(how, self, PhantomData)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<X, T, H, S: Nothing, O> SharesByKey<X, T, H, O, Never> for S {
-    type Handing = Handing<X, T, H, S, O>;
-    fn handing(self, _: H) -> Self::Handing {
-        unreachable!("nothing is `Nothing`")
-    }
-}
-
-/// States the same where errors split the batch.
-#[diagnostic::on_unimplemented(
-    message = "`split_on_err` needs a function that returns a `Result` with something for each item, not a `{X}`",
-    label = "there is no `Err` to split on, or its `Ok` can't be handed out",
-    note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
-)]
-pub trait SharesParts<X, T, H, O, M> {
-    /// Both.
-    type Handing;
-    /// Both.
-    fn handing(self, how: H) -> Self::Handing;
-}
-
-#[diagnostic::do_not_recommend]
-impl<X: Split<T, H, S, O>, T, H, S, O> SharesParts<X, T, H, O, Always> for S {
-    type Handing = Handing<X, T, H, S, O>;
-    fn handing(self, how: H) -> Self::Handing {
-        Handing(how, self, PhantomData)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<X, T, H, S: Nothing, O> SharesParts<X, T, H, O, Never> for S {
-    type Handing = Handing<X, T, H, S, O>;
-    fn handing(self, _: H) -> Self::Handing {
-        unreachable!("nothing is `Nothing`")
-    }
+states! {
+    /// States that `sharing` shares what several callers get.
+    #[diagnostic::on_unimplemented(
+        message = "`{X}` can't be handed out to several callers",
+        label = "what more than one of them gets must be `Clone`",
+        note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; for `anyhow` and `eyre`: `share_err = piggyback::anyhow::shared`, with the feature of that name; `clone_with = …` takes a function that copies what a caller gets",
+        note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+    )]
+    Shares: HandOut;
+    /// States the same where results are looked up by what may be another type than the items.
+    #[diagnostic::on_unimplemented(
+        message = "each caller of a batch gets what its item, a `{T}`, finds in the map: `{X}` can't be handed out so",
+        label = "the keys of this map must be the items: `{T}`, which must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`)",
+        note = "if the keys are of that type by another name, then it is what several callers get that must be `Clone`: what is found, or the error (else add `share_err = …`, or `clone_with = …`)"
+    )]
+    SharesByKey: HandOut;
+    /// States the same where errors split the batch.
+    #[diagnostic::on_unimplemented(
+        message = "`split_on_err` needs a function that returns a `Result` with something for each item, not a `{X}`",
+        label = "there is no `Err` to split on, or its `Ok` can't be handed out",
+        note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+    )]
+    SharesParts: Split;
 }
 
 /// What an expansion gives a batch: the bulk call, and how its results are handed out.

@@ -52,6 +52,16 @@ struct Entry<K, T, U, B, R> {
     group: Group<T, U, B, Waker, Arc<Cell<R>>>,
 }
 
+impl<K, T, U, B, R> Shard<K, T, U, B, R> {
+    /// The group of a batch, while there is one.
+    fn group(&mut self, cell: &Cell<R>) -> Option<&mut Group<T, U, B, Waker, Arc<Cell<R>>>> {
+        let entry = self
+            .groups
+            .find_mut(cell.hash, |entry| entry.id == cell.group)?;
+        Some(&mut entry.group)
+    }
+}
+
 /// Counts that ride in a shard's lock.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Counts {
@@ -256,12 +266,8 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
 
     /// A batch's task is polled for the first time.
     pub(super) fn no_longer_fresh(&self, cell: &Cell<R>) {
-        let mut shard = self.shard(cell.hash).lock();
-        if let Some(entry) = shard
-            .groups
-            .find_mut(cell.hash, |entry| entry.id == cell.group)
-        {
-            entry.group.no_longer_fresh(cell.id);
+        if let Some(group) = self.shard(cell.hash).lock().group(cell) {
+            group.no_longer_fresh(cell.id);
         }
     }
 
@@ -277,13 +283,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         loop {
             let mut guard = self.shard(cell.hash).lock();
             let shard = &mut *guard;
-            let Some(entry) = shard
-                .groups
-                .find_mut(cell.hash, |entry| entry.id == cell.group)
-            else {
+            let Some(group) = shard.group(cell) else {
                 return Step::Gone;
             };
-            match entry.group.go(
+            match group.go(
                 cell.id,
                 turn,
                 seen,
@@ -424,13 +427,10 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
     fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool {
         let mut shard = self.shard(cell.hash).lock();
-        let Some(entry) = shard
-            .groups
-            .find_mut(cell.hash, |entry| entry.id == cell.group)
-        else {
+        let Some(group) = shard.group(cell) else {
             return false;
         };
-        let wake = entry.group.orphan(cell.id, turn);
+        let wake = group.orphan(cell.id, turn);
         drop(shard);
         let any = !wake.is_empty();
         wake_all(wake);
@@ -439,10 +439,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
     fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some(entry) = shard
-            .groups
-            .find_mut(cell.hash, |entry| entry.id == cell.group)
-        else {
+        let Some(group) = shard.group(cell) else {
             return;
         };
         let Some(Run {
@@ -451,7 +448,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
             bulk,
             wake,
             ..
-        }) = entry.group.fail(cell.id, turn)
+        }) = group.fail(cell.id, turn)
         else {
             return;
         };
@@ -460,7 +457,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         guarded(|| drop((items, bulk)));
         wake_all(wake);
         self.ended(cell);
-        wake_callers(cell.fail(Ended::Failed(failure)));
+        wake_callers(cell.end(Ended::Failed(failure)));
     }
 
     fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {
@@ -483,11 +480,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
                 Found::NeedsWaker => waker = Some(cx.waker().clone()),
                 Found::Queued => {
                     let mut shard = self.shard(cell.hash).lock();
-                    let group = shard
-                        .groups
-                        .find_mut(cell.hash, |entry| entry.id == cell.group)
-                        .map(|entry| &mut entry.group);
-                    let queuing = group.and_then(|group| {
+                    let queuing = shard.group(cell).and_then(|group| {
                         group.queuing(cell.id, ticket, |old| old.will_wake(cx.waker()), &mut waker)
                     });
                     drop(shard);
@@ -545,7 +538,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         discard(waker);
         wake_all(wake.into_iter().flatten());
         if ended {
-            wake_callers(cell.fail(Ended::Empty));
+            wake_callers(cell.end(Ended::Empty));
         }
     }
 }

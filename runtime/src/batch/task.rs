@@ -70,7 +70,7 @@ where
         Ok(Err(WrongNumber { items, results })) => Failure::WrongNumber { items, results },
         Err(said) => Failure::Panic(said),
     };
-    wake_callers(duty.cell.fail(Ended::Failed(failure)));
+    wake_callers(duty.cell.end(Ended::Failed(failure)));
 }
 
 /// Waits until the batch may run.
@@ -181,7 +181,7 @@ where
             Stage::Running => {
                 self.table.runtime_gone(&self.cell);
                 self.table.ended(&self.cell);
-                wake_callers(self.cell.fail(Ended::Failed(Failure::RuntimeGone)));
+                wake_callers(self.cell.end(Ended::Failed(Failure::RuntimeGone)));
             }
             Stage::Done => {}
         }

@@ -393,7 +393,7 @@ impl World {
         left.wake.into_iter().flatten().for_each(Waker::wake);
         if left.emptied.is_some() {
             batch.stage = Stage::Empty;
-            let (callers, observers) = batch.cell.fail(Ended::Empty);
+            let (callers, observers) = batch.cell.end(Ended::Empty);
             assert!(callers.is_empty());
             observers.into_iter().for_each(Waker::wake);
         }
@@ -478,9 +478,9 @@ impl World {
                 let results = batch.queued.iter().map(|&item| item as u32 ^ 0x5555);
                 batch.cell.deliver(results.collect())
             }
-            Stage::Panicked => batch.cell.fail(Ended::Failed(Failure::Panic("no".into()))),
-            Stage::NoTimers => batch.cell.fail(Ended::Failed(Failure::NoTimers)),
-            _ => batch.cell.fail(Ended::Failed(Failure::RuntimeGone)),
+            Stage::Panicked => batch.cell.end(Ended::Failed(Failure::Panic("no".into()))),
+            Stage::NoTimers => batch.cell.end(Ended::Failed(Failure::NoTimers)),
+            _ => batch.cell.end(Ended::Failed(Failure::RuntimeGone)),
         };
         let callers = callers.into_iter().filter_map(|caller| caller.waker);
         callers.chain(observers).chain(wake).for_each(Waker::wake);
