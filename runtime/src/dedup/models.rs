@@ -449,6 +449,17 @@ fn follow(world: &World, mut follower: Opener) -> u32 {
     }
 }
 
+/// A caller that has given its body away.
+fn wait(mut opener: Opener, task: &Task) -> u32 {
+    loop {
+        match opener.follow(Does::Given, &mut Context::from_waker(&task.waker())) {
+            Poll::Ready(Next::Return(value)) => return value,
+            Poll::Ready(_) => panic!("its body is given away"),
+            Poll::Pending => task.sleep(),
+        }
+    }
+}
+
 #[test]
 fn a_task_that_is_dropped_is_seen_by_its_callers() {
     model(|| {
@@ -489,17 +500,8 @@ fn a_caller_without_a_body_hopes_for_one_that_has_it() {
         drop(execution);
         let leaver = spawn(move || drop(leaves));
         let other = world.clone();
-        let opener = spawn(move || {
-            // It can do nothing by itself, whoever is polled first.
-            let (mut opener, waits) = (opener, Task::new());
-            loop {
-                match opener.follow(Does::Given, &mut Context::from_waker(&waits.waker())) {
-                    Poll::Ready(Next::Return(value)) => return value,
-                    Poll::Ready(_) => panic!("its body is given away"),
-                    Poll::Pending => waits.sleep(),
-                }
-            }
-        });
+        // It can do nothing by itself, whoever is polled first.
+        let opener = spawn(move || wait(opener, &Task::new()));
         assert_eq!(follow(&other, follower), 2);
         assert_eq!(opener.join().unwrap(), 2);
         leaver.join().unwrap();
@@ -551,15 +553,7 @@ fn a_stalled_task_goes_on_for_callers_that_have_no_body_left() {
                 watched.tick();
             }
         });
-        let caller = spawn(move || {
-            loop {
-                match opener.follow(Does::Given, &mut Context::from_waker(&waits.waker())) {
-                    Poll::Ready(Next::Return(value)) => return value,
-                    Poll::Ready(_) => panic!("its body is given away"),
-                    Poll::Pending => waits.sleep(),
-                }
-            }
-        });
+        let caller = spawn(move || wait(opener, &waits));
         assert!(task.poll(&mut execution).is_ready());
         drop(execution);
         watch.join().unwrap();

@@ -122,20 +122,26 @@ impl<W> Places<W> {
         mem::replace(self, empty)
     }
 
-    /// How many there are, taken or free.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.len as usize
-    }
-}
-
-impl<W> Places<W> {
     /// Each waker that was left, in the order of the places.
     pub(crate) fn for_each(self, mut wake: impl FnMut(W)) {
         self.first.into_iter().flatten().for_each(&mut wake);
         for chunk in self.full.into_iter().chain([self.last]) {
             chunk.into_iter().flatten().for_each(&mut wake);
         }
+    }
+
+    /// The same, in a list.
+    #[cfg(test)]
+    pub(super) fn into_vec(self) -> Vec<W> {
+        let mut all = Vec::new();
+        self.for_each(|waker| all.push(waker));
+        all
+    }
+
+    /// How many there are, taken or free.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.len as usize
     }
 }
 
@@ -157,8 +163,7 @@ mod tests {
             places.take(waker);
         }
         assert_eq!(places.len(), 2000, "places that were left are taken again");
-        let mut all = Vec::new();
-        places.for_each(|waker| all.push(waker));
+        let mut all = places.into_vec();
         all.sort_unstable();
         let expected = (0..2000).filter(|waker| waker % 3 != 0).chain(3000..3667);
         assert!(all.into_iter().eq(expected));
@@ -168,9 +173,7 @@ mod tests {
     fn emptied_places_know_their_old_slots_no_more() {
         let mut places = Places::new();
         let old = places.take(1);
-        let mut wakers = Vec::new();
-        places.empty().for_each(|waker| wakers.push(waker));
-        assert_eq!(wakers, [1]);
+        assert_eq!(places.empty().into_vec(), [1]);
         assert_eq!(places.at(old), None);
         assert_eq!(places.leave(old), None);
         let new = places.take(2);

@@ -98,7 +98,7 @@ where
                 bucket,
                 rested: false,
             },
-            Entered::Follows(following) => follows(&table, following),
+            Entered::Follows(following) => follows(&table, following, false),
             Entered::Alone => Role::Free,
         };
         let trace = if let Role::Follows { .. } = role {
@@ -392,7 +392,7 @@ where
 }
 
 /// The role of a call that follows.
-fn follows<T, K, V>(table: &T, following: Following<V>) -> Role<V>
+pub(super) fn follows<T, K, V>(table: &T, following: Following<V>, given: bool) -> Role<V>
 where
     T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
     K: Send + Sync + 'static,
@@ -405,7 +405,7 @@ where
     Role::Follows {
         flight,
         slot: None,
-        given: false,
+        given,
         noted: 0,
     }
 }

@@ -16,15 +16,14 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 use super::flight::Flight;
-use super::run::{Call, Next, Role};
+use super::run::{Call, Next, Role, follows};
 use super::share::Share;
 use super::state::{Body, Deposed, Turn};
-use super::table::{Following, Table};
+use super::table::Table;
 use crate::frames;
 use crate::observe::{Caller, Ended, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
-use crate::watch;
 
 pin_project! {
     /// A call whose execution is a task.
@@ -80,19 +79,11 @@ where
         if let Role::LeadsAlone { hash, id, .. } = call.role {
             match call.table.share(hash, id) {
                 Some(following) => {
-                    let Following { flight, first } = following;
-                    if first {
-                        watch::arm(&call.table);
-                    }
+                    let flight = following.flight.clone();
                     // Should its task be lost, it is one of the callers of the next.
                     let _ = flight.callers.add(Caller::current());
                     let trace = mem::replace(&mut call.trace, Trace::NONE);
-                    call.role = Role::Follows {
-                        flight: flight.clone(),
-                        slot: None,
-                        given: true,
-                        noted: 0,
-                    };
+                    call.role = follows(&call.table, following, true);
                     call.start(this.body, &flight, 0, trace);
                 }
                 // It was stalled since it began, and a successor has landed.

@@ -426,28 +426,24 @@ impl<K, V> Table<K, V> {
         let Ok(mut found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
             return false;
         };
-        let mut vacated = None;
-        let mut abandoned = true;
-        if let Stage::Shared(_, state) = &mut found.get_mut().flight {
-            match state.vacate(turn) {
-                Ok(wakers) => vacated = Some(wakers),
+        let (wakers, abandoned) = match &mut found.get_mut().flight {
+            Stage::Lone(_) => (None, true),
+            Stage::Shared(_, state) => match state.vacate(turn) {
+                Ok(wakers) => (Some(wakers), state.is_abandoned()),
                 Err(Deposed) => return false,
-            }
-            abandoned = state.is_abandoned();
-        }
-        let entry = abandoned.then(|| found.remove().0);
+            },
+        };
         if abandoned {
+            let entry = found.remove().0;
             shard.removed(hash, id);
-        }
-        drop(guard);
-        if let Some(entry) = entry {
+            drop(guard);
             entry.discard();
-        }
-        if let Some(wakers) = vacated {
-            wakers.wake();
-        }
-        if !abandoned {
+        } else {
+            drop(guard);
             self.rare.left.fetch_add(1, Relaxed);
+        }
+        if let Some(wakers) = wakers {
+            wakers.wake();
         }
         !abandoned
     }
@@ -564,6 +560,26 @@ impl<K, V> Shard<K, V> {
         }
     }
 
+    /// The state of a flight that is up.
+    #[inline]
+    fn state(&mut self, flight: &Flight<V>) -> Option<&mut State<Waker>> {
+        // It is where it was, unless the table has grown or shrunk since.
+        let there = self
+            .entries
+            .get_bucket(flight.bucket as usize)
+            .is_some_and(|entry| entry.id == flight.id);
+        let entry = if there {
+            self.entries.get_bucket_mut(flight.bucket as usize)
+        } else {
+            self.entries
+                .find_mut(flight.hash, |entry| entry.id == flight.id)
+        };
+        match &mut entry?.flight {
+            Stage::Shared(_, state) => Some(state),
+            Stage::Lone(_) => None,
+        }
+    }
+
     /// After an entry was removed: gives memory back.
     #[inline]
     fn removed(&mut self, hash: u64, id: u64) {
@@ -589,28 +605,6 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
     #[inline]
     fn is_open(&self, hash: u64, key: &impl Key<Owned = K>) -> bool {
         self.hash == hash && self.born != CLOSED && key.is(&self.key)
-    }
-}
-
-impl<K, V> Shard<K, V> {
-    /// The state of a flight that is up.
-    #[inline]
-    fn state(&mut self, flight: &Flight<V>) -> Option<&mut State<Waker>> {
-        // It is where it was, unless the table has grown or shrunk since.
-        let there = self
-            .entries
-            .get_bucket(flight.bucket as usize)
-            .is_some_and(|entry| entry.id == flight.id);
-        let entry = if there {
-            self.entries.get_bucket_mut(flight.bucket as usize)
-        } else {
-            self.entries
-                .find_mut(flight.hash, |entry| entry.id == flight.id)
-        };
-        match &mut entry?.flight {
-            Stage::Shared(_, state) => Some(state),
-            Stage::Lone(_) => None,
-        }
     }
 }
 

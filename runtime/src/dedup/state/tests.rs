@@ -24,19 +24,13 @@ fn joins(state: &mut State<W>, waker: W) -> Slot {
     }
 }
 
-fn all(followers: Places<W>) -> Vec<W> {
-    let mut all = Vec::new();
-    followers.for_each(|waker| all.push(waker));
-    all
-}
-
 #[test]
 fn the_first_follower_polled_leads_and_only_that_one() {
     let mut state = State::led(Some(0));
     let slots = [1, 2].map(|waker| joins(&mut state, waker));
     let vacated = state.vacate(0).unwrap();
     assert_eq!(
-        (vacated.leader, all(vacated.followers)),
+        (vacated.leader, vacated.followers.into_vec()),
         (Some(0), vec![1, 2])
     );
     let claims = follows(&mut state, Some(slots[1]), Body::Mine, 2);
@@ -70,7 +64,7 @@ fn a_spawned_flight_that_loses_its_task_gets_another() {
     let opener = Some(opener);
     let other = joins(&mut state, 1);
     assert_eq!((state.waiting(), state.followers()), (2, 1));
-    assert_eq!(all(state.vacate(0).unwrap().followers), [0, 1]);
+    assert_eq!(state.vacate(0).unwrap().followers.into_vec(), [0, 1]);
     // Without a body it waits for one that has it.
     let waits = follows(&mut state, opener, Body::Given, 0);
     assert!(matches!(waits, Followed::Waits(_, None)), "{waits:?}");
@@ -80,7 +74,7 @@ fn a_spawned_flight_that_loses_its_task_gets_another() {
         panic!("it is led");
     };
     // Now nobody has a body.
-    assert_eq!(all(state.vacate(1).unwrap().followers), [0, 1]);
+    assert_eq!(state.vacate(1).unwrap().followers.into_vec(), [0, 1]);
     assert_eq!(follows(&mut state, opener, Body::Given, 0), Followed::Lost);
     assert_eq!(
         follows(&mut state, Some(other), Body::Given, 0),
@@ -99,7 +93,7 @@ fn the_last_that_has_a_body_tells_the_others_when_it_goes() {
     };
     assert!(state.leave(Some(others[0]), false).lost.is_none());
     let left = state.leave(Some(others[1]), false);
-    assert_eq!(left.lost.map(all), Some(vec![0]));
+    assert_eq!(left.lost.map(Places::into_vec), Some(vec![0]));
 }
 
 #[test]
@@ -132,7 +126,7 @@ fn a_leader_is_prodded_then_deposed_and_a_sign_of_life_counts_anew() {
     let Tick::Deposed { followers, leader } = state.tick(|| false) else {
         panic!("it was not polled for four ticks");
     };
-    assert_eq!((all(followers), leader), (vec![1], None));
+    assert_eq!((followers.into_vec(), leader), (vec![1], None));
     assert!(matches!(state.tick(|| false), Tick::Nothing));
 }
 
@@ -262,7 +256,7 @@ impl World {
 
     /// All that sleep were given back, each once.
     fn all_woken(&mut self, wakers: Places<W>) {
-        let wakers = all(wakers);
+        let wakers = wakers.into_vec();
         let given: BTreeSet<W> = wakers.iter().copied().collect();
         assert_eq!(given.len(), wakers.len(), "a waker was given twice");
         assert_eq!(given, self.asleep(), "somebody is not woken");
@@ -291,7 +285,7 @@ impl World {
             self.leader = None;
             let wakers = self.state.take().expect("it is up").into_wakers();
             assert_eq!(wakers.leader, self.leaders_waker.take());
-            assert!(all(wakers.followers).is_empty());
+            assert!(wakers.followers.into_vec().is_empty());
         }
     }
 
@@ -580,7 +574,7 @@ impl World {
                 assert_eq!(state.places.at(*slot), Some(&mut Some(*unwoken)));
             }
         }
-        assert_eq!(all(state.places.clone()).len(), seated);
+        assert_eq!(state.places.clone().into_vec().len(), seated);
         if vacant && (with_body > 0 && seated > waiting as usize - with_body as usize) {
             panic!("one that could lead sleeps beside a vacant flight");
         }
