@@ -749,6 +749,45 @@ fn a_flight_that_gets_its_follower_during_a_look_is_looked_at() {
 }
 
 #[test]
+fn a_deposed_leader_does_not_take_the_next_flight_for_its_own() {
+    // The next flight stands where the first did, or was there beside it.
+    for beside in [false, true] {
+        model(move || {
+            let world = World::new();
+            let (late, mut first) = (Task::new(), world.call(3, 1));
+            assert!(late.poll(&mut first).is_pending());
+            let (waits, mut follower) = (Task::new(), world.call(0, 2));
+            assert!(waits.poll(&mut follower).is_pending());
+            // It learns of its follower.
+            assert!(late.poll(&mut first).is_pending());
+            for _ in 0..4 {
+                world.table.tick();
+            }
+            let next = |world: &World| {
+                let (task, mut leader) = (Task::new(), world.call(1, 3));
+                assert!(!leader.follows());
+                assert!(task.poll(&mut leader).is_pending());
+                (task, leader, world.call(0, 4))
+            };
+            let early = beside.then(|| {
+                world.table.forget(&());
+                next(&world)
+            });
+            assert_eq!(waits.poll(&mut follower), Poll::Ready(2));
+            let (task, mut leader, mut joined) = early.unwrap_or_else(|| next(&world));
+            assert!(joined.follows());
+
+            assert!(late.poll(&mut first).is_pending());
+            assert!(matches!(first.role(), Role::Free), "it leads nobody");
+            assert_eq!(late.poll(&mut first), Poll::Ready(1));
+            assert_eq!(task.poll(&mut leader), Poll::Ready(3));
+            assert_eq!(Task::new().finish(&mut joined), 3);
+            world.is_at_rest();
+        });
+    }
+}
+
+#[test]
 fn a_deposed_leader_is_dropped_while_its_successor_lands() {
     model(|| {
         let world = World::new();
