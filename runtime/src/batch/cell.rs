@@ -38,7 +38,7 @@ enum Stage<R> {
 
 /// How a batch ended.
 #[derive(Debug)]
-pub(crate) enum Ended<R> {
+pub enum Ended<R> {
     /// Each caller takes its own: at its ticket, or where the list has its ticket, if some left before the batch ran.
     Results(Vec<Option<R>>, Option<Box<[Ticket]>>),
     /// That of an only caller.
@@ -46,6 +46,18 @@ pub(crate) enum Ended<R> {
     Failed(Failure),
     /// All callers left before it began.
     Empty,
+}
+
+impl<R> Ended<R> {
+    /// With one result an item.
+    pub(super) fn with(results: Vec<R>) -> Self {
+        let mut results = results.into_iter();
+        if results.len() == 1 {
+            Self::Single(results.next())
+        } else {
+            Self::Results(results.map(Some).collect(), None)
+        }
+    }
 }
 
 /// Why a batch has no results. Each caller panics with it.
@@ -86,17 +98,6 @@ impl<R> Cell<R> {
     /// The batch runs from now on.
     pub(super) fn run(&self, callers: Vec<Caller<Waker>>) {
         self.state.lock().stage = Stage::UnderWay(callers);
-    }
-
-    /// The bulk call gave one result an item. Returns everybody to wake.
-    pub(super) fn deliver(&self, results: Vec<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
-        let mut results = results.into_iter();
-        let ended = if results.len() == 1 {
-            Ended::Single(results.next())
-        } else {
-            Ended::Results(results.map(Some).collect(), None)
-        };
-        self.end(ended)
     }
 
     /// The batch has ended. Returns everybody to wake.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use super::cell::{Ended, Failure};
 use super::group::Turn;
 use super::seat::Seat;
-use super::table::{Polled, Queue, Seated, Step, Table, wake_callers};
+use super::table::{Polled, Queue, Seated, Step, Table};
 use super::{Item, Limits};
 use crate::model::{Task, model, spawn};
 use crate::scope::UnderWay;
@@ -109,8 +109,8 @@ impl World {
     fn ends(&self, cell: &Cell, items: &[u32]) {
         self.running.fetch_sub(1, SeqCst);
         self.written.lock().extend(items);
-        self.table.ended(cell);
-        wake_callers(cell.deliver(items.iter().map(|item| item * 10).collect()));
+        let results = items.iter().map(|item| item * 10).collect();
+        self.table.ends(cell, Ended::with(results));
     }
 
     /// A whole call on a thread of its own, which also drives the batch that it opens.
@@ -136,6 +136,23 @@ impl World {
         assert!(self.table.flush().is_empty(), "a batch is left");
         assert!(!self.table.tick(), "a group is left");
     }
+}
+
+#[test]
+fn nothing_is_left_of_a_batch_whose_callers_have_their_results() {
+    model(|| {
+        let world = World::new(Limits::new(1, 0));
+        let mut call = world.join(1);
+        let cell = call.opened.take().expect("the first opens");
+        let task = {
+            let world = world.clone();
+            spawn(move || world.drive(&cell, 0))
+        };
+        assert_eq!(call.task.finish(&mut call.seat), 10);
+        // Whatever the task has yet to do.
+        world.is_idle();
+        task.join().unwrap();
+    });
 }
 
 #[test]
@@ -465,8 +482,8 @@ fn a_failure_reaches_whoever_is_there() {
             Step::Run(items, ..) => assert!(items.ends_with(&[2])),
             _ => panic!("its time has come"),
         }
-        world.table.ended(&cell);
-        wake_callers(cell.end(Ended::Failed(Failure::Panic("oh".into()))));
+        let failure = Failure::Panic("oh".into());
+        world.table.ends(&cell, Ended::Failed(failure));
         leaver.join().unwrap();
         stays.join().unwrap();
         world.is_idle();

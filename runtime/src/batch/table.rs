@@ -352,6 +352,27 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         under_way
     }
 
+    fn ended(&self, cell: &Cell<R>) {
+        let mut guard = self.shard(cell.hash).lock();
+        let shard = &mut *guard;
+        let Ok(mut found) = shard
+            .groups
+            .find_entry(cell.hash, |entry| entry.id == cell.group)
+        else {
+            return;
+        };
+        let wake = found.get_mut().group.ended(cell.id);
+        let entry = if found.get().group.is_idle() {
+            Some(found.remove().0)
+        } else {
+            None
+        };
+        give_back(&mut shard.groups, |entry| entry.hash);
+        drop(guard);
+        guarded(|| drop(entry));
+        wake_all(wake);
+    }
+
     pub(super) fn census(&self) -> Census {
         let mut census = Census::default();
         for shard in &self.shards {
@@ -374,8 +395,9 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
 pub trait Queue<R> {
     /// The function's path.
     fn path(&self) -> &str;
-    /// A bulk call has ended, one way or the other.
-    fn ended(&self, cell: &Cell<R>);
+    /// A batch that left the queue has ended, one way or the other. Its group learns of it first: if it is idle, nothing
+    /// is left of it before anybody can look.
+    fn ends(&self, cell: &Cell<R>, ended: Ended<R>);
     /// A bulk call panicked, or gave a wrong number of results.
     fn panicked(&self, cell: &Cell<R>);
     /// A runtime was shut down under a batch.
@@ -404,25 +426,9 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         cell.warned.runtime_gone(&self.function);
     }
 
-    fn ended(&self, cell: &Cell<R>) {
-        let mut guard = self.shard(cell.hash).lock();
-        let shard = &mut *guard;
-        let Ok(mut found) = shard
-            .groups
-            .find_entry(cell.hash, |entry| entry.id == cell.group)
-        else {
-            return;
-        };
-        let wake = found.get_mut().group.ended(cell.id);
-        let entry = if found.get().group.is_idle() {
-            Some(found.remove().0)
-        } else {
-            None
-        };
-        give_back(&mut shard.groups, |entry| entry.hash);
-        drop(guard);
-        guarded(|| drop(entry));
-        wake_all(wake);
+    fn ends(&self, cell: &Cell<R>, ended: Ended<R>) {
+        self.ended(cell);
+        wake_callers(cell.end(ended));
     }
 
     fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool {
@@ -456,8 +462,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         drop(shard);
         guarded(|| drop((items, bulk)));
         wake_all(wake);
-        self.ended(cell);
-        wake_callers(cell.end(Ended::Failed(failure)));
+        self.ends(cell, Ended::Failed(failure));
     }
 
     fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {
@@ -566,7 +571,7 @@ pub enum Polled<R> {
 }
 
 /// Wakes all that waited for a batch's end.
-pub(super) fn wake_callers((callers, observers): (Vec<Caller<Waker>>, Vec<Waker>)) {
+fn wake_callers((callers, observers): (Vec<Caller<Waker>>, Vec<Waker>)) {
     wake_all(
         callers
             .into_iter()

@@ -16,7 +16,7 @@ use super::WrongNumber;
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::results::Bulk;
-use super::table::{Queue, Step, Table, wake_callers};
+use super::table::{Queue, Step, Table};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
@@ -43,34 +43,32 @@ where
         trace: &trace,
     }
     .await;
-    let ended = match &results {
+    let outcome = match &results {
         Ok(Ok(results)) if results.len() == count => Outcome::Returned,
         Ok(_) => Outcome::WrongNumber,
         Err(_) => Outcome::Panicked,
     };
-    trace.ends(ended, count as u64);
-    if ended != Outcome::Returned {
+    trace.ends(outcome, count as u64);
+    if outcome != Outcome::Returned {
         duty.table.panicked(&duty.cell);
     }
     duty.stage = Stage::Done;
-    // An idle group leaves nothing behind, and is gone before anybody can look.
-    duty.table.ended(&duty.cell);
-    let failure = match results {
-        Ok(Ok(results)) if results.len() == count => {
-            return wake_callers(duty.cell.deliver(results));
-        }
+    let ended = match results {
+        Ok(Ok(results)) if results.len() == count => Ended::with(results),
         Ok(Ok(results)) => {
             let failure = Failure::WrongNumber {
                 items: count,
                 results: results.len(),
             };
             guarded(|| drop(results));
-            failure
+            Ended::Failed(failure)
         }
-        Ok(Err(WrongNumber { items, results })) => Failure::WrongNumber { items, results },
-        Err(said) => Failure::Panic(said),
+        Ok(Err(WrongNumber { items, results })) => {
+            Ended::Failed(Failure::WrongNumber { items, results })
+        }
+        Err(said) => Ended::Failed(Failure::Panic(said)),
     };
-    wake_callers(duty.cell.end(Ended::Failed(failure)));
+    duty.table.ends(&duty.cell, ended);
 }
 
 /// Waits until the batch may run.
@@ -180,8 +178,8 @@ where
             }
             Stage::Running => {
                 self.table.runtime_gone(&self.cell);
-                self.table.ended(&self.cell);
-                wake_callers(self.cell.end(Ended::Failed(Failure::RuntimeGone)));
+                let ended = Ended::Failed(Failure::RuntimeGone);
+                self.table.ends(&self.cell, ended);
             }
             Stage::Done => {}
         }

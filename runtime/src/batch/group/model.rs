@@ -476,7 +476,7 @@ impl World {
         let (callers, observers) = match stage {
             Stage::Ok => {
                 let results = batch.queued.iter().map(|&item| item as u32 ^ 0x5555);
-                batch.cell.deliver(results.collect())
+                batch.cell.end(Ended::with(results.collect()))
             }
             Stage::Panicked => batch.cell.end(Ended::Failed(Failure::Panic("no".into()))),
             Stage::NoTimers => batch.cell.end(Ended::Failed(Failure::NoTimers)),
