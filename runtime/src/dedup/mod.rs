@@ -176,7 +176,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
             executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
             shared: counts
                 .joined
-                .saturating_sub(rare.unshared.load(Relaxed))
+                .saturating_sub(counts.unshared)
                 .saturating_sub(counts.waiting),
             in_flight: counts.up,
             waiting: counts.waiting,
