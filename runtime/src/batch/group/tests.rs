@@ -77,6 +77,26 @@ fn an_eager_batch_is_woken_when_the_last_of_those_that_run_has_ended() {
 }
 
 #[test]
+fn a_task_that_comes_back_keeps_its_batch_if_nobody_has_adopted_it() {
+    let now = Instant::now();
+    let mut group = opened(Limits::new(2, 10), now);
+    let go = |group: &mut Played, turn| group.go(0, turn, None, || now, |_| false, &mut Some(7));
+    assert_eq!(group.orphan(0, 0), [1]);
+    assert!(matches!(go(&mut group, 0), Some(Go::Wait(Some(_), None))));
+    let polled = group.queuing(0, 0, |_| false, &mut Some(1));
+    assert!(matches!(polled, Some(Queuing::Waits(None))));
+    // One that was adopted is another's.
+    assert_eq!(group.orphan(0, 0), [1]);
+    let polled = group.queuing(0, 0, |_| false, &mut Some(1));
+    assert!(matches!(polled, Some(Queuing::Adopts(1, None))));
+    assert!(matches!(go(&mut group, 0), Some(Go::Gone)));
+    assert!(matches!(
+        go(&mut group, 1),
+        Some(Go::Wait(Some(_), Some(7)))
+    ));
+}
+
+#[test]
 fn patience_with_tasks_that_stand_still_doubles_up_to_a_bound() {
     let now = Instant::now();
     let mut group = opened(Limits::new(1, 0), now);
