@@ -705,6 +705,7 @@ impl<K, V> std::fmt::Debug for Table<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dedup::Cloned;
     use crate::key::{Part, RefPart as _, ValuePart as _};
     use crate::strangers::{names, numbers, picked, spread};
 
@@ -716,5 +717,51 @@ mod tests {
         let by_name = Table::<_, ()>::new("names".into(), 1);
         let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
         spread(&picked(names()), name, by_id);
+    }
+
+    #[test]
+    fn keys_spread_over_the_shards() {
+        let table = Table::<_, ()>::new("spread".into(), 8);
+        for id in 0..1000_u64 {
+            let key = (Part(&id).key(), ());
+            table.enter(table.hash(&key), &key, Joining::new(), Caller::current());
+        }
+        for shard in &table.shards {
+            let len = shard.0.lock().entries.len();
+            assert!((60..200).contains(&len), "{len} of 1000 in one of 8");
+        }
+    }
+
+    #[test]
+    fn the_watch_forgets_flights_as_they_land() {
+        let table = Table::<_, ()>::new("watched".into(), 1);
+        let (hash, joining) = (table.hash(&()), Joining::new());
+        let followed = || {
+            let Entered::Leads(id, _) = table.enter(hash, &(), joining, Caller::current()) else {
+                panic!("nothing is up that is not forgotten");
+            };
+            table.enter(hash, &(), joining, Caller::current());
+            table.forget(&());
+            id
+        };
+        let lands = |id| match table.land::<Cloned<()>>(hash, id, 0, ()) {
+            Landed::Shared(_, 1) => {}
+            _ => panic!("it has a follower"),
+        };
+        let watched = || {
+            let shard = table.shards[0].0.lock();
+            (shard.followed.len(), shard.followed.capacity() <= KEPT)
+        };
+        // One after another, beside one that stays.
+        let stays = followed();
+        for _ in 0..100 {
+            lands(followed());
+            assert_eq!(watched(), (1, true), "the one that stays");
+        }
+        // And many at once.
+        let many: Vec<_> = (0..1000).map(|_| followed()).collect();
+        many.into_iter().for_each(lands);
+        lands(stays);
+        assert_eq!(watched(), (0, true));
     }
 }
