@@ -318,6 +318,7 @@ mod arguments {
 
 mod patterns {
     //! Whatever a pattern binds is an argument.
+    #![deny(unused_mut)]
     use super::*;
 
     static COUNT: Count = Count::new();

@@ -295,6 +295,24 @@ async fn calls_in_one_span_have_it_as_their_parent_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_span_that_calls_twice_is_one_link_until_both_have_left() {
+    let (recorder, _guard) = Recorder::start();
+    let leader = caller(0, find(6));
+    settle().await;
+    let short = || tokio::time::timeout(Duration::from_millis(1), find(6));
+    let one_leaves = caller(1, async move { tokio::join!(find(6), short()) });
+    let both_leave = caller(2, async move { tokio::join!(short(), short()) });
+    leader.await.unwrap();
+    assert!(one_leaves.await.unwrap().1.is_err());
+    let (one, other) = both_leave.await.unwrap();
+    assert!(one.is_err() && other.is_err());
+    let span = recorder.one("dedup");
+    assert_eq!(span.fields["callers"], "2");
+    assert_eq!(recorder.follows(&span), names(["1"]));
+    recorder.nothing_is_open();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_an_outcome() {
     #[dedup(name = "panics", max_followers = 1)]
     async fn panics() {
