@@ -4,7 +4,7 @@ use crate::items::Items;
 use crate::known;
 use crate::options::{Common, Options};
 use crate::outcome::HandOut;
-use crate::signature::Function;
+use crate::signature::{Form, Function};
 use crate::tokens::{Private, with_static_lifetimes};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -26,13 +26,17 @@ pub(crate) fn batch(
     imported: Option<TokenStream>,
     private: &Private,
 ) -> TokenStream {
-    if function.form().is_none() {
+    let form = function.form().unwrap_or_else(|| {
         function.sig.asyncness = Some(parse_quote!(async));
-    }
+        Form::Async
+    });
     // What the user imported for the result stays in use.
     let mentioned = function.output().map(|output| {
-        let output = known::without_impl(&output);
-        quote!(let _: ::core::marker::PhantomData<#output>;)
+        let (traits, output) = (known::traits(&output), known::without_impl(&output));
+        quote! {
+            #(#[allow(unused_imports)] use #traits as _;)*
+            let _: ::core::marker::PhantomData<#output>;
+        }
     });
     if let Some(items) = items {
         if let (Some(output), Some(hand_out)) = (function.output(), hand_out) {
@@ -59,14 +63,11 @@ pub(crate) fn batch(
     function
         .attrs
         .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
-    match function.form() {
-        Some(form) => function.with_code(
-            &form,
-            &quote!(#imported #mentioned ::core::unreachable!()),
-            private,
-        ),
-        None => function.as_written(),
-    }
+    function.with_code(
+        &form,
+        &quote!(#imported #mentioned ::core::unreachable!()),
+        private,
+    )
 }
 
 /// The functions that options add.

@@ -4,7 +4,7 @@
 use crate::signature::{item_of, peel, type_arguments, type_arguments_mut};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{PathSegment, Type, TypeParamBound, TypePath, parse_quote};
+use syn::{Path, PathArguments, PathSegment, Type, TypeParamBound, TypePath, parse_quote};
 
 /// Names that nobody gives to a type of their own.
 const PLAIN: &[&str] = &[
@@ -186,6 +186,36 @@ pub(crate) fn without_impl(output: &Type) -> Type {
         }
         other => other.clone(),
     }
+}
+
+/// The traits in the `impl`s of an output, to be named where it isn't.
+pub(crate) fn traits(output: &Type) -> Vec<Path> {
+    match peel(output) {
+        Type::ImplTrait(ty) => {
+            let named = ty.bounds.iter().filter_map(|bound| match bound {
+                TypeParamBound::Trait(bound) => Some(bound.path.clone()),
+                _ => None,
+            });
+            let without_arguments = named.map(|mut path| {
+                if let Some(last) = path.segments.last_mut() {
+                    last.arguments = PathArguments::None;
+                }
+                path
+            });
+            without_arguments.collect()
+        }
+        Type::Path(path) => {
+            let inside = path.path.segments.last().map(types);
+            inside.into_iter().flatten().flat_map(traits).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A type as it is written in a message: tokens that no user wrote come with spaces between them.
+pub(crate) fn in_words(ty: impl ToTokens) -> String {
+    let spaced = ty.to_token_stream().to_string();
+    spaced.replace(" < ", "<").replace(" >", ">")
 }
 
 /// The type with `String` for `&str`, `Vec<T>` for `&[T]` and `T` for `&T`.

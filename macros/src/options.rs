@@ -184,6 +184,8 @@ impl Options {
     ) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
             let token: TokenTree = input.parse()?;
+            // Whoever leaves one name out leaves out the others, too: one mistake.
+            input.parse::<TokenStream>()?;
             return Err(syn::Error::new_spanned(
                 token,
                 format!(

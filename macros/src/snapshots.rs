@@ -112,3 +112,39 @@ fn attributes_land_once() {
     }
     assert!(expansion.contains("pub fn forget_user"), "{expansion}");
 }
+
+/// As specialization has them.
+#[test]
+fn a_default_function_stays_one() {
+    let item = quote!(default async fn user(&self, id: u64) -> u64 { body });
+    let expansion = expand(Attribute::Dedup, quote!(skip(self)), item).to_string();
+    assert!(
+        expansion.starts_with("default async fn user"),
+        "{expansion}"
+    );
+}
+
+/// Who has made several gets to know them at once, and none of them twice.
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let item = quote!(
+        async fn save(pool: &mut Pool, users: Vec<&str>) -> impl Display {
+            body
+        }
+    );
+    let expansion = expand(Attribute::Batch, quote!(siez = 10, delay_ms = "10"), item).to_string();
+    for mistake in [
+        "did you mean `size`",
+        "write `delay_ms = 10`",
+        "borrow `pool` mutably",
+        "write `String`",
+        "its type being known",
+    ] {
+        assert_eq!(
+            expansion.matches(mistake).count(),
+            1,
+            "{mistake}: {expansion}"
+        );
+    }
+    assert_eq!(expansion.matches("compile_error").count(), 5, "{expansion}");
+}

@@ -375,17 +375,15 @@ fn not_owned(list: &List) -> String {
         return "items wait for others, perhaps longer than who gave them, so they must be owned; take a type that borrows from nobody".to_owned();
     }
     let references = match syn::parse2::<Type>(list.item.clone()) {
-        Ok(Type::Reference(reference)) => {
-            let elem = &reference.elem;
-            format!(
-                "; with `{name}: &[&{}]` the body still sees references",
-                quote!(#elem)
-            )
-        }
+        Ok(Type::Reference(reference)) => format!(
+            "; with `{name}: &[&{}]` the body still sees references",
+            known::in_words(reference.elem)
+        ),
         _ => String::new(),
     };
     format!(
-        "items wait for others, perhaps longer than who gave them, so they must be owned; write `{owned}`{references}"
+        "items wait for others, perhaps longer than who gave them, so they must be owned; write `{}`{references}",
+        known::in_words(owned)
     )
 }
 

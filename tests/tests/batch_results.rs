@@ -146,6 +146,47 @@ async fn one_answer_for_everyone() {
         Ok(ids.into_iter().sum())
     }
     assert_eq!(tokio::join!(sum(1), sum(2), sum(4)), (Ok(7), Ok(7), Ok(7)));
+
+    #[batch(size = 10, delay_ms = 5, shared, share_err = AppError::Shared)]
+    async fn below(ids: Vec<u64>) -> Result<u64, AppError> {
+        match ids.iter().find(|id| **id >= 100) {
+            Some(&id) => Err(AppError::Bad(id)),
+            None => Ok(ids.into_iter().sum()),
+        }
+    }
+    assert_eq!(tokio::join!(below(1), below(2)), (Ok(3), Ok(3)));
+    let bad = || Err(AppError::Shared(Arc::new(AppError::Bad(100))));
+    assert_eq!(tokio::join!(below(1), below(100)), (bad(), bad()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_part_of_a_split_batch_is_lent_the_arguments() {
+    #[batch(size = 10, delay_ms = 5, split_on_err, items(ids))]
+    async fn save(
+        tenant: &str,
+        region: Option<&str>,
+        tags: &[&str],
+        ids: &[u64],
+    ) -> Result<Vec<String>, u64> {
+        match ids.iter().find(|id| **id >= 100) {
+            Some(&id) => Err(id),
+            None => Ok(ids
+                .iter()
+                .map(|id| {
+                    format!(
+                        "{tenant}{}{}{id}",
+                        region.unwrap_or_default(),
+                        tags.join("")
+                    )
+                })
+                .collect()),
+        }
+    }
+    let call = |id| save("a", Some("b"), &["c", "d"], id);
+    assert_eq!(
+        tokio::join!(call(1), call(100), call(2)),
+        (Ok("abcd1".into()), Err(100), Ok("abcd2".into()))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,6 +119,21 @@ fn what_is_skipped_or_replaced_is_not_copied() {
 }
 
 #[test]
+fn an_argument_that_is_the_scope_is_not_in_the_key() {
+    #[dedup(scope = &scope)]
+    async fn user(scope: Scope, id: u64) -> u64 {
+        drop(scope);
+        pending::<()>().await;
+        id
+    }
+
+    let (one, two) = (Scope::new(), Scope::new());
+    let _calls = [&one, &one, &two].map(|scope| ByHand::waiting(user(scope.clone(), 1)));
+    let in_flight = |scope: &Scope| scope.stats().rows[0].in_flight;
+    assert_eq!((in_flight(&one), in_flight(&two)), (1, 1));
+}
+
+#[test]
 fn nothing_is_left_out_without_being_said() {
     #[derive(Clone, PartialEq, Eq, Hash)]
     struct Service(u64);

@@ -413,6 +413,28 @@ mod forget {
         assert_eq!(runs.get(), 4);
     }
 
+    #[test]
+    fn it_forgets_for_the_parameters_it_is_called_with() {
+        #[dedup(forget = forget_page, skip(runs))]
+        async fn page<'a, T, const SIZE: usize>(runs: &'a Count, after: T) -> (T, usize)
+        where
+            T: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
+        {
+            let run = runs.next();
+            one_turn().await;
+            (after, run)
+        }
+
+        let runs = Count::new();
+        let _small = ByHand::waiting(page::<u64, 10>(&runs, 1));
+        let _large = ByHand::waiting(page::<u64, 99>(&runs, 1));
+        forget_page::<u64, 10>(&runs, 1);
+        let _joins = ByHand::waiting(page::<u64, 99>(&runs, 1));
+        assert_eq!(runs.get(), 2);
+        let _fresh = ByHand::waiting(page::<u64, 10>(&runs, 1));
+        assert_eq!(runs.get(), 3);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_reads_ones_own_writes() {
         static STORED: Count = Count::new();

@@ -316,6 +316,86 @@ mod arguments {
     }
 }
 
+mod patterns {
+    //! Whatever a pattern binds is an argument.
+    #![deny(unused_mut)]
+    use super::*;
+
+    static COUNT: Count = Count::new();
+    static CHANGES: Count = Count::new();
+
+    #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+    struct Point {
+        x: u64,
+        y: u64,
+    }
+
+    #[dedup]
+    async fn torn(
+        [first, .., last]: [u64; 3],
+        &by: &u64,
+        (Ok(n) | Err(n)): Result<u64, u64>,
+        whole @ Point { x, .. }: Point,
+    ) -> u64 {
+        COUNT.more().await;
+        first + last + by + n + whole.y + x
+    }
+
+    #[dedup(spawn)]
+    async fn torn_and_changed(
+        [mut first, .., last]: [u64; 3],
+        &(mut by, _): &(u64, u64),
+        (Ok(mut n) | Err(mut n)): Result<u64, u64>,
+        Point { mut x, mut y }: Point,
+        mut whole @ (left, _): (u64, u64),
+    ) -> u64 {
+        CHANGES.more().await;
+        first += last;
+        by += first;
+        n += by;
+        x += n;
+        y += x;
+        whole.0 += left + y;
+        whole.0
+    }
+
+    #[batch(size = 10, delay_ms = 5)]
+    async fn count([group, _]: [u64; 2], _: Vec<u64>) {
+        CHANGES.more().await;
+        assert_eq!(group, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_a_pattern_binds_is_in_the_key() {
+        let point = Point { x: 1, y: 2 };
+        let call = |first, last, by, n, whole| torn([first, 9, last], by, n, whole);
+        twice!(call(1, 2, &3, Ok(4), point), 13, COUNT => 1);
+        let before = COUNT.get();
+        let all = tokio::join!(
+            call(1, 2, &3, Ok(4), point),
+            // What is not bound, or bound either way, makes no difference.
+            torn([1, 7, 2], &3, Err(4), point),
+            call(2, 2, &3, Ok(4), point),
+            call(1, 3, &3, Ok(4), point),
+            call(1, 2, &4, Ok(4), point),
+            call(1, 2, &3, Ok(5), point),
+            call(1, 2, &3, Ok(4), Point { x: 2, y: 2 }),
+            call(1, 2, &3, Ok(4), Point { x: 1, y: 3 }),
+        );
+        assert_eq!(all, (13, 13, 14, 14, 14, 14, 14, 14));
+        assert_eq!(COUNT.get() - before, 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_change_what_it_was_given() {
+        let call = || torn_and_changed([1, 9, 2], &(3, 9), Ok(4), Point { x: 5, y: 6 }, (7, 9));
+        twice!(call(), 35, CHANGES => 1);
+        let before = CHANGES.get();
+        tokio::join!(count([1, 2], 3), count([1, 4], 5));
+        assert_eq!(CHANGES.get() - before, 1);
+    }
+}
+
 mod traits {
     use super::*;
     use std::future::Future;
@@ -473,6 +553,7 @@ mod moved_patterns {
 
 mod beside {
     use super::*;
+    use std::future::Future;
     use tracing::instrument;
 
     static COUNT: Count = Count::new();
@@ -510,6 +591,20 @@ mod beside {
         id + 1
     });
 
+    macro_rules! returned {
+        ($name:ident, $ids:ident: $list:ty => $output:ty, $body:block) => {
+            #[batch(size = 10, delay_ms = 5)]
+            fn $name($ids: $list) -> $output $body
+        };
+    }
+
+    returned!(returned, ids: Vec<u64> => impl Future<Output = Vec<u64>> + Send, {
+        async move {
+            COUNT.more().await;
+            ids
+        }
+    });
+
     mod reexport {
         pub use ::piggyback as inner;
     }
@@ -526,6 +621,7 @@ mod beside {
         twice!(inside(1, "a"), Ok(2), COUNT => 1);
         assert_eq!(tokio::join!(batch_inside(1), batch_inside(2)), (1, 2));
         twice!(generated(1), 2, COUNT => 1);
+        assert_eq!(tokio::join!(returned(1), returned(2)), (1, 2));
         twice!(renamed(1), 1, COUNT => 1);
     }
 }
@@ -735,6 +831,24 @@ mod shapes {
     }
 
     #[batch(size = 10, delay_ms = 5)]
+    async fn in_order(ids: impl Iterator<Item = u64>) -> Vec<u64> {
+        COUNT.more().await;
+        ids.map(|id| id * 2).collect()
+    }
+
+    #[batch(size = 10, delay_ms = 5)]
+    async fn lengths(payloads: &[&[u8]]) -> Vec<usize> {
+        COUNT.more().await;
+        payloads.iter().map(|payload| payload.len()).collect()
+    }
+
+    #[batch(size = 10, delay_ms = 5)]
+    async fn statics(names: &[std::borrow::Cow<'static, str>]) -> Vec<String> {
+        COUNT.more().await;
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[batch(size = 10, delay_ms = 5)]
     async fn own_results(ids: Vec<u64>) -> Result<Vec<Result<u64, String>>, String> {
         COUNT.more().await;
         Ok(ids
@@ -807,6 +921,9 @@ mod shapes {
         );
         assert_eq!(find_many(1).await, [user(10), user(11)]);
         assert_eq!(tokio::join!(count(1), count(2)), (Ok(2), Ok(2)));
+        assert_eq!(tokio::join!(in_order(1), in_order(2)), (2, 4));
+        assert_eq!(tokio::join!(lengths(vec![1, 2]), lengths(vec![])), (2, 0));
+        assert_eq!(statics("a".into()).await, "a");
         assert_eq!(
             tokio::join!(own_results(1), own_results(0)),
             (Ok(1), Err("zero".into()))
@@ -869,6 +986,34 @@ mod spawned {
         }
     }
 
+    const SIGN: &str = "!";
+
+    impl Users {
+        /// Its body has items of its own, with a `self` of their own, and a path that begins with `self`.
+        #[dedup(spawn)]
+        async fn signed(&self, id: u64) -> String {
+            #![allow(clippy::items_after_statements)]
+            COUNT.more().await;
+            struct Signed(String);
+            impl Signed {
+                fn text(self) -> String {
+                    format!("{}{}", self.0, self::SIGN)
+                }
+            }
+            pub(self) trait Ends {
+                fn ends(&self) -> bool;
+            }
+            impl Ends for str {
+                fn ends(&self) -> bool {
+                    self.ends_with(self::SIGN)
+                }
+            }
+            let text = Signed(format!("{}{id}{}", self.0, self::SIGN)).text();
+            assert!(text.ends());
+            text + &self.0
+        }
+    }
+
     #[async_trait::async_trait]
     trait Find {
         async fn find(&self, id: u64) -> Result<String, String>;
@@ -891,6 +1036,7 @@ mod spawned {
         let users = Users("u".into());
         let call = || users.user(&["a", "b"], Some("c"), 1, Connection(1));
         twice!(call(), "uabc2".to_owned(), COUNT => 1);
+        twice!(users.signed(1), "u1!!u".to_owned(), COUNT => 1);
         twice!(users.find(1), Ok("u1".to_owned()), COUNT => 1);
         twice!(users.find(0), Err("u".to_owned()), COUNT => 1);
     }

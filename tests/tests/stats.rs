@@ -278,6 +278,18 @@ async fn eager(_scope: Scope, items: Vec<u32>) -> Vec<u32> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn before_the_first_bulk_call_the_mean_size_is_zero() {
+    let scope = Scope::new();
+    let call = tokio::spawn(save(scope.clone(), 1));
+    settle().await;
+    let waiting = row(&scope, "save");
+    assert_eq!((waiting.calls, waiting.executions), (1, 0));
+    assert_eq!(waiting.mean_size(), 0.0);
+    call.await.unwrap();
+    assert_eq!(row(&scope, "save").mean_size(), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_are_counted_while_they_fill_and_run_and_after() {
     let scope = Scope::new();
     let calls: Vec<_> = (0..5)
