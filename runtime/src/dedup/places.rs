@@ -52,7 +52,7 @@ impl<W> Places<W> {
     }
 
     /// Takes a place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, waker: W) -> Slot {
         if !self.free.is_empty() {
             return self.take_again(waker);

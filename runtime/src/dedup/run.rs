@@ -153,30 +153,38 @@ where
             self.runs_beside();
             return Poll::Ready(Next::Run);
         }
-        match self.table.follow(flight, *slot, body, cx) {
-            Followed::Waits(place, old) => {
-                *slot = Some(place);
-                discard(old);
-            }
-            Followed::Leads(turn) => {
-                self.table.rare.executions.fetch_add(1, Relaxed);
-                if body == Body::ForTask {
-                    return Poll::Ready(Next::Start(turn));
+        let waits = match slot {
+            None => self.table.wait(flight, cx),
+            Some(_) => None,
+        };
+        if waits.is_some() {
+            *slot = waits;
+        } else {
+            match self.table.follow(flight, *slot, body, cx) {
+                Followed::Waits(place, old) => {
+                    *slot = Some(place);
+                    discard(old);
                 }
-                strike(*noted);
-                flight.callers.remove(&mut self.noted);
-                self.role = Role::Leads {
-                    flight: flight.clone(),
-                    turn,
-                };
-                self.runs();
-                return Poll::Ready(Next::Run);
+                Followed::Leads(turn) => {
+                    self.table.rare.executions.fetch_add(1, Relaxed);
+                    if body == Body::ForTask {
+                        return Poll::Ready(Next::Start(turn));
+                    }
+                    strike(*noted);
+                    flight.callers.remove(&mut self.noted);
+                    self.role = Role::Leads {
+                        flight: flight.clone(),
+                        turn,
+                    };
+                    self.runs();
+                    return Poll::Ready(Next::Run);
+                }
+                Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
+                Followed::Lost => panic!(
+                    "the runtime on which `{}` ran the execution that this call shares was shut down",
+                    self.table.function.path()
+                ),
             }
-            Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
-            Followed::Lost => panic!(
-                "the runtime on which `{}` ran the execution that this call shares was shut down",
-                self.table.function.path()
-            ),
         }
         if *noted == 0 && frames::inside_any() {
             // Noted after it has its place: of two that close a circle at once, one at least sees the other.
@@ -226,9 +234,18 @@ where
     }
 
     /// This caller's own result of a flight that has landed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hand(&self, flight: &Flight<V>) -> S::Output {
         match flight.outcome() {
+            Some(Outcome::Value(stored)) => self.share.hand(stored),
+            outcome => self.hand_alone(outcome),
+        }
+    }
+
+    /// The result of a task's only caller; or there is none, but a panic.
+    #[inline(never)]
+    fn hand_alone(&self, outcome: Option<&Outcome<V>>) -> S::Output {
+        match outcome {
             Some(Outcome::Value(stored)) => self.share.hand(stored),
             Some(Outcome::Sole(stored)) => {
                 let stored = stored.lock().take();

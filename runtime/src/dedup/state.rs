@@ -103,15 +103,6 @@ pub(crate) struct Wakers<W> {
     pub(crate) followers: Places<W>,
 }
 
-/// What a follower leaves behind.
-#[derive(Debug)]
-pub(crate) struct Left<W> {
-    /// Its own waker, to be dropped.
-    pub(crate) waker: Option<W>,
-    /// It was the last that could have done anything: those who have to be told.
-    pub(crate) lost: Option<Places<W>>,
-}
-
 impl<W> State<W> {
     /// A flight that is led, by its first leader.
     pub(crate) fn led(leader: Option<W>) -> Self {
@@ -149,6 +140,16 @@ impl<W> State<W> {
         self.spawned = true;
         self.given += 1;
         self.join();
+    }
+
+    /// A follower is polled for the first time: where there is a leader, it waits. If not, [`follow`](Self::follow) knows.
+    #[inline]
+    pub(crate) fn wait(&mut self, waker: W) -> Result<Slot, W> {
+        if self.led {
+            Ok(self.places.take(waker))
+        } else {
+            Err(waker)
+        }
     }
 
     /// A follower is polled. `waker` is asked for only if the one that is stored does not do (`same`): then `None`.
@@ -199,16 +200,22 @@ impl<W> State<W> {
         Some(self.turn)
     }
 
-    /// A follower goes. `given` says that it has given its body to a task.
-    pub(crate) fn leave(&mut self, slot: Option<Slot>, given: bool) -> Left<W> {
+    /// A follower goes. `given` says that it has given its body to a task. Returns its waker.
+    pub(crate) fn leave(&mut self, slot: Option<Slot>, given: bool) -> Option<W> {
         self.gone += 1;
         self.given -= u32::from(given);
-        let waker = slot.and_then(|slot| self.places.leave(slot));
-        let lost = !self.led && self.lost && self.followers() == 0;
-        Left {
-            waker,
-            lost: lost.then(|| self.places.empty()),
-        }
+        self.places.leave(slot?)
+    }
+
+    /// Whether nobody who waits can do anything: see [`Followed::Lost`].
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.led && self.lost && self.followers() == 0
+    }
+
+    /// Those who have to be told that.
+    #[cold]
+    pub(crate) fn all_lost(&mut self) -> Places<W> {
+        self.places.empty()
     }
 
     /// Whether nobody needs this flight any more.

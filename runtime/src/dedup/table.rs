@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::flight::{Flight, Outcome};
 use super::places::{Places, Slot};
 use super::share::Share;
-use super::state::{Body, Deposed, Followed, Left, Rest, State, Tick, Turn, Wakers};
+use super::state::{Body, Deposed, Followed, Rest, State, Tick, Turn, Wakers};
 use super::{Joining, stats};
 use crate::frames::{self, Execution};
 use crate::key::Key;
@@ -150,8 +150,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let shard = &mut *shard;
         let found = shard
             .entries
-            .find_bucket_index(hash, |entry| entry.is_open(hash, key));
-        if let Some((bucket, entry)) = at(&mut shard.entries, found) {
+            .find_entry(hash, |entry| entry.is_open(hash, key));
+        if let Ok(mut found) = found {
+            let bucket = found.bucket_index() as u32;
+            let entry = found.get_mut();
             if joining.joins(entry.born, now) {
                 if joining.is_full(|| entry.followers()) {
                     shard.alone += 1;
@@ -256,7 +258,21 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
+    /// A follower is polled for the first time: where there is a leader, it waits. If not, [`follow`](Self::follow) knows.
+    #[inline]
+    pub(super) fn wait(&self, flight: &Flight<V>, cx: &mut Context<'_>) -> Option<Slot> {
+        let waker = cx.waker().clone();
+        let mut shard = self.shard(flight.hash).lock();
+        let waits = match shard.state(flight) {
+            Some(state) => state.wait(waker),
+            None => Err(waker),
+        };
+        drop(shard);
+        waits.map_err(|waker| discard(Some(waker))).ok()
+    }
+
     /// A follower is polled.
+    #[inline(never)]
     pub(super) fn follow(
         &self,
         flight: &Flight<V>,
@@ -264,8 +280,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         body: Body,
         cx: &mut Context<'_>,
     ) -> Followed<Waker> {
-        // The first time a waker is needed for sure; later, seldom.
-        let mut waker = slot.is_none().then(|| cx.waker().clone());
+        let mut waker = None;
         loop {
             let mut shard = self.shard(flight.hash).lock();
             let followed = match shard.state(flight) {
@@ -293,11 +308,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     pub(super) fn share(&self, hash: u64, id: u64) -> Option<Following<V>> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
-        let found = shard
+        let mut found = shard
             .entries
-            .find_bucket_index(hash, |entry| entry.id == id);
-        let (bucket, entry) = at(&mut shard.entries, found)?;
-        let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
+            .find_entry(hash, |entry| entry.id == id)
+            .ok()?;
+        let bucket = found.bucket_index() as u32;
+        let (flight, state, first) = found.get_mut().shared(bucket, &mut shard.followed);
         state.give_to_task();
         let flight = flight.clone();
         Some(Following { flight, first })
@@ -461,20 +477,21 @@ impl<K, V> Table<K, V> {
         let Some(state) = shard.state(flight) else {
             return;
         };
-        let Left { waker, lost } = state.leave(slot, given);
+        let waker = state.leave(slot, given);
         if state.is_abandoned() {
             let abandoned = shard.remove(flight);
             drop(guard);
             if let Some(entry) = abandoned {
                 entry.abandon();
             }
+        } else if state.is_lost() {
+            let others = state.all_lost();
+            drop(guard);
+            wake(others);
         } else {
             drop(guard);
         }
         discard(waker);
-        if let Some(lost) = lost {
-            wake(lost);
-        }
     }
 
     /// A task is polled: whether it leads no more, and has to end.
@@ -619,13 +636,6 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
     fn is_open(&self, hash: u64, key: &impl Key<Owned = K>) -> bool {
         self.hash == hash && self.born != CLOSED && key.is(&self.key)
     }
-}
-
-/// The entry of a bucket that was found.
-#[inline]
-fn at<T>(entries: &mut HashTable<T>, bucket: Option<usize>) -> Option<(u32, &mut T)> {
-    let bucket = bucket?;
-    Some((bucket as u32, entries.get_bucket_mut(bucket)?))
 }
 
 impl<K, V> Entry<K, V> {

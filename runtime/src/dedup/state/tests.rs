@@ -91,9 +91,11 @@ fn the_last_that_has_a_body_tells_the_others_when_it_goes() {
     let Followed::Waits(..) = follows(&mut state, None, Body::Given, 0) else {
         panic!("others have a body");
     };
-    assert!(state.leave(Some(others[0]), false).lost.is_none());
-    let left = state.leave(Some(others[1]), false);
-    assert_eq!(left.lost.map(Places::into_vec), Some(vec![0]));
+    state.leave(Some(others[0]), false);
+    assert!(!state.is_lost());
+    state.leave(Some(others[1]), false);
+    assert!(state.is_lost());
+    assert_eq!(state.all_lost().into_vec(), [0]);
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn a_place_that_is_left_is_taken_again() {
     let mut state = State::led(None);
     for waker in 0..100 {
         let slot = joins(&mut state, waker);
-        assert_eq!(state.leave(Some(slot), false).waker, Some(waker));
+        assert_eq!(state.leave(Some(slot), false), Some(waker));
     }
     assert_eq!(state.places.len(), 1);
 }
@@ -461,8 +463,8 @@ impl World {
         let Some(state) = &mut self.state else {
             return;
         };
-        let Left { waker, lost } = state.leave(slot, body == Body::Given);
-        assert_eq!(waker, unwoken);
+        assert_eq!(state.leave(slot, body == Body::Given), unwoken);
+        let lost = state.is_lost().then(|| state.all_lost());
         let all_lost = self.is_vacant() && self.lost && self.waiting().1 == 0;
         assert_eq!(lost.is_some(), all_lost);
         if let Some(lost) = lost {
