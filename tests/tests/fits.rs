@@ -1018,7 +1018,7 @@ mod spawned {
                     format!("{}{}", self.0, self::SIGN)
                 }
             }
-            pub(self) trait Ends {
+            pub(super) trait Ends {
                 fn ends(&self) -> bool;
             }
             impl Ends for str {
