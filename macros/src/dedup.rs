@@ -28,14 +28,11 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         common,
         private,
     };
-    let [both, started] = ["both", "call"].map(local);
+    let started = local("call");
 
     let (function, flights, marker) = match &options.forget {
-        None => (call.beside("Flights"), quote!(__PIGGYBACK), quote!(|| {})),
-        Some(_) => {
-            let name = both_of(call);
-            (quote!(let #both = #name;), quote!(#both.0), quote!(#both.1))
-        }
+        None => (call.beside("Flights"), quote!(__PIGGYBACK), quote!(|| {},)),
+        Some(_) => (quote!(), both_of(call), quote!()),
     };
     let (key, sharing) = (all.key(), sharing(call));
     let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
@@ -44,9 +41,9 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     let enter = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(enter_in(#scope, #marker, #key, #sharing, #joining))
+            quote!(enter_in(#scope, #marker #key, #sharing, #joining))
         }
-        None => quote!(enter(#marker, #key, #sharing, #joining)),
+        None => quote!(enter(#marker #key, #sharing, #joining)),
     };
 
     let run = if options.spawn.is_some() {
@@ -118,8 +115,8 @@ fn both_name(call: &Call<'_>) -> Ident {
     )
 }
 
-// Output: fn __user_needs_Self_in_its_signature() -> private::Both<impl Fn() + 'static> { static …; (&FLIGHTS, || {}) }
-//         fn forget_user(same arguments) { let both = __user_needs_Self_in_its_signature(); both.0.forget(both.1, key, sharing) }
+// Output: fn __user_needs_Self_in_its_signature() -> private::Both<impl Fn() + 'static> { static …; private::Both(&FLIGHTS, || {}) }
+//         fn forget_user(same arguments) { __user_needs_Self_in_its_signature().forget(key, sharing) }
 pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
     let Call {
         private,
@@ -133,7 +130,7 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
         private,
     };
     let (key, sharing) = (all.key(), sharing(call));
-    let (name, made, both) = (both_name(call), both_of(call), local("both"));
+    let (name, both) = (both_name(call), both_of(call));
     let (flights, imports) = (
         call.beside("Flights"),
         private.probing(all.are_probed(false)),
@@ -141,9 +138,9 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
     let forgotten = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(forget_in(#scope, #both.1, #key, #sharing))
+            quote!(forget_in(#scope, #key, #sharing))
         }
-        None => quote!(forget(#both.1, #key, #sharing)),
+        None => quote!(forget(#key, #sharing)),
     };
     let cfgs: Vec<_> = function
         .attrs
@@ -170,7 +167,7 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
         #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
         fn #name<#generics>() -> #private::Both<impl ::core::ops::Fn() + 'static> #where_clause {
             #flights
-            (&__PIGGYBACK, || {})
+            #private::Both(&__PIGGYBACK, || {})
         }
 
         #(#cfgs)*
@@ -178,8 +175,7 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
         #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis fn #forget<#generics>(#inputs) #where_clause {
             #imports
-            let #both = #made;
-            #both.0.#forgotten
+            #both.#forgotten
         }
     }
 }

@@ -44,7 +44,7 @@ snapshots! {
             Box::pin(async move { body })
         }
     }
-    dedup_forget, 35 lines: Dedup (forget = forget_user, max_age_ms = 5) {
+    dedup_forget, 30 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
         }

@@ -30,8 +30,46 @@ use std::borrow::Borrow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::Scope;
+use crate::sync::Arc;
+
 /// What a function and its forgetting one have in common: the static, and the marker.
-pub type Both<M> = (&'static Flights, M);
+#[derive(Debug)]
+pub struct Both<M>(pub &'static Flights, pub M);
+
+impl<M: Fn() + 'static> Both<M> {
+    /// Begins a call.
+    #[inline(always)]
+    pub fn enter<K: Key, S: Share>(
+        self,
+        key: K,
+        share: S,
+        joining: Joining,
+    ) -> Call<Fixed<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S> {
+        self.0.enter(self.1, key, share, joining)
+    }
+
+    /// The same in a scope.
+    pub fn enter_in<K: Key, S: Share>(
+        self,
+        scope: &Scope,
+        key: K,
+        share: S,
+        joining: Joining,
+    ) -> Call<Arc<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S> {
+        self.0.enter_in(scope, self.1, key, share, joining)
+    }
+
+    /// Forgets the flight that is up. The strategy only names the type.
+    pub fn forget<K: Key, S: Share>(self, key: K, _share: S) {
+        self.0.forget::<M, K, S>(&key);
+    }
+
+    /// The same in a scope.
+    pub fn forget_in<K: Key, S: Share>(self, scope: &Scope, key: K, _share: S) {
+        self.0.forget_in::<M, K, S>(scope, &key);
+    }
+}
 
 /// The future of a function that is not an `async fn` but returns one.
 pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {

@@ -15,6 +15,7 @@ pub(crate) fn guarded(user: impl FnOnce()) {
 }
 
 /// Wakes all, even if a waker panics.
+#[inline]
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         guarded(|| waker.wake());

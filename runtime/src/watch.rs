@@ -231,3 +231,63 @@ fn walk() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// At each look there is something left to look at, or not.
+    struct Looked {
+        watch: Watch,
+        left: Mutex<Vec<bool>>,
+    }
+
+    impl Watched for Looked {
+        fn watch(&self) -> &Watch {
+            &self.watch
+        }
+        fn tick(&self) -> bool {
+            self.left.lock().unwrap().pop().expect("no more looks")
+        }
+    }
+
+    fn armed(left: &[bool]) -> Arc<Looked> {
+        let watch = Watch::new();
+        watch.by_hand();
+        Arc::new(Looked {
+            watch,
+            left: Mutex::new(left.iter().rev().copied().collect()),
+        })
+    }
+
+    #[test]
+    fn what_comes_while_the_watch_is_disarmed_arms_it_again() {
+        let table = armed(&[true, false, true, false, false]);
+        for goes_on in [true, true, false] {
+            assert_eq!(look(&*table), goes_on);
+            assert_eq!(table.watch.armed.load(SeqCst), goes_on);
+        }
+        assert!(table.left.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_thread_lets_a_disarmed_table_go_the_second_time() {
+        let table = armed(&[]);
+        let mut guarded = Guarded {
+            table: table.clone(),
+            number: 0,
+            ticks: 0,
+            missed: 0,
+            disarmed: false,
+        };
+        table.watch.armed.store(false, SeqCst);
+        assert!(guarded.round());
+        // A ticker armed it at the last moment.
+        table.watch.armed.store(true, SeqCst);
+        assert!(guarded.round());
+        table.watch.armed.store(false, SeqCst);
+        assert_eq!([guarded.round(), guarded.round()], [true, false]);
+    }
+}

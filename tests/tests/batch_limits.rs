@@ -4,6 +4,7 @@ mod bulk;
 
 use bulk::{Log, begun, since};
 use piggyback::batch;
+use piggyback_tests::by_hand::Count;
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -29,6 +30,20 @@ async fn never_more_than_size_items_whoever_comes_and_goes() {
         }
     }
     assert!(log.sizes().iter().all(|size| (1..=8).contains(size)));
+}
+
+#[tokio::test]
+async fn limits_are_read_when_a_batch_opens_and_not_for_every_item() {
+    static READ: Count = Count::new();
+    #[batch(size = { READ.next(); 3 }, delay_ms = 1)]
+    async fn save(ids: Vec<u64>) -> Vec<u64> {
+        ids
+    }
+    let calls: Vec<_> = (0..6).map(|id| tokio::spawn(save(id))).collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(READ.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]

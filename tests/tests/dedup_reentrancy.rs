@@ -349,6 +349,36 @@ fn a_call_that_only_waits_beside_another_is_shared_as_ever() {
     assert_eq!((RUNS.get(), reentrant("no circle")), (5, 0));
 }
 
+#[test]
+fn a_call_that_waits_no_more_closes_no_circle() {
+    static GIVEN_UP: Gate = Gate::new();
+    static END: Gate = Gate::new();
+    #[dedup(name = "gives up", skip(outer))]
+    async fn user(id: u64, outer: bool) -> u64 {
+        match (id, outer) {
+            (1, true) => {
+                // It waits for the other one, for a moment.
+                drop(ByHand::waiting(user(2, false)));
+                END.passed().await;
+            }
+            (2, true) => {
+                GIVEN_UP.passed().await;
+                return Box::pin(user(1, false)).await + 1;
+            }
+            _ => {}
+        }
+        id
+    }
+
+    let mut two = ByHand::waiting(user(2, true));
+    let mut one = ByHand::waiting(user(1, true));
+    GIVEN_UP.open();
+    assert!(two.poll().is_pending(), "it follows");
+    END.open();
+    assert_eq!((one.poll(), two.poll()), (Poll::Ready(1), Poll::Ready(2)));
+    assert_eq!(reentrant("gives up"), 0);
+}
+
 // Here and not with the other stalled ones: a thread that is so deep counts as working on all flights of the process.
 #[test]
 fn a_leader_that_computes_deep_inside_others_is_never_overtaken() {

@@ -24,17 +24,30 @@ pub(crate) fn workload() -> Workload {
 fn run(plan: &Plan) -> Vec<Table> {
     let progress = Progress::new("C");
     let mut table = Table::new("C", workload().title(), vec![Column::timed("s")]);
-    let outcome = race(plan, &progress, &mut table).and_then(|()| clean_build(plan, &mut table));
-    progress.done();
+    let outcome = race(plan, Bodies::Short, &progress, &mut table)
+        .and_then(|()| clean_build(plan, &mut table));
     if let Err(reason) = outcome {
         table.notes.push(format!("not measured: {reason}"));
     }
-    vec![table]
+    let title = "the same, with 15 more lines in each body";
+    let mut long = Table::new("C 15", title, vec![Column::timed("s")]);
+    if let Err(reason) = race(plan, Bodies::Long, &progress, &mut long) {
+        long.notes.push(format!("not measured: {reason}"));
+    }
+    progress.done();
+    vec![table, long]
 }
 
-fn race(plan: &Plan, progress: &Progress, table: &mut Table) -> Result<(), String> {
+/// How much there is in a function for the compiler to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    Short,
+    Long,
+}
+
+fn race(plan: &Plan, bodies: Bodies, progress: &Progress, table: &mut Table) -> Result<(), String> {
     let rounds = plan.rounds(9);
-    let figures = check(&[FUNCTIONS], rounds, |what| progress.say(what))?;
+    let figures = check(&[FUNCTIONS], bodies, rounds, |what| progress.say(what))?;
     let [bare, annotated] = figures.into_iter().next().expect("one was asked for");
     let (bare, annotated) = (quartiles(bare), quartiles(annotated));
     let who = |name: &str, kind| Who {
@@ -43,7 +56,9 @@ fn race(plan: &Plan, progress: &Progress, table: &mut Table) -> Result<(), Strin
     };
     table.push(who("with the attributes", Kind::Ours), vec![annotated]);
     table.push(who("without", Kind::Bound), vec![bare]);
-    table.goal("÷ without", annotated[1] / bare[1], 1.5);
+    if bodies == Bodies::Short {
+        table.goal("÷ without", annotated[1] / bare[1], 1.5);
+    }
     Ok(())
 }
 
@@ -69,6 +84,7 @@ fn clean_build(plan: &Plan, table: &mut Table) -> Result<(), String> {
 /// For each number of functions the seconds without and with the attributes, of each round.
 pub(crate) fn check(
     functions: &[usize],
+    bodies: Bodies,
     rounds: usize,
     say: impl Fn(&str),
 ) -> Result<Vec<[Vec<f64>; 2]>, String> {
@@ -79,7 +95,8 @@ pub(crate) fn check(
                 say(&format!("round {round}/{rounds}  {n} functions"));
                 let with = if attributes { "with" } else { "without" };
                 let folder = scratch(&format!("functions-{n}-{with}"));
-                let manifest = generate(&folder, n, attributes).map_err(|e| e.to_string())?;
+                let manifest =
+                    generate(&folder, n, bodies, attributes).map_err(|e| e.to_string())?;
                 // The target folder is the same for all: the dependencies are built once.
                 let seconds = cargo(&["check"], &manifest, &scratch("functions-target"))?;
                 // The first round builds the dependencies.
@@ -124,7 +141,12 @@ fn cargo(arguments: &[&str], manifest: &Path, target: &Path) -> Result<f64, Stri
 }
 
 /// Writes the crate, anew, so that cargo checks it again, and gives its manifest.
-fn generate(folder: &Path, functions: usize, attributes: bool) -> std::io::Result<PathBuf> {
+fn generate(
+    folder: &Path,
+    functions: usize,
+    bodies: Bodies,
+    attributes: bool,
+) -> std::io::Result<PathBuf> {
     fs::create_dir_all(folder.join("src"))?;
     // The versions of this workspace.
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
@@ -139,12 +161,34 @@ fn generate(folder: &Path, functions: usize, attributes: bool) -> std::io::Resul
             runtime()
         ),
     )?;
-    fs::write(folder.join("src/lib.rs"), source(functions, attributes))?;
+    fs::write(
+        folder.join("src/lib.rs"),
+        source(functions, bodies, attributes),
+    )?;
     Ok(manifest)
 }
 
+/// What longer bodies begin with: 15 lines as handlers and repositories have them.
+const MORE: &str = r#"
+    let began = std::time::Instant::now();
+    let mut names: Vec<String> = Vec::new();
+    for part in ["given", "family"].iter().filter(|part| part.len() > 3) {
+        names.push(format!("{part}: {:?}", began.elapsed()));
+    }
+    let rows: std::collections::HashMap<u64, String> =
+        names.into_iter().enumerate().map(|(at, name)| (at as u64, name)).collect();
+    let longest = rows.values().map(String::len).max().unwrap_or_default();
+    let found = match rows.get(&7) {
+        Some(name) if name.starts_with("given") => Some(name.trim().to_owned()),
+        Some(_) | None => None,
+    };
+    if let Some(name) = found.as_deref() {
+        println!("{name} of {longest} in {} ms", began.elapsed().as_millis());
+    }
+"#;
+
 /// Functions as services have them, of four kinds.
-fn source(functions: usize, attributes: bool) -> String {
+fn source(functions: usize, bodies: Bodies, attributes: bool) -> String {
     let mut source = String::from(
         "#![allow(unused)]\n\
          use std::sync::Arc;\n\
@@ -185,7 +229,8 @@ fn source(functions: usize, attributes: bool) -> String {
             _ => (
                 "#[piggyback::dedup(key(self = self.tenant))]",
                 format!(
-                    "pub async fn find_{i}(&self, id: u64) -> Result<User, Error> {{ self.pool.get(id).await }}\n"
+                    "pub async fn find_{i}(&self, id: u64) -> Result<User, Error> {{\n\
+                     \x20   self.pool.get(id).await\n}}\n"
                 ),
             ),
         };
@@ -196,7 +241,11 @@ fn source(functions: usize, attributes: bool) -> String {
         if attributes {
             let _ = writeln!(source, "{attribute}");
         }
-        source.push_str(&function);
+        if bodies == Bodies::Long {
+            source.push_str(&function.replacen("{\n", &format!("{{\n{MORE}"), 1));
+        } else {
+            source.push_str(&function);
+        }
         if method {
             source.push_str("}\n");
         }

@@ -346,7 +346,9 @@ fn functions(plan: &Plan) -> Table {
     let mut table = Table::new("growth functions", title, columns);
     let progress = Progress::new("growth functions");
     let sizes = [1, 3, 10, 30, 100, 300];
-    match compile::check(&sizes, plan.rounds(5), |what| progress.say(what)) {
+    match compile::check(&sizes, compile::Bodies::Short, plan.rounds(5), |what| {
+        progress.say(what)
+    }) {
         Ok(figures) => {
             for (size, [without, with]) in sizes.into_iter().zip(figures) {
                 let who = Who {

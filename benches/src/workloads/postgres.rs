@@ -199,18 +199,19 @@ pub(crate) async fn insert_all(pool: &PgPool, rows: Vec<(i64, String)>) -> Resul
     Ok(())
 }
 
-/// So many callers, each inserting one row after another.
+/// So many callers, each inserting one row after another. Their ids rise together, as those of a sequence do: where
+/// a list's are next to each other, and a batch's all over the table, the index would be what is measured.
 async fn callers<F>(rows: u64, insert: impl Fn(u64) -> F + Send + Sync + 'static)
 where
     F: Future<Output = ()> + Send,
 {
     let insert = Arc::new(insert);
-    let each = rows / CALLERS;
+    let rows = rows / CALLERS * CALLERS;
     let mut tasks = tokio::task::JoinSet::new();
     for caller in 0..CALLERS {
         let insert = insert.clone();
         tasks.spawn(async move {
-            for id in caller * each..(caller + 1) * each {
+            for id in (caller..rows).step_by(CALLERS as usize) {
                 insert(id).await;
             }
         });

@@ -2,11 +2,8 @@ async fn user<T>(id: T) -> User {
     let __call = {
         #[allow(unused_imports)]
         use P::probing::*;
-        let __both = __user_needs_Self_in_its_signature::<T>();
-        __both
-            .0
+        __user_needs_Self_in_its_signature::<T>()
             .enter(
-                __both.1,
                 (P::part(P::Part(&id).key()), ()),
                 P::cloned(P::ty::<User>()),
                 P::Joining::new().max_age_ms(5),
@@ -24,15 +21,13 @@ async fn user<T>(id: T) -> User {
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn __user_needs_Self_in_its_signature<T>() -> P::Both<impl ::core::ops::Fn() + 'static> {
     static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-    (&__PIGGYBACK, || {})
+    P::Both(&__PIGGYBACK, || {})
 }
 ///Calls of [`user`](user) that begin after this one don't join a flight that began before it.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn forget_user<T>(id: T) {
     #[allow(unused_imports)]
     use P::probing::*;
-    let __both = __user_needs_Self_in_its_signature::<T>();
-    __both
-        .0
-        .forget(__both.1, (P::part(P::Part(&id).key()), ()), P::cloned(P::ty::<User>()))
+    __user_needs_Self_in_its_signature::<T>()
+        .forget((P::part(P::Part(&id).key()), ()), P::cloned(P::ty::<User>()))
 }

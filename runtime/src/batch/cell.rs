@@ -178,3 +178,44 @@ impl<R: Send> UnderWay for Cell<R> {
         ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn waker() -> Waker {
+        Arc::new(Nobody).into()
+    }
+
+    fn running(tickets: impl IntoIterator<Item = Ticket>) -> Cell<u32> {
+        let cell = Cell::new(0, 0, 0);
+        let caller = |ticket| Caller {
+            ticket,
+            waker: None,
+            came: tokio::time::Instant::now(),
+            seen: crate::observe::Caller::current(),
+        };
+        cell.run(tickets.into_iter().map(caller).collect());
+        cell
+    }
+
+    #[test]
+    fn a_waker_that_does_is_not_asked_for_again() {
+        let cell = running([0]);
+        let poll = |same: bool, mut waker| cell.poll(0, |_| same, &mut waker);
+        assert!(matches!(poll(true, None), Found::NeedsWaker), "it has none");
+        assert!(matches!(poll(true, Some(waker())), Found::Runs(None)));
+        assert!(matches!(poll(true, None), Found::Runs(None)));
+        assert!(matches!(poll(false, None), Found::NeedsWaker));
+        assert!(matches!(poll(false, Some(waker())), Found::Runs(Some(_))));
+    }
+}

@@ -25,6 +25,8 @@ use crate::observe;
 
 #[cfg(all(test, not(piggyback_loom)))]
 mod model;
+#[cfg(test)]
+mod tests;
 
 /// A batch's number.
 pub(crate) type Id = u64;

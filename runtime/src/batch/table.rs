@@ -665,4 +665,18 @@ mod tests {
         let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
         spread(&picked(names()), name, by_id);
     }
+
+    #[test]
+    fn keys_spread_over_the_shards() {
+        let table = Table::<_, (), (), (), ()>::new("spread".into(), 8);
+        for id in 0..1000_u64 {
+            let key = (Part(&id).key(), ());
+            let open = || (Limits::new(2, 0), ());
+            table.join(Waker::noop().clone(), &key, Item::new(()), open);
+        }
+        for shard in &table.shards {
+            let len = shard.0.lock().groups.len();
+            assert!((60..200).contains(&len), "{len} of 1000 in one of 8");
+        }
+    }
 }

@@ -37,9 +37,8 @@ where
     duty.stage = Stage::Running;
     let count = items.len();
     let mut trace = duty.table.function.bulk(calls, count as u64, closed.name());
-    let bulk = async move { bulk.run(items).await };
     let results = CatchUnwind {
-        future: bulk,
+        future: bulk.run(items),
         trace: &trace,
     }
     .await;

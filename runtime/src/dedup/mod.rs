@@ -83,24 +83,14 @@ impl Flights {
         Call::enter(table, &key, share, joining)
     }
 
-    /// Calls that begin from now on do not join the flight that is up now. The strategy only names the type.
-    pub fn forget<M, K, S>(&'static self, _marker: M, key: K, _share: S)
-    where
-        M: Fn() + 'static,
-        K: Key,
-        S: Share,
-    {
-        self.fixed::<M, K, S>().forget(&key);
+    /// Calls that begin from now on do not join the flight that is up now.
+    pub(crate) fn forget<M: 'static, K: Key, S: Share>(&'static self, key: &K) {
+        self.fixed::<M, K, S>().forget(key);
     }
 
     /// The same in a scope.
-    pub fn forget_in<M, K, S>(&'static self, scope: &Scope, _marker: M, key: K, _share: S)
-    where
-        M: Fn() + 'static,
-        K: Key,
-        S: Share,
-    {
-        self.scoped::<M, K, S>(scope).forget(&key);
+    pub(crate) fn forget_in<M: 'static, K: Key, S: Share>(&'static self, scope: &Scope, key: &K) {
+        self.scoped::<M, K, S>(scope).forget(key);
     }
 
     #[inline]
@@ -176,7 +166,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
             executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
             shared: counts
                 .joined
-                .saturating_sub(rare.unshared.load(Relaxed))
+                .saturating_sub(counts.unshared)
                 .saturating_sub(counts.waiting),
             in_flight: counts.up,
             waiting: counts.waiting,

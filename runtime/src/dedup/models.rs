@@ -749,6 +749,31 @@ fn a_flight_that_gets_its_follower_during_a_look_is_looked_at() {
 }
 
 #[test]
+fn a_flight_that_lands_before_another_leaves_that_one_to_the_watch() {
+    model(|| {
+        let world = World::new();
+        let followed = |pending, value| {
+            let (task, mut leader) = (Task::new(), world.call(pending, value));
+            assert!(task.poll(&mut leader).is_pending());
+            let (waits, mut follower) = (Task::new(), world.call(0, value + 1));
+            assert!(waits.poll(&mut follower).is_pending());
+            (task, leader, waits, follower)
+        };
+        let (task, mut lands, waits, mut follower) = followed(1, 1);
+        world.table.forget(&());
+        let (_, stalled, waits_of_next, mut next) = followed(1, 3);
+        assert_eq!(task.poll(&mut lands), Poll::Ready(1));
+        assert_eq!(waits.finish(&mut follower), 1);
+        for _ in 0..4 {
+            world.table.tick();
+        }
+        assert_eq!(waits_of_next.finish(&mut next), 4);
+        drop(stalled);
+        world.is_at_rest();
+    });
+}
+
+#[test]
 fn a_deposed_leader_does_not_take_the_next_flight_for_its_own() {
     // The next flight stands where the first did, or was there beside it.
     for beside in [false, true] {

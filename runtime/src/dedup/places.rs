@@ -170,6 +170,18 @@ mod tests {
     }
 
     #[test]
+    fn room_doubles_up_to_a_chunk_and_then_chunks_are_added() {
+        let (mut places, mut rooms) = (Places::new(), Vec::new());
+        for waker in 0..FIRST + 3 * CHUNK {
+            places.take(waker);
+            rooms.push(places.last.capacity());
+        }
+        rooms.dedup();
+        assert_eq!(rooms, [0, 16, 32, 64, 128, 256]);
+        assert!(places.full.iter().all(|chunk| chunk.capacity() == CHUNK));
+    }
+
+    #[test]
     fn emptied_places_know_their_old_slots_no_more() {
         let mut places = Places::new();
         let old = places.take(1);

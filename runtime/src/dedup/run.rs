@@ -127,7 +127,7 @@ where
     }
 
     /// Polls a follower. `body` is what it could do about a vacant flight.
-    #[inline]
+    #[inline(always)]
     pub(super) fn follow(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {
         match &self.role {
             Role::Follows { flight, .. } if flight.outcome().is_none() => self.wait(body, cx),
@@ -136,7 +136,8 @@ where
         }
     }
 
-    /// A follower that has no result yet.
+    /// A follower that has no result yet. By itself, lest one that has pays for all that this needs.
+    #[inline(never)]
     fn wait(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {
         let Role::Follows {
             flight,
@@ -163,7 +164,6 @@ where
                     return Poll::Ready(Next::Start(turn));
                 }
                 strike(*noted);
-                self.table.rare.unshared.fetch_add(1, Relaxed);
                 flight.callers.remove(&mut self.noted);
                 self.role = Role::Leads {
                     flight: flight.clone(),
@@ -380,9 +380,6 @@ where
                 ..
             } => {
                 strike(noted);
-                if !given {
-                    self.table.rare.unshared.fetch_add(1, Relaxed);
-                }
                 flight.callers.remove(&mut self.noted);
                 self.table.follower_leaves(&flight, slot, given);
             }

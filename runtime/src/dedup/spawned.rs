@@ -9,7 +9,6 @@ use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -103,7 +102,6 @@ where
                     };
                     *given = true;
                     let flight = flight.clone();
-                    call.table.rare.unshared.fetch_add(1, Relaxed);
                     let trace = call.table.function.execution();
                     call.start(this.body, &flight, turn, trace);
                 }

@@ -9,8 +9,10 @@ pub(crate) struct Counts {
     pub(crate) opened: u64,
     /// Calls that ran by themselves, beside a flight.
     pub(crate) alone: u64,
-    /// Calls that joined a flight. Some left it or took it over: see [`Rare::unshared`].
+    /// Calls that joined a flight.
     pub(crate) joined: u64,
+    /// Of these, how many got no shared result: they left, took over, or ran by themselves.
+    pub(crate) unshared: u64,
     /// Flights that are up.
     pub(crate) up: u64,
     /// Followers that wait.
@@ -20,8 +22,6 @@ pub(crate) struct Counts {
 /// Counts of what seldom happens.
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
-    /// Joined calls that got no shared result: they left, took over, or ran by themselves.
-    pub(crate) unshared: AtomicU64,
     /// Executions beyond those that opened a flight or ran beside one: by takeover or re-entrancy.
     pub(crate) executions: AtomicU64,
     /// Leaders that were dropped while others waited.

@@ -50,6 +50,8 @@ struct Shard<K, V> {
     joined: u64,
     /// Calls that ran by themselves, beside a flight.
     alone: u64,
+    /// Of those that joined, how many got no shared result: they left, took over, or ran by themselves.
+    unshared: u64,
     /// Flights that got a follower, in that order, for the watch. Some have landed since.
     followed: VecDeque<(u64, u64)>,
 }
@@ -272,6 +274,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 }
                 None => Some(Followed::Landed),
             };
+            if let Some(Followed::Leads(_)) = followed {
+                shard.unshared += 1;
+            }
             drop(shard);
             match followed {
                 Some(followed) => {
@@ -452,22 +457,17 @@ impl<K, V> Table<K, V> {
     pub(super) fn follower_leaves(&self, flight: &Flight<V>, slot: Option<Slot>, given: bool) {
         let mut guard = self.shard(flight.hash).lock();
         let shard = &mut *guard;
-        let Ok(mut found) = shard
-            .entries
-            .find_entry(flight.hash, |entry| entry.id == flight.id)
-        else {
-            return;
-        };
-        let Stage::Shared(_, state) = &mut found.get_mut().flight else {
+        shard.unshared += u64::from(!given);
+        let Some(state) = shard.state(flight) else {
             return;
         };
         let Left { waker, lost } = state.leave(slot, given);
         if state.is_abandoned() {
-            // Its task, if there is one, has to be told.
-            let entry = found.remove().0;
-            shard.removed(flight.hash, flight.id);
+            let abandoned = shard.remove(flight);
             drop(guard);
-            entry.abandon();
+            if let Some(entry) = abandoned {
+                entry.abandon();
+            }
         } else {
             drop(guard);
         }
@@ -489,6 +489,7 @@ impl<K, V> Table<K, V> {
             let shard = shard.0.lock();
             counts.opened += (shard.next_id - first_id as u64) / self.shards.len() as u64;
             counts.joined += shard.joined;
+            counts.unshared += shard.unshared;
             counts.alone += shard.alone;
             counts.up += shard.entries.len() as u64;
             for entry in &shard.entries {
@@ -556,28 +557,40 @@ impl<K, V> Shard<K, V> {
             next_id: first_id,
             joined: 0,
             alone: 0,
+            unshared: 0,
             followed: VecDeque::new(),
+        }
+    }
+
+    /// Where a flight's entry is, while it is up: where it was, unless the table has grown or shrunk since.
+    #[inline]
+    fn bucket(&self, flight: &Flight<V>) -> Option<usize> {
+        let bucket = flight.bucket as usize;
+        match self.entries.get_bucket(bucket) {
+            Some(entry) if entry.id == flight.id => Some(bucket),
+            _ => self
+                .entries
+                .find_bucket_index(flight.hash, |entry| entry.id == flight.id),
         }
     }
 
     /// The state of a flight that is up.
     #[inline]
     fn state(&mut self, flight: &Flight<V>) -> Option<&mut State<Waker>> {
-        // It is where it was, unless the table has grown or shrunk since.
-        let there = self
-            .entries
-            .get_bucket(flight.bucket as usize)
-            .is_some_and(|entry| entry.id == flight.id);
-        let entry = if there {
-            self.entries.get_bucket_mut(flight.bucket as usize)
-        } else {
-            self.entries
-                .find_mut(flight.hash, |entry| entry.id == flight.id)
-        };
-        match &mut entry?.flight {
+        let bucket = self.bucket(flight)?;
+        match &mut self.entries.get_bucket_mut(bucket)?.flight {
             Stage::Shared(_, state) => Some(state),
             Stage::Lone(_) => None,
         }
+    }
+
+    /// Takes a flight that nobody waits for any more out of the map.
+    #[cold]
+    fn remove(&mut self, flight: &Flight<V>) -> Option<Entry<K, V>> {
+        let bucket = self.bucket(flight)?;
+        let entry = self.entries.get_bucket_entry(bucket).ok()?.remove().0;
+        self.removed(flight.hash, flight.id);
+        Some(entry)
     }
 
     /// After an entry was removed: gives memory back.
@@ -692,6 +705,7 @@ impl<K, V> std::fmt::Debug for Table<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dedup::Cloned;
     use crate::key::{Part, RefPart as _, ValuePart as _};
     use crate::strangers::{names, numbers, picked, spread};
 
@@ -703,5 +717,51 @@ mod tests {
         let by_name = Table::<_, ()>::new("names".into(), 1);
         let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
         spread(&picked(names()), name, by_id);
+    }
+
+    #[test]
+    fn keys_spread_over_the_shards() {
+        let table = Table::<_, ()>::new("spread".into(), 8);
+        for id in 0..1000_u64 {
+            let key = (Part(&id).key(), ());
+            table.enter(table.hash(&key), &key, Joining::new(), Caller::current());
+        }
+        for shard in &table.shards {
+            let len = shard.0.lock().entries.len();
+            assert!((60..200).contains(&len), "{len} of 1000 in one of 8");
+        }
+    }
+
+    #[test]
+    fn the_watch_forgets_flights_as_they_land() {
+        let table = Table::<_, ()>::new("watched".into(), 1);
+        let (hash, joining) = (table.hash(&()), Joining::new());
+        let followed = || {
+            let Entered::Leads(id, _) = table.enter(hash, &(), joining, Caller::current()) else {
+                panic!("nothing is up that is not forgotten");
+            };
+            table.enter(hash, &(), joining, Caller::current());
+            table.forget(&());
+            id
+        };
+        let lands = |id| match table.land::<Cloned<()>>(hash, id, 0, ()) {
+            Landed::Shared(_, 1) => {}
+            _ => panic!("it has a follower"),
+        };
+        let watched = || {
+            let shard = table.shards[0].0.lock();
+            (shard.followed.len(), shard.followed.capacity() <= KEPT)
+        };
+        // One after another, beside one that stays.
+        let stays = followed();
+        for _ in 0..100 {
+            lands(followed());
+            assert_eq!(watched(), (1, true), "the one that stays");
+        }
+        // And many at once.
+        let many: Vec<_> = (0..1000).map(|_| followed()).collect();
+        many.into_iter().for_each(lands);
+        lands(stays);
+        assert_eq!(watched(), (0, true));
     }
 }

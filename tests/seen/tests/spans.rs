@@ -295,20 +295,29 @@ async fn calls_in_one_span_have_it_as_their_parent_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_span_that_calls_twice_is_one_link_until_both_have_left() {
+async fn a_span_is_linked_as_long_as_one_of_its_calls_waits() {
+    async fn two(id: u64, leave: usize) {
+        let mut calls: Vec<_> = (0..2).map(|_| Box::pin(find(id))).collect();
+        for call in &mut calls {
+            park(call.as_mut());
+        }
+        calls.truncate(2 - leave);
+        for call in calls {
+            call.await;
+        }
+    }
     let (recorder, _guard) = Recorder::start();
-    let leader = caller(0, find(6));
-    settle().await;
-    let short = || tokio::time::timeout(Duration::from_millis(1), find(6));
-    let one_leaves = caller(1, async move { tokio::join!(find(6), short()) });
-    let both_leave = caller(2, async move { tokio::join!(short(), short()) });
-    leader.await.unwrap();
-    assert!(one_leaves.await.unwrap().1.is_err());
-    let (one, other) = both_leave.await.unwrap();
-    assert!(one.is_err() && other.is_err());
-    let span = recorder.one("dedup");
-    assert_eq!(span.fields["callers"], "2");
-    assert_eq!(recorder.follows(&span), names(["1"]));
+    for leave in [0, 1, 2] {
+        let id = 10 + leave as u64;
+        let calls = [caller(0, find(id)), caller(2, find(id))];
+        caller(1, two(id, leave)).await.unwrap();
+        for call in calls {
+            call.await.unwrap();
+        }
+    }
+    let follow = recorder.named("dedup");
+    let follow: Vec<_> = follow.iter().map(|it| recorder.follows(it)).collect();
+    assert_eq!(follow, [names(["1", "2"]), names(["1", "2"]), names(["2"])]);
     recorder.nothing_is_open();
 }
 
@@ -475,11 +484,11 @@ async fn a_stalled_leader_is_a_warning_once_a_flight() {
     let (mut first, mut second) = (pin!(parked(7)), pin!(parked(7)));
     park(first.as_mut());
     park(second.as_mut());
-    let third = caller(3, parked(7));
-    // The first is deposed, then the second may be woken, claim it, and stall in turn.
+    // The first is deposed; the second claims the flight, and stalls in turn.
     sleep(Duration::from_millis(210)).await;
     park(second.as_mut());
-    third.await.unwrap();
+    caller(3, parked(7)).await.unwrap();
+    assert_eq!(recorder.named("dedup").len(), 3);
     assert_eq!(recorder.warnings(), ["parked stalled"]);
 
     let mut leader = pin!(parked(8));

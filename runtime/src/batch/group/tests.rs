@@ -1,0 +1,131 @@
+//! What a random history does not tell, because everybody would still be served.
+
+use super::*;
+
+type Played = Group<u32, u32, (), u32, ()>;
+
+/// A group with one open batch, number 0, whose only caller has the waker 1.
+fn opened(limits: Limits, now: Instant) -> Played {
+    let mut group = Group::new();
+    open(&mut group, 0, limits, now);
+    group
+}
+
+fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
+    let opening = Opening {
+        cell: (),
+        limits,
+        bulk: (),
+        items: Vec::new(),
+        callers: Vec::new(),
+        now,
+    };
+    let coming = Coming {
+        item: 0,
+        waker: 1,
+        seen: observe::Caller::current(),
+        weight: 0,
+        unique: None,
+    };
+    assert_eq!(group.open(id, opening, coming), (0, None));
+}
+
+#[test]
+fn a_waker_that_does_is_not_asked_for_again() {
+    let now = Instant::now();
+    let mut group = opened(Limits::new(2, 10), now);
+    let asked = group.queuing(0, 0, |_| false, &mut None);
+    assert!(matches!(asked, Some(Queuing::NeedsWaker)));
+    let same = group.queuing(0, 0, |&old| old == 1, &mut None);
+    assert!(matches!(same, Some(Queuing::Waits(None))));
+    let replaced = group.queuing(0, 0, |_| false, &mut Some(2));
+    assert!(matches!(replaced, Some(Queuing::Waits(Some(1)))));
+
+    let due = now + Duration::from_millis(10);
+    let mut task = |same: bool, mut waker| match group.go(0, 0, None, || now, |_| same, &mut waker)
+    {
+        Some(Go::Wait(until, old)) => {
+            assert_eq!(until, Some(due));
+            Ok(old)
+        }
+        None => Err("a waker is needed"),
+        _ => panic!("it has to wait"),
+    };
+    assert!(task(true, None).is_err(), "it has none yet");
+    assert_eq!(task(true, Some(7)), Ok(None));
+    assert_eq!(task(true, None), Ok(None));
+    assert!(task(false, None).is_err());
+    assert_eq!(task(false, Some(8)), Ok(Some(7)));
+}
+
+#[test]
+fn an_eager_batch_is_woken_when_the_last_of_those_that_run_has_ended() {
+    let now = Instant::now();
+    let eager = |size| Limits::new(size, 10).eager();
+    let mut group = opened(eager(2), now);
+    let go = |group: &mut Played, id| {
+        let go = group.go(id, 0, None, || now, |_| false, &mut Some(7));
+        matches!(go, Some(Go::Run(Run { wake: None, .. })))
+    };
+    assert!(go(&mut group, 0), "nothing runs");
+    open(&mut group, 1, eager(1), now);
+    assert!(go(&mut group, 1), "it is full");
+    open(&mut group, 2, eager(2), now);
+    assert!(!go(&mut group, 2), "others run");
+    assert_eq!(group.ended(0), None);
+    assert_eq!(group.ended(1), Some(7));
+}
+
+#[test]
+fn a_task_that_comes_back_keeps_its_batch_if_nobody_has_adopted_it() {
+    let now = Instant::now();
+    let mut group = opened(Limits::new(2, 10), now);
+    let go = |group: &mut Played, turn| group.go(0, turn, None, || now, |_| false, &mut Some(7));
+    assert_eq!(group.orphan(0, 0), [1]);
+    assert!(matches!(go(&mut group, 0), Some(Go::Wait(Some(_), None))));
+    let polled = group.queuing(0, 0, |_| false, &mut Some(1));
+    assert!(matches!(polled, Some(Queuing::Waits(None))));
+    // One that was adopted is another's.
+    assert_eq!(group.orphan(0, 0), [1]);
+    let polled = group.queuing(0, 0, |_| false, &mut Some(1));
+    assert!(matches!(polled, Some(Queuing::Adopts(1, None))));
+    assert!(matches!(go(&mut group, 0), Some(Go::Gone)));
+    assert!(matches!(
+        go(&mut group, 1),
+        Some(Go::Wait(Some(_), Some(7)))
+    ));
+}
+
+#[test]
+fn patience_with_tasks_that_stand_still_doubles_up_to_a_bound() {
+    let now = Instant::now();
+    let mut group = opened(Limits::new(1, 0), now);
+    let mut patience = Vec::new();
+    for turn in 0..11 {
+        let mut ticks = 0;
+        let stalled = loop {
+            let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+            group.tick(now, &mut tasks, &mut wake, &mut stalled);
+            ticks += 1;
+            if !stalled.is_empty() {
+                assert_eq!(wake, [1], "its caller");
+                break stalled.len();
+            }
+        };
+        assert_eq!(stalled, 1);
+        patience.push(ticks);
+        // The caller adopts it, and its new task stands still as well.
+        let adopted = group.queuing(0, 0, |_| false, &mut Some(1));
+        assert!(matches!(adopted, Some(Queuing::Adopts(next, None)) if next == turn + 1));
+    }
+    assert_eq!(patience, [2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 512]);
+}
+
+#[test]
+fn numbers_that_follow_one_another_are_far_apart_in_a_table() {
+    use std::collections::BTreeSet;
+    // hashbrown's tags are the upper bits, its places the lower ones.
+    let tags: BTreeSet<_> = (0..128).map(|id| hash(id) >> 57).collect();
+    let places: BTreeSet<_> = (0..128).map(|id| hash(id) & 127).collect();
+    assert!(tags.len() > 100 && places.len() == 128);
+}
