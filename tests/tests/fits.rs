@@ -870,6 +870,14 @@ mod shapes {
         Ok(ids.into_iter().map(user).collect())
     }
 
+    type Id = u64;
+
+    #[batch(size = 10, delay_ms = 5)]
+    async fn by_alias(ids: Vec<Id>) -> Result<HashMap<u64, User>, String> {
+        COUNT.more().await;
+        Ok(ids.into_iter().map(|id| (id, user(id))).collect())
+    }
+
     macro_rules! list {
         ($of:ty) => { Vec<$of> };
     }
@@ -946,6 +954,7 @@ mod shapes {
             (Ok(1), Err("zero".into()))
         );
         assert_eq!(aliased(1).await, Ok(user(1)));
+        assert_eq!(by_alias(1).await, Ok(Some(user(1))));
         assert_eq!(tokio::join!(by_macro(1), by_macro(2)), (1, 2));
         tokio::join!(upsert(user(1)), upsert(user(1)));
         assert_eq!(words("four".into()).await, Some(4));
