@@ -357,8 +357,10 @@ fn a_call_that_waits_no_more_closes_no_circle() {
     async fn user(id: u64, outer: bool) -> u64 {
         match (id, outer) {
             (1, true) => {
-                // It waits for the other one, for a moment.
-                drop(ByHand::waiting(user(2, false)));
+                // It waits for the other one, for a while.
+                let mut other = ByHand::waiting(user(2, false));
+                assert!(other.poll().is_pending());
+                drop(other);
                 END.passed().await;
             }
             (2, true) => {

@@ -21,12 +21,13 @@ enum AppError {
 
 type AppResult<T> = Result<T, AppError>;
 
+/// Each test has ids of its own.
 #[dedup(share_err = AppError::Shared, skip(gate))]
 async fn user(gate: &Gate, id: u64) -> Result<u64, AppError> {
     gate.passed().await;
     match id {
-        0 => Err(AppError::NotFound(id)),
-        1 => {
+        0 | 1 => Err(AppError::NotFound(id)),
+        2 => {
             let failed: io::Result<u64> = Err(io::Error::other("disk on fire"));
             Ok(failed?)
         }
@@ -62,7 +63,7 @@ fn every_caller_gets_an_error_of_its_own() {
 #[test]
 fn message_and_source_and_downcast_are_kept() {
     let gate = Gate::new();
-    let mut calls: Vec<_> = (0..3).map(|_| ByHand::waiting(handler(&gate, 1))).collect();
+    let mut calls: Vec<_> = (0..3).map(|_| ByHand::waiting(handler(&gate, 2))).collect();
     gate.open();
     for call in &mut calls {
         let Poll::Ready(Err(error)) = call.poll() else {
@@ -81,27 +82,27 @@ fn a_caller_that_shares_with_nobody_gets_the_original() {
     let gate = Gate::new();
     gate.open();
     assert!(matches!(
-        block_on(user(&gate, 0)),
-        Err(AppError::NotFound(0))
+        block_on(user(&gate, 1)),
+        Err(AppError::NotFound(1))
     ));
 
     // One that was alone at the end.
     let gate = Gate::new();
-    let mut leader = ByHand::waiting(user(&gate, 0));
-    drop(ByHand::waiting(user(&gate, 0)));
+    let mut leader = ByHand::waiting(user(&gate, 1));
+    drop(ByHand::waiting(user(&gate, 1)));
     gate.open();
     let ended = leader.poll();
-    assert!(matches!(ended, Poll::Ready(Err(AppError::NotFound(0)))));
+    assert!(matches!(ended, Poll::Ready(Err(AppError::NotFound(1)))));
 
     // One that took over and was then alone.
     let gate = Gate::new();
-    let leader = ByHand::waiting(user(&gate, 0));
-    let mut heir = ByHand::waiting(user(&gate, 0));
+    let leader = ByHand::waiting(user(&gate, 1));
+    let mut heir = ByHand::waiting(user(&gate, 1));
     drop(leader);
     assert!(heir.poll().is_pending());
     gate.open();
     let ended = heir.poll();
-    assert!(matches!(ended, Poll::Ready(Err(AppError::NotFound(0)))));
+    assert!(matches!(ended, Poll::Ready(Err(AppError::NotFound(1)))));
 }
 
 #[test]
