@@ -416,6 +416,7 @@ mod forget {
     #[test]
     fn it_forgets_for_the_parameters_it_is_called_with() {
         #[dedup(forget = forget_page, skip(runs))]
+        #[allow(clippy::needless_lifetimes)]
         async fn page<'a, T, const SIZE: usize>(runs: &'a Count, after: T) -> (T, usize)
         where
             T: Clone + Eq + std::hash::Hash + Send + Sync + 'static,

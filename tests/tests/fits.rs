@@ -249,6 +249,12 @@ mod arguments {
         a.len() + b.map_or(0, str::len) + c.len() + d.len() + e.map_or(0, |_| 1) + f.len() + g.len()
     }
 
+    #[dedup]
+    async fn applied(function: fn(&str) -> usize, text: &str) -> usize {
+        COUNT.more().await;
+        function(text)
+    }
+
     struct Request {
         path: String,
         body: f64,
@@ -298,6 +304,7 @@ mod arguments {
         };
         twice!(call(&["x", "y"]), 9, COUNT => 1);
         assert_eq!(tokio::join!(call(&["x", "y"]), call(&["x"])), (9, 8));
+        twice!(applied(str::len, "abc"), 3, COUNT => 1);
         let request = Request {
             path: "p".into(),
             body: 1.0,
@@ -598,7 +605,7 @@ mod beside {
         };
     }
 
-    returned!(returned, ids: Vec<u64> => impl Future<Output = Vec<u64>> + Send, {
+    returned!(returned, ids: Vec<u64> => impl Send + Future<Output = Vec<u64>>, {
         async move {
             COUNT.more().await;
             ids
@@ -831,7 +838,7 @@ mod shapes {
     }
 
     #[batch(size = 10, delay_ms = 5)]
-    async fn in_order(ids: impl Iterator<Item = u64>) -> Vec<u64> {
+    async fn in_order(ids: impl Send + Iterator<Item = u64>) -> Vec<u64> {
         COUNT.more().await;
         ids.map(|id| id * 2).collect()
     }
@@ -861,6 +868,24 @@ mod shapes {
     async fn aliased(ids: Vec<u64>) -> Rows {
         COUNT.more().await;
         Ok(ids.into_iter().map(user).collect())
+    }
+
+    type Id = u64;
+
+    #[batch(size = 10, delay_ms = 5)]
+    async fn by_alias(ids: Vec<Id>) -> Result<HashMap<u64, User>, String> {
+        COUNT.more().await;
+        Ok(ids.into_iter().map(|id| (id, user(id))).collect())
+    }
+
+    macro_rules! list {
+        ($of:ty) => { Vec<$of> };
+    }
+
+    #[batch(size = 10, delay_ms = 5)]
+    async fn by_macro(ids: Vec<u64>) -> list!(u64) {
+        COUNT.more().await;
+        ids
     }
 
     #[batch(size = 10, delay_ms = 5, unique = |user| &user.name, weight = |user: &User| user.name.len(), max_weight = 100)]
@@ -929,6 +954,8 @@ mod shapes {
             (Ok(1), Err("zero".into()))
         );
         assert_eq!(aliased(1).await, Ok(user(1)));
+        assert_eq!(by_alias(1).await, Ok(Some(user(1))));
+        assert_eq!(tokio::join!(by_macro(1), by_macro(2)), (1, 2));
         tokio::join!(upsert(user(1)), upsert(user(1)));
         assert_eq!(words("four".into()).await, Some(4));
     }
@@ -1000,7 +1027,7 @@ mod spawned {
                     format!("{}{}", self.0, self::SIGN)
                 }
             }
-            pub(self) trait Ends {
+            pub(super) trait Ends {
                 fn ends(&self) -> bool;
             }
             impl Ends for str {

@@ -42,31 +42,22 @@ where
         trace: &trace,
     }
     .await;
-    let outcome = match &results {
-        Ok(Ok(results)) if results.len() == count => Outcome::Returned,
-        Ok(_) => Outcome::WrongNumber,
-        Err(_) => Outcome::Panicked,
+    let (outcome, ended) = match results {
+        Ok(Ok(results)) => {
+            debug_assert_eq!(results.len(), count, "counted when they were handed out");
+            (Outcome::Returned, Ended::with(results))
+        }
+        Ok(Err(WrongNumber { items, results })) => {
+            let failure = Failure::WrongNumber { items, results };
+            (Outcome::WrongNumber, Ended::Failed(failure))
+        }
+        Err(said) => (Outcome::Panicked, Ended::Failed(Failure::Panic(said))),
     };
     trace.ends(outcome, count as u64);
     if outcome != Outcome::Returned {
         duty.table.panicked(&duty.cell);
     }
     duty.stage = Stage::Done;
-    let ended = match results {
-        Ok(Ok(results)) if results.len() == count => Ended::with(results),
-        Ok(Ok(results)) => {
-            let failure = Failure::WrongNumber {
-                items: count,
-                results: results.len(),
-            };
-            guarded(|| drop(results));
-            Ended::Failed(failure)
-        }
-        Ok(Err(WrongNumber { items, results })) => {
-            Ended::Failed(Failure::WrongNumber { items, results })
-        }
-        Err(said) => Ended::Failed(Failure::Panic(said)),
-    };
     duty.table.ends(&duty.cell, ended);
 }
 

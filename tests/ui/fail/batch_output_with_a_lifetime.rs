@@ -6,17 +6,14 @@ struct Pool {
 
 #[derive(Clone)]
 struct Row<'a> {
-    pool: &'a str,
+    pool: &'a Pool,
     id: u64,
 }
 
 #[batch(size = 10, delay_ms = 10, skip(pool))]
-async fn rows<'a>(pool: &'a Pool, ids: Vec<u64>) -> Vec<Row<'a>> {
+async fn rows<'a>(pool: &'a Pool, ids: Vec<u64>) -> Vec<(&'a str, Row<'a>)> {
     ids.into_iter()
-        .map(|id| Row {
-            pool: &pool.name,
-            id,
-        })
+        .map(|id| (&*pool.name, Row { id, pool }))
         .collect()
 }
 
@@ -25,6 +22,6 @@ async fn main() {
     let pool = Pool {
         name: "a".to_owned(),
     };
-    let row = rows(&pool, 1).await;
-    println!("{}{}", row.pool, row.id);
+    let (name, row) = rows(&pool, 1).await;
+    println!("{name}{}{}", row.pool.name, row.id);
 }
