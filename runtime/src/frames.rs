@@ -82,30 +82,44 @@ fn take() -> Option<&'static Shown> {
 /// Runs one poll of an execution.
 #[inline]
 pub(crate) fn within<R>(execution: Execution, poll: impl FnOnce() -> R) -> R {
-    /// Pops on unwinding, too.
-    struct Pop(&'static Shown, usize);
-    impl Drop for Pop {
-        #[inline]
-        fn drop(&mut self) {
-            self.0.depth.store(self.1, Relaxed);
-            if self.1 >= SHOWN {
-                SPILLED.with_borrow_mut(Vec::pop);
-            }
-        }
-    }
     let _pop = mine().map(|shown| {
-        let depth = shown.depth.load(Relaxed);
-        match shown.frames.get(depth) {
-            Some((table, id)) => {
-                table.store(execution.table, Relaxed);
-                id.store(execution.id, Relaxed);
-            }
-            None => SPILLED.with_borrow_mut(|spilled| spilled.push(execution)),
-        }
-        shown.depth.store(depth + 1, Relaxed);
-        Pop(shown, depth)
+        let pop = Pop(shown, shown.depth.load(Relaxed));
+        shown.push(execution);
+        pop
     });
     poll()
+}
+
+/// Runs one poll on behalf of executions that wait for it in other tasks.
+#[inline]
+pub(crate) fn within_all<R>(executions: &[Execution], poll: impl FnOnce() -> R) -> R {
+    let _pop = if executions.is_empty() {
+        None
+    } else {
+        enter_all(executions)
+    };
+    poll()
+}
+
+#[cold]
+fn enter_all(executions: &[Execution]) -> Option<Pop> {
+    let shown = mine()?;
+    let pop = Pop(shown, shown.depth.load(Relaxed));
+    executions.iter().for_each(|&each| shown.push(each));
+    Some(pop)
+}
+
+/// Takes the depth back to what it was, on unwinding, too.
+struct Pop(&'static Shown, usize);
+
+impl Drop for Pop {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.depth.load(Relaxed) > SHOWN {
+            SPILLED.with_borrow_mut(|spilled| spilled.truncate(self.1.saturating_sub(SHOWN)));
+        }
+        self.0.depth.store(self.1, Relaxed);
+    }
 }
 
 /// Whether this thread is inside a poll of `execution`.
@@ -153,6 +167,20 @@ pub(crate) fn polled_anywhere(execution: Execution) -> bool {
 }
 
 impl Shown {
+    /// The thread begins to poll an execution.
+    #[inline]
+    fn push(&self, execution: Execution) {
+        let depth = self.depth.load(Relaxed);
+        match self.frames.get(depth) {
+            Some((table, id)) => {
+                table.store(execution.table, Relaxed);
+                id.store(execution.id, Relaxed);
+            }
+            None => SPILLED.with_borrow_mut(|spilled| spilled.push(execution)),
+        }
+        self.depth.store(depth + 1, Relaxed);
+    }
+
     fn holds(&self, execution: Execution, depth: usize) -> bool {
         self.frames[..depth.min(SHOWN)].iter().any(|(table, id)| {
             table.load(Relaxed) == execution.table && id.load(Relaxed) == execution.id

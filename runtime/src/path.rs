@@ -59,8 +59,13 @@ fn method(module: &str, name: &str, marker: &str) -> String {
         Some(qualified) => qualified.split_once(" as ").map(|(receiver, _)| receiver),
         None => {
             let plain = without_generics(marker);
-            let end = format!("::{name}::{{{{closure}}}}");
-            return match plain.find(&end) {
+            // In the function itself, or in what it has in common with its `forget`.
+            let ends = [
+                name.to_owned(),
+                format!("__{name}_needs_Self_in_its_signature"),
+            ];
+            let ends = ends.map(|function| format!("::{function}::{{{{closure}}}}"));
+            return match ends.iter().find_map(|end| plain.find(end)) {
                 Some(at) => {
                     let owner = &plain[..at];
                     let owner = owner.rsplit("::").next().unwrap_or(owner);
@@ -120,6 +125,10 @@ mod tests {
             (
                 "app::repo::find::{{closure}}::{{closure}}",
                 "app::repo::find",
+            ),
+            (
+                "app::repo::Repo<u64>::__find_needs_Self_in_its_signature::{{closure}}",
+                "app::repo::Repo::find",
             ),
             ("something else", "app::repo::find"),
             ("<something> else", "app::repo::find"),

@@ -157,3 +157,27 @@ async fn a_key_whose_comparison_panics_poisons_nothing() {
     tokio::join!(first, save(log.clone(), Tenant(1), 3));
     assert_eq!(log.calls(), [[1, 3]]);
 }
+
+#[test]
+fn a_unique_value_whose_drop_panics_holds_nobody() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Bomb(u8);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert_ne!(self.0, 2, "two");
+        }
+    }
+    #[batch(size = 2, delay_ms = 10, unique = |&item| Bomb(item))]
+    async fn save(items: Vec<u8>) -> Vec<u8> {
+        items
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let both = runtime.block_on(async {
+        let both = async { tokio::join!(save(1), save(2)) };
+        tokio::time::timeout(std::time::Duration::from_secs(10), both).await
+    });
+    assert_eq!(both.unwrap(), (1, 2));
+}

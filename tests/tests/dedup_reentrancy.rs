@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use piggyback::{Kind, Scope, dedup};
+use piggyback::{Kind, Scope, batch, dedup};
 use piggyback_tests::by_hand::{ByHand, Count, Gate, block_on, one_turn};
 
 fn reentrant(function: &str) -> u64 {
@@ -407,4 +407,52 @@ fn a_leader_that_computes_deep_inside_others_is_never_overtaken() {
         assert_eq!(follower.join().unwrap(), 1);
     }
     assert_eq!(leader.join().unwrap(), 1);
+}
+
+/// A loader that looks up parents: of two items in one bulk call, one asks for the other.
+#[tokio::test(start_paused = true)]
+async fn a_bulk_call_that_asks_for_one_of_its_own_calls_does_not_wait_for_itself() {
+    type Answer = Pin<Box<dyn Future<Output = u32> + Send>>;
+    fn parent(n: u32) -> Answer {
+        Box::pin(depth(n))
+    }
+    #[dedup]
+    #[batch(size = 10, delay_ms = 5)]
+    async fn depth(ns: Vec<u32>) -> Vec<u32> {
+        let mut depths = Vec::new();
+        for n in ns {
+            depths.push(if n == 0 { 0 } else { 1 + parent(n - 1).await });
+        }
+        depths
+    }
+    let both = async { tokio::join!(depth(3), depth(4)) };
+    let depths = tokio::time::timeout(Duration::from_secs(60), both).await;
+    assert_eq!(depths.unwrap(), (3, 4));
+
+    let task = tokio::spawn(async { tokio::join!(depth(7), depth(8), depth(9)) });
+    let depths = tokio::time::timeout(Duration::from_secs(60), task).await;
+    assert_eq!(depths.unwrap().unwrap(), (7, 8, 9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_batch_calls_it_again_runs_by_itself() {
+    type Answer = Pin<Box<dyn Future<Output = u32> + Send>>;
+    #[dedup(skip(inside))]
+    async fn user(id: u32, inside: bool) -> u32 {
+        if inside { id } else { load(id).await }
+    }
+    fn again(id: u32) -> Answer {
+        Box::pin(user(id, true))
+    }
+    #[batch(size = 2, delay_ms = 5)]
+    async fn load(ids: Vec<u32>) -> Vec<u32> {
+        let mut users = Vec::new();
+        for id in ids {
+            users.push(10 * again(id).await);
+        }
+        users
+    }
+    let both = async { tokio::join!(user(1, false), user(2, false)) };
+    let both = tokio::time::timeout(Duration::from_secs(60), both).await;
+    assert_eq!(both.unwrap(), (10, 20));
 }

@@ -108,7 +108,7 @@ async fn a_leader_that_comes_back_does_not_touch_its_successors_entry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_comes_back_before_anyone_claimed_finishes_for_itself() {
+async fn a_leader_that_comes_back_before_anyone_has_claimed_leads_again() {
     static RUNS: Count = Count::new();
     #[dedup(skip(wait))]
     async fn user(id: u64, wait: u64) -> (u64, usize) {
@@ -122,9 +122,7 @@ async fn a_leader_that_comes_back_before_anyone_claimed_finishes_for_itself() {
     sleep(LIMIT).await;
     assert!(follower.wakes() > 0);
     assert_eq!(parked.poll(), Poll::Ready((1, 1)));
-    assert!(follower.poll().is_pending());
-    sleep(ms(10)).await;
-    assert_eq!(follower.poll(), Poll::Ready((1, 2)));
+    assert_eq!(follower.poll(), Poll::Ready((1, 1)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -448,4 +446,29 @@ async fn a_runtime_that_stood_still_for_a_while_is_watched_by_its_own_clock_agai
     sleep(LIMIT).await;
     assert_eq!(RUNS.get(), 3);
     assert_eq!(follower.await.unwrap(), (2, 3));
+}
+
+/// Nothing that its runtime could poll instead is polled either: all are late, and the leader is polled first.
+#[test]
+fn a_leader_whose_runtime_is_late_goes_on_leading() {
+    static RUNS: Count = Count::new();
+    #[dedup(name = "late")]
+    async fn get(id: u64) -> u64 {
+        RUNS.next();
+        sleep(ms(700)).await;
+        id
+    }
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let calls: Vec<_> = (0..10).map(|_| tokio::spawn(get(1))).collect();
+        sleep(ms(100)).await;
+        thread::sleep(ms(450));
+        for call in calls {
+            assert_eq!(call.await.unwrap(), 1);
+        }
+    });
+    assert_eq!(RUNS.get(), 1);
 }

@@ -502,3 +502,34 @@ wait                          dedup      3           2       1          0       
         "function  kind  calls  executions  shared  in flight  waiting  mean  notes\n"
     );
 }
+
+#[tokio::test]
+async fn methods_with_forget_are_called_by_their_types() {
+    struct Users<T>(T);
+    struct Orders;
+    impl<T> Users<T> {
+        #[dedup(skip(self), forget = forget_found)]
+        async fn found(&self, id: u64) -> u64 {
+            let _ = &self.0;
+            id
+        }
+    }
+    impl Orders {
+        #[dedup(skip(self), forget = forget_found)]
+        async fn found(&self, id: u64) -> u64 {
+            id
+        }
+    }
+    Users(1).found(1).await;
+    Users(1).forget_found(1);
+    Orders.found(1).await;
+    Orders.forget_found(1);
+    let rows = Scope::global().stats().rows;
+    let mut found = rows.iter().filter(|row| row.function.ends_with("::found"));
+    let names = [found.next(), found.next()].map(|row| &*row.unwrap().function);
+    assert!(
+        names[0].ends_with("Orders::found") && names[1].ends_with("Users::found"),
+        "{names:?}"
+    );
+    assert!(found.next().is_none());
+}

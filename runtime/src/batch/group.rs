@@ -21,6 +21,7 @@ use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::Limits;
+use crate::frames::Execution;
 use crate::observe;
 
 #[cfg(all(test, not(piggyback_loom)))]
@@ -78,6 +79,8 @@ pub(crate) struct Queued<T, U, B, W, C> {
     ready_for: u16,
     /// How often it was orphaned for that.
     stalls: u16,
+    /// The executions that wait for it: its callers were polled inside of them.
+    inside: Vec<Execution>,
 }
 
 /// A caller in the queue.
@@ -137,6 +140,8 @@ pub(crate) struct Coming<T, U, W> {
     pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
+    /// The executions that it is polled inside of.
+    pub(crate) inside: Vec<Execution>,
 }
 
 /// A batch about to be opened; made outside of the lock.
@@ -167,8 +172,8 @@ pub(crate) enum Added<T, U, W, C> {
 }
 
 /// What a task is to do.
-pub(crate) enum Go<T, B, W> {
-    Run(Run<T, B, W>),
+pub(crate) enum Go<T, U, B, W> {
+    Run(Run<T, U, B, W>),
     /// Ask again as soon as others have been polled: this many items are there, and more are coming.
     Fills(usize),
     /// Wait, to this time or to be woken. The second is a replaced waker, to be dropped.
@@ -178,13 +183,17 @@ pub(crate) enum Go<T, B, W> {
 }
 
 /// A batch that runs.
-pub(crate) struct Run<T, B, W> {
+pub(crate) struct Run<T, U, B, W> {
     pub(crate) items: Vec<T>,
     pub(crate) callers: Vec<Caller<W>>,
     pub(crate) bulk: B,
     pub(crate) closed: Closing,
     /// The next task that may run.
     pub(crate) wake: Option<W>,
+    /// The executions that wait for it.
+    pub(crate) inside: Vec<Execution>,
+    /// To be dropped.
+    pub(crate) uniques: HashTable<(u64, Ticket, U)>,
 }
 
 /// What a caller that is polled finds in the queue.
@@ -315,6 +324,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             orphaned: false,
             ready_for: 0,
             stalls: 0,
+            inside: Vec::new(),
         };
         let ticket = batch.push(coming, now);
         let closed = if batch.is_full() {
@@ -427,7 +437,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         now: impl FnOnce() -> Instant,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
-    ) -> Option<Go<T, B, W>> {
+    ) -> Option<Go<T, U, B, W>> {
         let Some(batch) = self.find(id) else {
             return Some(Go::Gone);
         };
@@ -471,13 +481,15 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(Go::Wait(until, old))
     }
 
-    fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W> {
+    fn run(&mut self, id: Id, why: Closing) -> Run<T, U, B, W> {
         let batch = self.take(id).expect("a batch that is ready is queued");
         let Queued {
             cell,
             items,
             callers,
             bulk,
+            inside,
+            extras,
             ..
         } = batch;
         self.running
@@ -488,6 +500,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             bulk,
             closed: why,
             wake: self.next(),
+            inside,
+            uniques: extras.map_or_else(HashTable::new, |extras| extras.uniques),
         }
     }
 
@@ -604,7 +618,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     /// A task could not do its work: the batch is taken out of the queue, for its callers to be told.
-    pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, B, W>> {
+    pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, U, B, W>> {
         self.find(id).filter(|batch| batch.turn == turn)?;
         Some(self.run(id, Closing::Delay))
     }
@@ -659,7 +673,11 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
             seen,
             weight,
             unique,
+            mut inside,
         } = coming;
+        if !inside.is_empty() {
+            self.inside.append(&mut inside);
+        }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let at = self.items.len();

@@ -19,6 +19,7 @@ use super::group::{
     Added, Caller, Closing, Coming, Go, Group, Left, Opening, Queuing, Run, Ticket, Turn,
 };
 use super::{Item, Limits};
+use crate::frames::{self, Execution};
 use crate::key::Key;
 use crate::observe::{self, Calls, Function, Kind};
 use crate::shards::{Padded, give_back};
@@ -149,6 +150,11 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             seen: observe::Caller::current(),
             weight,
             unique,
+            inside: if frames::inside_any() {
+                frames::around()
+            } else {
+                Vec::new()
+            },
         };
 
         let mut shard = self.shard(hash).lock();
@@ -316,6 +322,8 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                         bulk,
                         closed,
                         wake,
+                        inside,
+                        uniques,
                     } = run;
                     shard.counts.ran(items.len(), closed);
                     self.expected.store(items.len(), Relaxed);
@@ -329,7 +337,8 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     drop(guard);
                     wake_all(wake);
                     discard(waker);
-                    return Step::Run(items, bulk, closed, calls);
+                    guarded(|| drop(uniques));
+                    return Step::Run(items, bulk, closed, calls, inside);
                 }
             }
         }
@@ -453,6 +462,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
             callers,
             bulk,
             wake,
+            uniques,
             ..
         }) = group.fail(cell.id, turn)
         else {
@@ -461,6 +471,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         cell.run(callers);
         drop(shard);
         guarded(|| drop((items, bulk)));
+        guarded(|| drop(uniques));
         wake_all(wake);
         self.ends(cell, Ended::Failed(failure));
     }
@@ -550,8 +561,8 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
 /// What a batch's task has to do.
 pub(super) enum Step<T, B> {
-    /// Run this, which was closed like this, for these calls.
-    Run(Vec<T>, B, Closing, Calls),
+    /// Run this, which was closed like this, for these calls, inside of these executions.
+    Run(Vec<T>, B, Closing, Calls, Vec<Execution>),
     /// Ask again when others have been polled: so many items are there, and more are coming.
     Fills(usize),
     /// Wait until then, or to be woken.

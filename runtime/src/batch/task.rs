@@ -17,6 +17,7 @@ use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::results::Bulk;
 use super::table::{Queue, Step, Table};
+use crate::frames::{self, Execution};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
@@ -30,7 +31,7 @@ where
     B: Bulk<T, R>,
 {
     let step = queue(&mut duty).await;
-    let Step::Run(items, bulk, closed, calls) = step else {
+    let Step::Run(items, bulk, closed, calls, inside) = step else {
         duty.stage = Stage::Done;
         return;
     };
@@ -40,6 +41,7 @@ where
     let results = CatchUnwind {
         future: bulk.run(items),
         trace: &trace,
+        inside,
     }
     .await;
     let (outcome, ended) = match results {
@@ -177,11 +179,12 @@ where
 }
 
 pin_project! {
-    /// A future whose panic is a value: what it said.
+    /// A future whose panic is a value: what it said. What waits for it is polled with it.
     struct CatchUnwind<'a, F> {
         #[pin]
         future: F,
         trace: &'a Trace,
+        inside: Vec<Execution>,
     }
 }
 
@@ -191,7 +194,7 @@ impl<F: Future> Future for CatchUnwind<'_, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match catch_unwind(AssertUnwindSafe(|| {
-            this.trace.within(|| this.future.poll(cx))
+            frames::within_all(this.inside, || this.trace.within(|| this.future.poll(cx)))
         })) {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {

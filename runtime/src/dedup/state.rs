@@ -223,10 +223,10 @@ impl<W> State<W> {
         self.waiting() == 0 && (self.spawned || !self.led)
     }
 
-    /// Whether this is the leader. A task that stood still, and whose place nobody has taken, leads again: callers that have
-    /// given their body away have no other.
+    /// Whether this is the leader. One that stood still, and whose place nobody has taken, was only late, and leads again:
+    /// where a whole runtime is late, so are its followers, and it is polled before them.
     pub(crate) fn leads(&mut self, turn: Turn) -> bool {
-        if self.spawned && !self.led && self.turn == turn && !self.lost {
+        if !self.led && self.turn == turn && !self.lost {
             self.led = true;
             self.idle = 0;
         }
@@ -240,7 +240,7 @@ impl<W> State<W> {
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
     ) -> Result<Rest<W>, Deposed> {
-        if !self.led || self.turn != turn {
+        if !self.leads(turn) {
             return Err(Deposed);
         }
         self.idle = 0;
@@ -255,7 +255,7 @@ impl<W> State<W> {
 
     /// The leader goes without a result.
     pub(crate) fn vacate(&mut self, turn: Turn) -> Result<Wakers<W>, Deposed> {
-        if !self.led || self.turn != turn {
+        if !self.leads(turn) {
             return Err(Deposed);
         }
         self.led = false;

@@ -253,6 +253,7 @@ impl World {
             weight,
             unique: self.unique.then_some((u64::from(unique / 2), unique)),
             seen: observe::Caller::current(),
+            inside: Vec::new(),
         };
         let now = self.now();
         let expected = self.expected_place(weight, unique);
@@ -571,7 +572,7 @@ impl World {
         }
     }
 
-    fn check_run(&self, id: Id, run: &Run<u32, (), Waker>) {
+    fn check_run(&self, id: Id, run: &Run<u32, u32, (), Waker>) {
         let batch = &self.batches[&id];
         assert_eq!(batch.stage, Stage::Queued, "a batch runs once");
         let queued: Vec<u32> = batch.queued.iter().map(|&at| at as u32).collect();

@@ -388,9 +388,9 @@ impl World {
         }
     }
 
-    /// A task that stood still, and whose place nobody has taken, leads again.
+    /// One that stood still, and whose place nobody has taken, leads again.
     fn resumes(&mut self, turn: Turn) {
-        if self.spawned && self.is_vacant() && !self.lost && self.last_turn == turn {
+        if self.is_vacant() && !self.lost && self.last_turn == turn {
             self.leader = Some(turn);
             self.idle = 0;
         }
@@ -419,6 +419,7 @@ impl World {
             Some(same) if self.random.below(2) == 0 => same,
             _ => self.waker(),
         };
+        self.resumes(turn);
         let Some(state) = &mut self.state else {
             return false;
         };
@@ -474,6 +475,7 @@ impl World {
     }
 
     fn leader_leaves(&mut self, turn: Turn) {
+        self.resumes(turn);
         let Some(state) = &mut self.state else {
             return;
         };
