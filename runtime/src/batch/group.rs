@@ -140,8 +140,6 @@ pub(crate) struct Coming<T, U, W> {
     pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
-    /// The executions that it is polled inside of.
-    pub(crate) inside: Vec<Execution>,
 }
 
 /// A batch about to be opened; made outside of the lock.
@@ -273,6 +271,14 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             ticket,
             adopts,
             wake,
+        }
+    }
+
+    /// A caller that has a place in a batch was polled inside of these executions, which wait for it from now on.
+    #[cold]
+    pub(crate) fn inside(&mut self, id: Id, executions: Vec<Execution>) {
+        if let Some(batch) = self.find(id) {
+            batch.inside.extend(executions);
         }
     }
 
@@ -673,11 +679,7 @@ impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
             seen,
             weight,
             unique,
-            mut inside,
         } = coming;
-        if !inside.is_empty() {
-            self.inside.append(&mut inside);
-        }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let at = self.items.len();

@@ -150,11 +150,6 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             seen: observe::Caller::current(),
             weight,
             unique,
-            inside: if frames::inside_any() {
-                frames::around()
-            } else {
-                Vec::new()
-            },
         };
 
         let mut shard = self.shard(hash).lock();
@@ -174,6 +169,9 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     adopts,
                     wake,
                 } => {
+                    if frames::inside_any() {
+                        entry.group.inside(cell.id, frames::around());
+                    }
                     drop(shard);
                     wake_all(wake);
                     return Seated {
@@ -239,6 +237,9 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 adopts,
                 wake,
             } => {
+                if frames::inside_any() {
+                    entry.group.inside(cell.id, frames::around());
+                }
                 drop(guard);
                 wake_all(wake);
                 return Seated {
@@ -260,6 +261,9 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             now,
         };
         let (ticket, next) = entry.group.open(id, opening, coming);
+        if frames::inside_any() {
+            entry.group.inside(id, frames::around());
+        }
         drop(guard);
         wake_all(closed.into_iter().chain(next));
         Seated {

@@ -253,7 +253,6 @@ impl World {
             weight,
             unique: self.unique.then_some((u64::from(unique / 2), unique)),
             seen: observe::Caller::current(),
-            inside: Vec::new(),
         };
         let now = self.now();
         let expected = self.expected_place(weight, unique);

@@ -26,7 +26,6 @@ fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
         seen: observe::Caller::current(),
         weight: 0,
         unique: None,
-        inside: Vec::new(),
     };
     assert_eq!(group.open(id, opening, coming), (0, None));
 }
