@@ -184,6 +184,11 @@ fn what_is_measured_is_described_and_in_its_unit() {
             async fn find(id: u32) -> u32 {
                 id
             }
+            #[dedup(name = "measured")]
+            async fn wait(id: u32) -> u32 {
+                sleep(Duration::from_millis(10)).await;
+                id
+            }
             let mut calls = Vec::new();
             for item in 0..4 {
                 calls.push(tokio::spawn(save(item)));
@@ -193,6 +198,12 @@ fn what_is_measured_is_described_and_in_its_unit() {
                 call.await.unwrap();
             }
             find(1).await;
+            // One leads, one takes over, and one follows both.
+            let [leader, a, b] = [(); 3].map(|()| tokio::spawn(wait(1)));
+            sleep(Duration::from_millis(5)).await;
+            leader.abort();
+            a.await.unwrap();
+            b.await.unwrap();
         });
     });
     let mut seen: Vec<String> = snapshotter
@@ -230,16 +241,16 @@ fn what_is_measured_is_described_and_in_its_unit() {
         seen,
         [
             "counter piggyback_calls_total batch [count] = 4",
-            "counter piggyback_calls_total dedup [count] = 1",
+            "counter piggyback_calls_total dedup [count] = 4",
             "counter piggyback_executions_total batch [count] = 2",
-            "counter piggyback_executions_total dedup [count] = 1",
+            "counter piggyback_executions_total dedup [count] = 3",
             "counter piggyback_shared_total batch [count] = 2",
-            "counter piggyback_shared_total dedup [count] = 0",
+            "counter piggyback_shared_total dedup [count] = 1",
             "gauge piggyback_in_flight batch [count] = 0",
             "gauge piggyback_in_flight dedup [count] = 0",
             "histogram piggyback_batch_size batch [count] = 3.000 1.000",
             "histogram piggyback_wait_seconds batch [seconds] = 0.010 0.005 0.000 0.020",
-            "histogram piggyback_wait_seconds dedup [seconds] = 0.000",
+            "histogram piggyback_wait_seconds dedup [seconds] = 0.000 0.000 0.005",
         ]
     );
 }
