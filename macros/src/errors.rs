@@ -45,6 +45,12 @@ pub(crate) fn did_you_mean<'a>(
     {
         return Some(longer);
     }
+    if let Some(shorter) = known.iter().find(|name| {
+        word.strip_suffix(**name)
+            .is_some_and(|rest| rest.ends_with('_'))
+    }) {
+        return Some(shorter);
+    }
     known
         .into_iter()
         .map(|name| (distance(word, name), name))
@@ -86,6 +92,7 @@ mod tests {
         assert_eq!(did_you_mean("siez", known), Some("size"));
         assert_eq!(did_you_mean("delay", known), Some("delay_ms"));
         assert_eq!(did_you_mean("delayms", known), Some("delay_ms"));
+        assert_eq!(did_you_mean("max_delay_ms", known), Some("delay_ms"));
         assert_eq!(did_you_mean("share_error", known), Some("share_err"));
         assert_eq!(did_you_mean("ttl", known), None);
     }

@@ -5,17 +5,22 @@ use crate::known;
 use crate::options::{Common, Options};
 use crate::outcome::HandOut;
 use crate::signature::{Form, Function};
-use crate::tokens::{Private, with_static_lifetimes};
-use proc_macro2::{Ident, TokenStream};
+use crate::tokens::{Private, mentions, with_static_lifetimes};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{FnArg, ReturnType, parse_quote};
 
 /// A function for `#[dedup]`: as written, and at least `async`.
 pub(crate) fn dedup(mut function: Function) -> TokenStream {
-    if function.form().is_none() {
+    if function.form().is_none() && !is_made_sync(&function) {
         function.sig.asyncness = Some(parse_quote!(async));
     }
     function.as_written()
+}
+
+/// Whether it blocks on what it does, as `#[tokio::main]` makes it, so that nobody waits for it.
+fn is_made_sync(function: &Function) -> bool {
+    mentions(&function.body, &Ident::new("block_on", Span::call_site()))
 }
 
 /// A function for `#[batch]`: with the signature that callers see, as far as it is known, and a body that fits it.

@@ -4,7 +4,9 @@
 use crate::signature::{item_of, peel, type_arguments, type_arguments_mut};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Path, PathArguments, PathSegment, Type, TypeParamBound, TypePath, parse_quote};
+use syn::{
+    Path, PathArguments, PathSegment, Type, TypeParamBound, TypePath, TypeTraitObject, parse_quote,
+};
 
 /// Names that nobody gives to a type of their own.
 const PLAIN: &[&str] = &[
@@ -115,6 +117,45 @@ pub(crate) fn foreign_error(output: &Type) -> Option<(&'static str, &'static str
     }
 }
 
+/// Whether the error is a box of what may not go to other threads.
+pub(crate) fn is_unshareable_box(output: &Type) -> bool {
+    let Type::Path(path) = peel(output) else {
+        return false;
+    };
+    match last(path).map(types).as_deref() {
+        Some([_, Type::Path(error)]) => last(error).is_some_and(|last| {
+            let inside = (last.ident == "Box").then(|| types(last));
+            matches!(inside.as_deref(), Some([Type::TraitObject(object)]) if has_bound(object, "Error") && !(has_bound(object, "Send") && has_bound(object, "Sync")))
+        }),
+        _ => false,
+    }
+}
+
+/// The `T` of a `Vec<T>`.
+pub(crate) fn list(output: &Type) -> Option<&Type> {
+    let Type::Path(path) = peel(output) else {
+        return None;
+    };
+    let last = last(path).filter(|last| last.ident == "Vec")?;
+    types(last).first().copied()
+}
+
+/// Whether it is a type that everybody knows, and not a `Result`.
+pub(crate) fn is_no_result(ty: &Type) -> bool {
+    match peel(ty) {
+        Type::Tuple(_) | Type::Array(_) => true,
+        Type::Path(path) => {
+            let is_known = last(path).is_some_and(|last| {
+                ["Vec", "Option", "HashMap", "BTreeMap"]
+                    .iter()
+                    .any(|name| last.ident == name)
+            });
+            is_known || is_plain(ty)
+        }
+        _ => false,
+    }
+}
+
 /// `anyhow::…`, `eyre::…`.
 fn reporter(path: &TypePath) -> Option<(&'static str, &'static str)> {
     let names: Vec<String> = path
@@ -141,16 +182,7 @@ fn boxed(inside: &Type) -> Option<(&'static str, &'static str)> {
     let Type::TraitObject(object) = inside else {
         return None;
     };
-    let has = |name| {
-        object.bounds.iter().any(|bound| match bound {
-            TypeParamBound::Trait(bound) => bound
-                .path
-                .segments
-                .last()
-                .is_some_and(|last| last.ident == name),
-            _ => false,
-        })
-    };
+    let has = |name| has_bound(object, name);
     has("Error").then(|| {
         let share = if has("Send") && has("Sync") {
             "add `share_err = |error| error.to_string().into()`, which keeps its message"
@@ -158,6 +190,17 @@ fn boxed(inside: &Type) -> Option<(&'static str, &'static str)> {
             "write `Box<dyn Error + Send + Sync>`, and add `share_err = |error| error.to_string().into()`, which keeps its message"
         };
         ("`Box<dyn Error>`", share)
+    })
+}
+
+fn has_bound(object: &TypeTraitObject, name: &str) -> bool {
+    object.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == name),
+        _ => false,
     })
 }
 

@@ -83,9 +83,15 @@ pub(crate) struct Common {
     pub(crate) direct: Option<Given<Ident>>,
     pub(crate) name: Option<Given<LitStr>>,
     pub(crate) krate: Option<Given<Path>>,
+    /// Options of either attribute that are there, but could not be read: what they would say is not missing.
+    pub(crate) unread: Vec<Ident>,
 }
 
 impl Common {
+    pub(crate) fn is_unread(&self, name: &str) -> bool {
+        self.unread.iter().any(|unread| unread == name)
+    }
+
     /// Fills what is not said here with what the other attribute on the same function says.
     pub(crate) fn fill_from(&mut self, other: &Self) {
         fn fill<T: Clone>(here: &mut Option<T>, other: &Option<T>) {
@@ -100,6 +106,7 @@ impl Common {
         fill(&mut self.direct, &other.direct);
         fill(&mut self.name, &other.name);
         fill(&mut self.krate, &other.krate);
+        self.unread.extend(other.unread.iter().cloned());
         if !sharing_said {
             fill(&mut self.share_err, &other.share_err);
             fill(&mut self.clone_with, &other.clone_with);
@@ -162,8 +169,10 @@ impl Options {
         let mut options = Self::default();
         let parsed = (|input: ParseStream<'_>| {
             while !input.is_empty() {
-                if let Err(error) = options.read_one(attribute, input, errors) {
+                let name = input.fork().call(Ident::parse_any);
+                if let Err(error) = options.read_one(attribute, input) {
                     errors.push(error);
+                    options.common.unread.extend(name);
                 }
                 skip_to_comma(input)?;
             }
@@ -176,12 +185,7 @@ impl Options {
         options
     }
 
-    fn read_one(
-        &mut self,
-        attribute: Attribute,
-        input: ParseStream<'_>,
-        errors: &mut Errors,
-    ) -> syn::Result<()> {
+    fn read_one(&mut self, attribute: Attribute, input: ParseStream<'_>) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
             let token: TokenTree = input.parse()?;
             // Whoever leaves one name out leaves out the others, too: one mistake.
@@ -197,107 +201,97 @@ impl Options {
         }
         let name = Ident::parse_any(input)?;
         match name.to_string().as_str() {
-            "skip" => set(&mut self.common.skip, name, input, errors, |i, n| {
+            "skip" => set(&mut self.common.skip, name, input, |i, n| {
                 list(i, n, "skip(pool, headers)", Ident::parse_any)
             }),
-            "key" => set(&mut self.common.key, name, input, errors, |i, n| {
+            "key" => set(&mut self.common.key, name, input, |i, n| {
                 list(i, n, "key(user = user.id)", KeyPart::parse)
             }),
-            "scope" => set(&mut self.common.scope, name, input, errors, |i, n| {
+            "scope" => set(&mut self.common.scope, name, input, |i, n| {
                 value(i, n, "scope = self.scope")
             }),
-            "share_err" => set(&mut self.common.share_err, name, input, errors, |i, n| {
+            "share_err" => set(&mut self.common.share_err, name, input, |i, n| {
                 value(i, n, "share_err = AppError::Shared")
             }),
-            "clone_with" => set(&mut self.common.clone_with, name, input, errors, |i, n| {
+            "clone_with" => set(&mut self.common.clone_with, name, input, |i, n| {
                 value(i, n, "clone_with = copy_of")
             }),
-            "direct" => set(&mut self.common.direct, name, input, errors, |i, n| {
+            "direct" => set(&mut self.common.direct, name, input, |i, n| {
                 value(i, n, "direct = user_now")
             }),
-            "name" => set(&mut self.common.name, name, input, errors, |i, n| {
+            "name" => set(&mut self.common.name, name, input, |i, n| {
                 value(i, n, "name = \"users.by_id\"")
             }),
-            "crate" => set(&mut self.common.krate, name, input, errors, |i, n| {
+            "crate" => set(&mut self.common.krate, name, input, |i, n| {
                 equals(i, n, "crate = ::path::to::piggyback")?;
                 i.call(Path::parse_mod_style).map_err(|error| {
                     syn::Error::new(error.span(), "`crate` takes a path without quotes, as in `crate = ::path::to::piggyback`")
                 })
             }),
-            "spawn" if attribute == Attribute::Dedup => {
-                set(&mut self.spawn, name, input, errors, flag)
-            }
+            "spawn" if attribute == Attribute::Dedup => set(&mut self.spawn, name, input, flag),
             "max_age_ms" if attribute == Attribute::Dedup => {
-                set(&mut self.max_age_ms, name, input, errors, |i, n| {
+                set(&mut self.max_age_ms, name, input, |i, n| {
                     number(i, n, "max_age_ms = 50")
                 })
             }
             "max_followers" if attribute == Attribute::Dedup => {
-                set(&mut self.max_followers, name, input, errors, |i, n| {
+                set(&mut self.max_followers, name, input, |i, n| {
                     number(i, n, "max_followers = 100")
                 })
             }
             "forget" if attribute == Attribute::Dedup => {
-                set(&mut self.forget, name, input, errors, |i, n| {
+                set(&mut self.forget, name, input, |i, n| {
                     value(i, n, "forget = forget_user")
                 })
             }
-            "size" if attribute == Attribute::Batch => {
-                set(&mut self.size, name, input, errors, |i, n| {
-                    number(i, n, "size = 100")
-                })
-            }
+            "size" if attribute == Attribute::Batch => set(&mut self.size, name, input, |i, n| {
+                number(i, n, "size = 100")
+            }),
             "delay_ms" if attribute == Attribute::Batch => {
-                set(&mut self.delay_ms, name, input, errors, |i, n| {
+                set(&mut self.delay_ms, name, input, |i, n| {
                     number(i, n, "delay_ms = 10")
                 })
             }
             "items" if attribute == Attribute::Batch => {
-                set(&mut self.items, name, input, errors, |i, n| {
+                set(&mut self.items, name, input, |i, n| {
                     list(i, n, "items(users)", Ident::parse_any)
                 })
             }
-            "by_ref" if attribute == Attribute::Batch => {
-                set(&mut self.by_ref, name, input, errors, flag)
-            }
+            "by_ref" if attribute == Attribute::Batch => set(&mut self.by_ref, name, input, flag),
             "one_by" if attribute == Attribute::Batch => {
-                set(&mut self.one_by, name, input, errors, |i, n| {
+                set(&mut self.one_by, name, input, |i, n| {
                     value(i, n, "one_by = |user| user.id")
                 })
             }
             "many_by" if attribute == Attribute::Batch => {
-                set(&mut self.many_by, name, input, errors, |i, n| {
+                set(&mut self.many_by, name, input, |i, n| {
                     value(i, n, "many_by = |post| post.author")
                 })
             }
-            "shared" if attribute == Attribute::Batch => {
-                set(&mut self.shared, name, input, errors, flag)
-            }
-            "eager" if attribute == Attribute::Batch => {
-                set(&mut self.eager, name, input, errors, flag)
-            }
+            "shared" if attribute == Attribute::Batch => set(&mut self.shared, name, input, flag),
+            "eager" if attribute == Attribute::Batch => set(&mut self.eager, name, input, flag),
             "concurrency" if attribute == Attribute::Batch => {
-                set(&mut self.concurrency, name, input, errors, |i, n| {
+                set(&mut self.concurrency, name, input, |i, n| {
                     number(i, n, "concurrency = 1")
                 })
             }
             "weight" if attribute == Attribute::Batch => {
-                set(&mut self.weight, name, input, errors, |i, n| {
+                set(&mut self.weight, name, input, |i, n| {
                     value(i, n, "weight = |row| row.len()")
                 })
             }
             "max_weight" if attribute == Attribute::Batch => {
-                set(&mut self.max_weight, name, input, errors, |i, n| {
+                set(&mut self.max_weight, name, input, |i, n| {
                     number(i, n, "max_weight = 65_535")
                 })
             }
             "unique" if attribute == Attribute::Batch => {
-                set(&mut self.unique, name, input, errors, |i, n| {
+                set(&mut self.unique, name, input, |i, n| {
                     value(i, n, "unique = |row| row.id")
                 })
             }
             "split_on_err" if attribute == Attribute::Batch => {
-                set(&mut self.split_on_err, name, input, errors, flag)
+                set(&mut self.split_on_err, name, input, flag)
             }
             unknown => {
                 let message = unknown_option(attribute, unknown);
@@ -375,15 +369,14 @@ fn set<T>(
     slot: &mut Option<Given<T>>,
     name: Ident,
     input: ParseStream<'_>,
-    errors: &mut Errors,
     read: impl FnOnce(ParseStream<'_>, &Ident) -> syn::Result<T>,
 ) -> syn::Result<()> {
     let value = read(input, &name)?;
     if slot.is_some() {
-        errors.at(&name, format!("`{name}` is given twice; keep one of them"));
-    } else {
-        *slot = Some(Given { name, value });
+        let message = format!("`{name}` is given twice; keep one of them");
+        return Err(syn::Error::new_spanned(name, message));
     }
+    *slot = Some(Given { name, value });
     Ok(())
 }
 
@@ -533,10 +526,17 @@ fn list<T>(
     }
     let content;
     syn::parenthesized!(content in input);
-    let items =
-        Punctuated::<T, Token![,]>::parse_terminated_with(&content, item).map_err(|error| {
-            syn::Error::new(error.span(), format!("`{name}` is written `{example}`"))
-        })?;
+    let items = match Punctuated::<T, Token![,]>::parse_terminated_with(&content, item) {
+        Ok(items) => items,
+        Err(error) => {
+            // What is left would be another error.
+            content.parse::<TokenStream>()?;
+            return Err(syn::Error::new(
+                error.span(),
+                format!("`{name}` is written `{example}`"),
+            ));
+        }
+    };
     if items.is_empty() {
         return Err(syn::Error::new_spanned(
             name,

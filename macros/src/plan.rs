@@ -186,7 +186,10 @@ impl Plan {
             let fn_token = &function.sig.fn_token;
             errors.at(
                 fn_token,
-                "this function is not async; write `async fn`, or return `impl Future<Output = …>`",
+                format!(
+                    "this function is not async; write `async fn`, or return `impl Future<Output = …>`; if it is written `async`, an attribute above has taken that away: put `#[{}]` above that one",
+                    if dedup.is_some() { "dedup" } else { "batch" }
+                ),
             );
         }
         let mut function = function;

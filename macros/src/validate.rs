@@ -31,6 +31,16 @@ pub(crate) fn common(
         ],
         errors,
     );
+    if let Some(scope) = common
+        .scope
+        .as_ref()
+        .filter(|scope| is_new_scope(&scope.value))
+    {
+        errors.at(
+            &scope.value,
+            "this makes a new scope for each call, so that nothing is ever shared; keep one in a field, `scope = self.scope`, or in a `static SCOPE: LazyLock<Scope>`, `scope = SCOPE`",
+        );
+    }
     for named in [common.direct.as_ref(), forget].into_iter().flatten() {
         if named.value == function.sig.ident {
             errors.at(
@@ -49,6 +59,25 @@ pub(crate) fn common(
                 "`direct` and `forget` make two functions; give them two names",
             );
         }
+    }
+}
+
+/// `Scope::new()` or `Scope::default()`, by whatever path.
+fn is_new_scope(expr: &Expr) -> bool {
+    match expr {
+        Expr::Reference(reference) => is_new_scope(&reference.expr),
+        Expr::Paren(paren) => is_new_scope(&paren.expr),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(function) if call.args.is_empty() => {
+                let mut names = function.path.segments.iter().rev().map(|name| &name.ident);
+                names
+                    .next()
+                    .is_some_and(|name| name == "new" || name == "default")
+                    && names.next().is_some_and(|name| name == "Scope")
+            }
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -139,11 +168,11 @@ fn batch(options: &Options, errors: &mut Errors) {
         );
     }
     match (&options.weight, &options.max_weight) {
-        (Some(weight), None) => errors.at(
+        (Some(weight), None) if !options.common.is_unread("max_weight") => errors.at(
             &weight.name,
             "`weight` needs a limit; add `max_weight = 65_535`",
         ),
-        (None, Some(max)) => errors.at(
+        (None, Some(max)) if !options.common.is_unread("weight") => errors.at(
             &max.name,
             "`max_weight` needs to know what an item weighs; add `weight = |item| …`",
         ),
@@ -160,8 +189,7 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
         function, common, ..
     } = plan;
     let arguments = function.arguments();
-    // A `skip` that could not be read is not missing.
-    let options_are_clear = errors.is_empty();
+    let options_are_clear = !["skip", "key"].iter().any(|name| common.is_unread(name));
     named(plan, &arguments, errors);
 
     for (index, argument) in arguments.iter().enumerate() {
@@ -174,10 +202,11 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
             }
             continue;
         }
-        let in_key = argument
-            .bindings
-            .iter()
-            .any(|binding| is_in_key(common, argument, &binding.ident));
+        let in_key = options_are_clear
+            && argument
+                .bindings
+                .iter()
+                .any(|binding| is_in_key(common, argument, &binding.ident));
         if let Some(syn::FnArg::Typed(typed)) = function.sig.inputs.iter().nth(index) {
             if let syn::Pat::Macro(pat) = &*typed.pat {
                 errors.at(pat, "the names that a macro binds can't be seen here; write a plain name, and the pattern in the body");
@@ -192,7 +221,7 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
             .map_or_else(String::new, |binding| binding.ident.to_string());
         match borrow_of(function, index, argument) {
             Borrow::No => {
-                if let (Some(ty), true) = (&argument.ty, in_key && options_are_clear && is_plain) {
+                if let (Some(ty), true) = (&argument.ty, in_key && is_plain) {
                     if let Some(bits) = known::float(ty, &name) {
                         errors.at(
                             &argument.written,
@@ -253,6 +282,17 @@ impl Seen<'_> {
         let said = self.common.share_err.is_some() || self.common.clone_with.is_some();
         let splits = self.split_on_err.is_some();
         !said && (!splits || self.is_dedup)
+    }
+
+    /// Whether it is plain to see that what each caller gets is no `Result`.
+    fn has_plainly_no_error(&self, output: Option<&Type>) -> bool {
+        let Some(output) = output else {
+            return true;
+        };
+        match (self.hand_out, known::list(output)) {
+            (Some(HandOut::Each), Some(one)) => known::is_no_result(one),
+            _ => known::is_no_result(output),
+        }
     }
 
     fn execution(&self) -> &'static str {
@@ -444,6 +484,18 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         );
         return;
     }
+    if let Some(share) = plan
+        .common
+        .share_err
+        .as_ref()
+        .filter(|_| plan.has_plainly_no_error(output.as_ref()))
+    {
+        errors.at(
+            &share.name,
+            "there is no error to share, since callers get no `Result`; remove `share_err`",
+        );
+        return;
+    }
     let Some(output) = output else {
         if let Some(HandOut::OneBy | HandOut::ManyBy) = plan.hand_out {
             let name = &plan.function.sig.ident;
@@ -459,6 +511,13 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         errors.at(
             &output,
             format!("{error} is not `Clone`, so several callers can't share it; {advice}"),
+        );
+        return;
+    }
+    if plan.common.share_err.is_some() && known::is_unshareable_box(&output) {
+        errors.at(
+            &output,
+            "this error may go to other threads; write `Box<dyn Error + Send + Sync>`",
         );
         return;
     }

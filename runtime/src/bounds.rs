@@ -73,8 +73,9 @@ pub fn cloned<R: Shareable<M>, M>(_: Output<R>) -> R::By {
 /// A result whose error goes through an `Arc`.
 #[diagnostic::on_unimplemented(
     message = "`share_err` needs a `Result<T, E>` with `T: Clone`, and both of them `Send + Sync + 'static`, not a `{Self}`",
-    label = "its error can't be shared through an `Arc`",
-    note = "without `share_err`, an output that is `Clone` is shared as it is; with `clone_with = …`, one that a function copies"
+    label = "not such a `Result`",
+    note = "without `share_err`, an output that is `Clone` is shared as it is; with `clone_with = …`, one that a function copies",
+    note = "an error in a box is `Box<dyn Error + Send + Sync>`, not `Box<dyn Error>`"
 )]
 pub trait Fallible<M> {
     /// Its error.

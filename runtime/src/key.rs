@@ -47,7 +47,7 @@ pub trait About {
 #[diagnostic::on_unimplemented(
     message = "`{A}` can't be part of a key",
     label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "in the attribute, say what identifies the argument, as in `key(user = user.id)`, or leave it out, as in `skip(user)`; or derive `Hash`, `PartialEq`, `Eq` and `Clone`",
+    note = "in the attribute, say what identifies the argument, as in `key(user = user.id)`, or leave it out, as in `skip(user)`; of a float, `key(x = x.to_bits())`; or derive `Hash`, `PartialEq`, `Eq` and `Clone`",
     note = "for a type parameter or an `impl Trait`, add the bounds: `T: Hash + Eq + Clone + Send + Sync + 'static`"
 )]
 pub trait KeyOf<A: ?Sized, M> {

@@ -19,7 +19,7 @@ use std::hash::{Hash, Hasher};
 #[diagnostic::on_unimplemented(
     message = "`{A}` can't outlive its caller, as it must here",
     label = "the execution may go on when the caller is gone: a value must be `Send + 'static`, what is borrowed also `Clone`",
-    note = "take something cheap to clone that it can own, such as a pool instead of a connection, or an `Arc`"
+    note = "take something cheap to clone that it can own, such as a pool instead of a connection, or an `Arc`; if it is a type of yours that holds such things: derive `Clone` for it"
 )]
 pub trait Own<A: ?Sized, M> {
     /// What is kept.

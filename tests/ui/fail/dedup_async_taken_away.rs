@@ -1,0 +1,7 @@
+use piggyback::dedup;
+
+#[tokio::main]
+#[dedup]
+async fn main() {
+    println!("hello");
+}
