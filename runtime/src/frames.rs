@@ -236,6 +236,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_has_ended_is_gone_while_others_go_on() {
+        let _alone = alone();
+        let ended = [7, 8].map(|id| Execution { table: 7, id });
+        for depth in [1, SHOWN as u64 - 1, SHOWN as u64, 20] {
+            nest(depth, &mut || {
+                within(ended[0], || assert!(inside(ended[0])));
+                within_all(&ended, || assert!(ended.iter().all(|&it| inside(it))));
+                within_all(&[], || assert_eq!(around().len() as u64, depth));
+                // Not seen by whom comes to lie where they were, either.
+                within(Execution { table: 7, id: 9 }, || {
+                    assert!(!ended.iter().any(|&it| inside(it)));
+                    assert_eq!(around().len() as u64, depth + 1);
+                });
+            });
+        }
+    }
+
+    #[test]
     fn a_panic_pops_its_frame() {
         let execution = Execution { table: 3, id: 1 };
         std::panic::catch_unwind(|| within(execution, || panic!("on purpose"))).unwrap_err();
