@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::cell::{Cell, Ended, Failure, Found};
 use super::group::{
-    Added, Caller, Closing, Coming, Go, Group, Left, Opening, Queuing, Run, Ticket, Turn,
+    Added, Caller, Closing, Coming, Go, Group, Id, Left, Opening, Queuing, Run, Ticket, Turn,
 };
 use super::{Item, Limits};
 use crate::frames::{self, Execution};
@@ -53,7 +53,38 @@ struct Entry<K, T, U, B, R> {
     group: Group<T, U, B, Waker, Arc<Cell<R>>>,
 }
 
-impl<K, T, U, B, R> Shard<K, T, U, B, R> {
+impl<K, T, U: Eq, B, R> Entry<K, T, U, B, R> {
+    /// A caller has come into a batch: the executions that it is polled inside of, if any, wait for the batch.
+    #[inline]
+    fn waited_for(&mut self, batch: Id) {
+        if frames::inside_any() {
+            self.group.inside(batch, frames::around());
+        }
+    }
+}
+
+impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
+    /// Something has gone from a group. Returns its result, and the entry, if nothing is left of the group: to be dropped
+    /// after unlocking. `None`: there is no such group any more.
+    fn gone<X>(
+        &mut self,
+        cell: &Cell<R>,
+        go: impl FnOnce(&mut Group<T, U, B, Waker, Arc<Cell<R>>>) -> X,
+    ) -> Option<(X, Option<Entry<K, T, U, B, R>>)> {
+        let mut found = self
+            .groups
+            .find_entry(cell.hash, |entry| entry.id == cell.group)
+            .ok()?;
+        let result = go(&mut found.get_mut().group);
+        let entry = if found.get().group.is_idle() {
+            Some(found.remove().0)
+        } else {
+            None
+        };
+        give_back(&mut self.groups, |entry| entry.hash);
+        Some((result, entry))
+    }
+
     /// The group of a batch, while there is one.
     fn group(&mut self, cell: &Cell<R>) -> Option<&mut Group<T, U, B, Waker, Arc<Cell<R>>>> {
         let entry = self
@@ -169,9 +200,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     adopts,
                     wake,
                 } => {
-                    if frames::inside_any() {
-                        entry.group.inside(cell.id, frames::around());
-                    }
+                    entry.waited_for(cell.id);
                     drop(shard);
                     wake_all(wake);
                     return Seated {
@@ -237,9 +266,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 adopts,
                 wake,
             } => {
-                if frames::inside_any() {
-                    entry.group.inside(cell.id, frames::around());
-                }
+                entry.waited_for(cell.id);
                 drop(guard);
                 wake_all(wake);
                 return Seated {
@@ -261,9 +288,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             now,
         };
         let (ticket, next) = entry.group.open(id, opening, coming);
-        if frames::inside_any() {
-            entry.group.inside(id, frames::around());
-        }
+        entry.waited_for(id);
         drop(guard);
         wake_all(closed.into_iter().chain(next));
         Seated {
@@ -366,22 +391,11 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
     }
 
     fn ended(&self, cell: &Cell<R>) {
-        let mut guard = self.shard(cell.hash).lock();
-        let shard = &mut *guard;
-        let Ok(mut found) = shard
-            .groups
-            .find_entry(cell.hash, |entry| entry.id == cell.group)
-        else {
+        let mut shard = self.shard(cell.hash).lock();
+        let Some((wake, entry)) = shard.gone(cell, |group| group.ended(cell.id)) else {
             return;
         };
-        let wake = found.get_mut().group.ended(cell.id);
-        let entry = if found.get().group.is_idle() {
-            Some(found.remove().0)
-        } else {
-            None
-        };
-        give_back(&mut shard.groups, |entry| entry.hash);
-        drop(guard);
+        drop(shard);
         guarded(|| drop(entry));
         wake_all(wake);
     }
@@ -525,24 +539,12 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
     }
 
     fn leave(&self, cell: &Cell<R>, ticket: Ticket) {
-        let mut guard = self.shard(cell.hash).lock();
-        let shard = &mut *guard;
-        let Ok(mut found) = shard
-            .groups
-            .find_entry(cell.hash, |entry| entry.id == cell.group)
+        let mut shard = self.shard(cell.hash).lock();
+        let Some((Some(left), entry)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
         else {
             return;
         };
-        let Some(left) = found.get_mut().group.leave(cell.id, ticket) else {
-            return;
-        };
-        let entry = if found.get().group.is_idle() {
-            Some(found.remove().0)
-        } else {
-            None
-        };
-        give_back(&mut shard.groups, |entry| entry.hash);
-        drop(guard);
+        drop(shard);
         let Left {
             item,
             unique,

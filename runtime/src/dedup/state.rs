@@ -10,6 +10,7 @@
 //! ```
 //!
 //! A leader is known by its *turn*. One that was deposed finds another turn, or no flight, and finishes for itself.
+//! If nobody has claimed yet, it was only late, and leads again.
 //! A vacant flight wakes every follower and belongs to the first that is polled: leadership is claimed, never assigned to
 //! one that may be asleep. A flight never lands without a leader and never has two.
 
