@@ -12,7 +12,11 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
 
 /// By the order of the items, or by looking each up in a map.
 #[derive(Debug)]
@@ -800,20 +804,72 @@ where
 }
 
 /// Runs the body on the items, and hands out what it returns.
-async fn bulk<X, T, H, S, O, B, F>(
+fn bulk<X, T, H, S, O, B, F>(
     handing: Handing<X, T, H, S, O>,
     items: Vec<T>,
     body: B,
-) -> Results<O>
+) -> impl Future<Output = Results<O>>
 where
     X: HandOut<T, H, S, O>,
     B: FnOnce(Vec<T>) -> F,
     F: Future<Output = X>,
 {
-    let Handing(how, sharing, _) = handing;
-    let kept = X::keep(&items);
-    let output = body(items).await;
-    output.hand_out(&how, kept, &sharing)
+    Handed::Begins {
+        handing,
+        items,
+        body,
+    }
+}
+
+pin_project! {
+    /// One call, whose output is handed out. By hand, since an `async fn` would have room for the items twice.
+    #[project = Doing]
+    #[project_replace = Did]
+    enum Handed<X, T, H, S, O, B, F, K> {
+        Begins { handing: Handing<X, T, H, S, O>, items: Vec<T>, body: B },
+        Runs { #[pin] body: F, handing: Handing<X, T, H, S, O>, kept: K },
+        Ended,
+    }
+}
+
+impl<X, T, H, S, O, B, F> Future for Handed<X, T, H, S, O, B, F, X::Kept>
+where
+    X: HandOut<T, H, S, O>,
+    B: FnOnce(Vec<T>) -> F,
+    F: Future<Output = X>,
+{
+    type Output = Results<O>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Results<O>> {
+        if matches!(*self, Self::Begins { .. }) {
+            if let Did::Begins {
+                handing,
+                items,
+                body,
+            } = self.as_mut().project_replace(Self::Ended)
+            {
+                let kept = X::keep(&items);
+                let body = body(items);
+                self.set(Self::Runs {
+                    body,
+                    handing,
+                    kept,
+                });
+            }
+        }
+        let output = match self.as_mut().project() {
+            Doing::Runs { body, .. } => ready!(body.poll(cx)),
+            _ => panic!("polled again after it had ended"),
+        };
+        match self.project_replace(Self::Ended) {
+            Did::Runs {
+                handing: Handing(how, sharing, _),
+                kept,
+                ..
+            } => Poll::Ready(output.hand_out(&how, kept, &sharing)),
+            _ => unreachable!("it ran"),
+        }
+    }
 }
 
 /// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of

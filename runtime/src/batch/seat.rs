@@ -43,17 +43,36 @@ where
         let Seated {
             cell, ticket, task, ..
         } = seated;
-        let seat = Self {
+        if let Some(turn) = task {
+            Self::give_first_task(table.clone(), cell.clone(), ticket, turn, spawn);
+        }
+        Self {
+            table,
+            cell,
+            ticket,
+            stage: Stage::Seated,
+            spawn,
+        }
+    }
+
+    /// By value: a seat whose address is known is made on the stack and copied to where it stays.
+    #[cold]
+    fn give_first_task(
+        table: H,
+        cell: Arc<Cell<R>>,
+        ticket: Ticket,
+        turn: Turn,
+        spawn: Spawn<H, R>,
+    ) {
+        let mut seat = Self {
             table,
             cell,
             ticket,
             stage: Stage::Seated,
             spawn,
         };
-        if let Some(turn) = task {
-            seat.give_task(turn);
-        }
-        seat
+        seat.give_task(turn);
+        seat.stage = Stage::Served;
     }
 
     /// Returns whether the task has ended already.

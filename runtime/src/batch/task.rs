@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
-use super::WrongNumber;
+use super::{Results, WrongNumber};
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::results::Bulk;
@@ -23,99 +23,126 @@ use crate::sync::Arc;
 use crate::wake::{guarded, message};
 
 /// The task.
-pub(super) async fn drive<H, K, T, U, B, R>(mut duty: Duty<H, R>)
+pub(super) fn drive<H, K, T, U, B, R>(duty: Duty<H, R>) -> impl Future<Output = ()> + Send
 where
-    H: Deref<Target = Table<K, T, U, B, R>>,
+    H: Deref<Target = Table<K, T, U, B, R>> + Send + Sync,
+    K: Send + Sync,
     T: Send + 'static,
-    U: Eq,
+    U: Eq + Send,
     B: Bulk<T, R>,
+    R: Send,
 {
-    let step = queue(&mut duty).await;
-    let Step::Run(items, bulk, closed, calls, inside) = step else {
-        duty.stage = Stage::Done;
-        return;
-    };
-    duty.stage = Stage::Running;
-    let count = items.len();
-    let mut trace = duty.table.function.bulk(calls, count as u64, closed.name());
-    let results = CatchUnwind {
-        future: bulk.run(items),
-        trace: &trace,
-        inside,
-    }
-    .await;
-    let (outcome, ended) = match results {
-        Ok(Ok(results)) => {
-            debug_assert_eq!(results.len(), count, "counted when they were handed out");
-            (Outcome::Returned, Ended::with(results))
-        }
-        Ok(Err(WrongNumber { items, results })) => {
-            let failure = Failure::WrongNumber { items, results };
-            (Outcome::WrongNumber, Ended::Failed(failure))
-        }
-        Err(said) => (Outcome::Panicked, Ended::Failed(Failure::Panic(said))),
-    };
-    trace.ends(outcome, count as u64);
-    if outcome != Outcome::Returned {
-        duty.table.panicked(&duty.cell);
-    }
-    duty.stage = Stage::Done;
-    duty.table.ends(&duty.cell, ended);
+    Task::Queues { queue: queue(duty) }
 }
 
-/// Waits until the batch may run.
-async fn queue<H, K, T, U, B, R>(duty: &mut Duty<H, R>) -> Step<T, B>
-where
-    H: Deref<Target = Table<K, T, U, B, R>>,
-    U: Eq,
-{
-    let Stage::Queued(turn) = duty.stage else {
-        return Step::Gone;
-    };
-    // Under load the batch is full by now, or soon, and needs no timer.
-    let mut seen = 0;
-    loop {
-        let step =
-            std::future::poll_fn(|cx| Poll::Ready(duty.table.go(&duty.cell, turn, Some(seen), cx)));
-        match step.await {
-            Step::Fills(items) => seen = items,
-            Step::Wait(_) => break,
-            step => return step,
-        }
-        // Only here may time be paused, and be moved on before this task is polled again.
-        let exact = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-        if exact {
-            duty.table.no_longer_fresh(&duty.cell);
-        }
-        // Lets those come that can be polled in the same tick.
-        tokio::task::yield_now().await;
-        if exact {
-            break;
-        }
+pin_project! {
+    /// The task. By hand, since a coroutine would keep what it was given and what it has made of that side by side, and a
+    /// task is moved several times on its way to its runtime and back.
+    #[project = Doing]
+    #[project_replace = Did]
+    enum Task<Q, D, F> {
+        /// Until the batch may run.
+        Queues { #[pin] queue: Q },
+        Runs { #[pin] bulk: F, duty: D, running: Running },
+        Done,
     }
-    // In a box: a task that needs no timer, which under load is each, is the smaller.
-    let mut timer = None::<Pin<Box<Sleep>>>;
-    std::future::poll_fn(|cx| {
-        loop {
-            match duty.table.go(&duty.cell, turn, None, cx) {
-                Step::Wait(Some(until)) => {
-                    let timer = match &mut timer {
-                        None => timer.insert(Box::pin(duty.timer(turn, until))),
-                        Some(timer) => {
-                            if timer.deadline() != until {
-                                timer.as_mut().reset(until);
-                            }
-                            timer
-                        }
-                    };
-                    ready!(timer.as_mut().poll(cx));
-                }
-                Step::Wait(None) => return Poll::Pending,
-                step => return Poll::Ready(step),
+}
+
+/// What a bulk call has about it.
+struct Running {
+    /// How many items it was given.
+    items: usize,
+    trace: Trace,
+    /// What waits for it is polled with it.
+    inside: Vec<Execution>,
+}
+
+impl<Q, H, F, R> Future for Task<Q, Duty<H, R>, F>
+where
+    Q: Future<Output = (Duty<H, R>, Option<(F, Running)>)>,
+    H: Deref<Target: Queue<R>>,
+    F: Future<Output = Results<R>>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Doing::Queues { queue } = self.as_mut().project() {
+            let (mut duty, run) = ready!(queue.poll(cx));
+            let Some((bulk, running)) = run else {
+                duty.stage = Stage::Done;
+                self.set(Task::Done);
+                return Poll::Ready(());
+            };
+            duty.stage = Stage::Running;
+            self.set(Task::Runs {
+                bulk,
+                duty,
+                running,
+            });
+        }
+        let results = match self.as_mut().project() {
+            Doing::Runs { bulk, running, .. } => ready!(running.poll(bulk, cx)),
+            _ => return Poll::Ready(()),
+        };
+        if let Did::Runs { duty, running, .. } = self.project_replace(Task::Done) {
+            duty.ends(results, running);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Running {
+    /// Polls the bulk call. Its panic is a value: what it said.
+    fn poll<F: Future>(
+        &self,
+        bulk: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Box<str>>> {
+        let poll = || frames::within_all(&self.inside, || self.trace.within(|| bulk.poll(cx)));
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => {
+                let said = message(&*payload).into();
+                guarded(|| drop(payload));
+                Poll::Ready(Err(said))
             }
         }
-    })
-    .await
+    }
+}
+
+/// Waits until the batch may run, and makes the bulk call, which is yet to be polled.
+fn queue<H, K, T, U, B, R>(
+    mut duty: Duty<H, R>,
+) -> impl Future<
+    Output = (
+        Duty<H, R>,
+        Option<(impl Future<Output = Results<R>> + Send + 'static, Running)>,
+    ),
+> + Send
+where
+    H: Deref<Target = Table<K, T, U, B, R>> + Send + Sync,
+    K: Send + Sync,
+    T: Send + 'static,
+    U: Eq + Send,
+    B: Bulk<T, R>,
+    R: Send,
+{
+    // A block, since that keeps what it was given in one place.
+    async move {
+        let step = duty.queue().await;
+        let Step::Run(items, bulk, closed, calls, inside) = step else {
+            return (duty, None);
+        };
+        let running = Running {
+            items: items.len(),
+            trace: duty
+                .table
+                .function
+                .bulk(calls, items.len() as u64, closed.name()),
+            inside,
+        };
+        (duty, Some((bulk.run(items), running)))
+    }
 }
 
 /// What a task owes to the callers of its batch.
@@ -156,6 +183,93 @@ where
     }
 }
 
+impl<H, K, T, U, B, R> Duty<H, R>
+where
+    H: Deref<Target = Table<K, T, U, B, R>>,
+    U: Eq,
+{
+    /// Waits until the batch may run.
+    async fn queue(&mut self) -> Step<T, B> {
+        let Stage::Queued(turn) = self.stage else {
+            return Step::Gone;
+        };
+        // Under load the batch is full by now, or soon, and needs no timer.
+        let mut seen = 0;
+        loop {
+            let step = std::future::poll_fn(|cx| {
+                Poll::Ready(self.table.go(&self.cell, turn, Some(seen), cx))
+            });
+            match step.await {
+                Step::Fills(items) => seen = items,
+                Step::Wait(_) => break,
+                step => return step,
+            }
+            // Only here may time be paused, and be moved on before this task is polled again.
+            let exact = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+            if exact {
+                self.table.no_longer_fresh(&self.cell);
+            }
+            // Lets those come that can be polled in the same tick.
+            tokio::task::yield_now().await;
+            if exact {
+                break;
+            }
+        }
+        // In a box: a task that needs no timer, which under load is each, is the smaller.
+        let mut timer = None::<Pin<Box<Sleep>>>;
+        std::future::poll_fn(|cx| {
+            loop {
+                match self.table.go(&self.cell, turn, None, cx) {
+                    Step::Wait(Some(until)) => {
+                        let timer = match &mut timer {
+                            None => timer.insert(Box::pin(self.timer(turn, until))),
+                            Some(timer) => {
+                                if timer.deadline() != until {
+                                    timer.as_mut().reset(until);
+                                }
+                                timer
+                            }
+                        };
+                        ready!(timer.as_mut().poll(cx));
+                    }
+                    Step::Wait(None) => return Poll::Pending,
+                    step => return Poll::Ready(step),
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl<H, R> Duty<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    /// The bulk call has ended.
+    fn ends(mut self, results: Result<Results<R>, Box<str>>, running: Running) {
+        let (outcome, ended) = match results {
+            Ok(Ok(results)) => {
+                debug_assert_eq!(results.len(), running.items, "counted when handed out");
+                (Outcome::Returned, Ended::with(results))
+            }
+            Ok(Err(WrongNumber { items, results })) => {
+                let failure = Failure::WrongNumber { items, results };
+                (Outcome::WrongNumber, Ended::Failed(failure))
+            }
+            Err(said) => (Outcome::Panicked, Ended::Failed(Failure::Panic(said))),
+        };
+        let Running {
+            mut trace, items, ..
+        } = running;
+        trace.ends(outcome, items as u64);
+        if outcome != Outcome::Returned {
+            self.table.panicked(&self.cell);
+        }
+        self.stage = Stage::Done;
+        self.table.ends(&self.cell, ended);
+    }
+}
+
 impl<H, R> Drop for Duty<H, R>
 where
     H: Deref<Target: Queue<R>>,
@@ -174,34 +288,6 @@ where
                 self.table.ends(&self.cell, ended);
             }
             Stage::Done => {}
-        }
-    }
-}
-
-pin_project! {
-    /// A future whose panic is a value: what it said. What waits for it is polled with it.
-    struct CatchUnwind<'a, F> {
-        #[pin]
-        future: F,
-        trace: &'a Trace,
-        inside: Vec<Execution>,
-    }
-}
-
-impl<F: Future> Future for CatchUnwind<'_, F> {
-    type Output = Result<F::Output, Box<str>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match catch_unwind(AssertUnwindSafe(|| {
-            frames::within_all(this.inside, || this.trace.within(|| this.future.poll(cx)))
-        })) {
-            Ok(polled) => polled.map(Ok),
-            Err(payload) => {
-                let said = message(&*payload).into();
-                guarded(|| drop(payload));
-                Poll::Ready(Err(said))
-            }
         }
     }
 }
