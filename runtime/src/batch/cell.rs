@@ -81,15 +81,16 @@ pub(super) enum Found<R> {
 }
 
 impl<R> Cell<R> {
-    pub(super) fn new(hash: u64, group: u64, id: Id) -> Self {
+    /// Its numbers are given to it when its batch is opened.
+    pub(super) fn new(hash: u64) -> Self {
         let state = State {
             stage: Stage::UnderWay(Vec::new()),
             observers: Vec::new(),
         };
         Self {
             hash,
-            group,
-            id,
+            group: 0,
+            id: 0,
             warned: Warned::default(),
             state: Mutex::new(state),
         }
@@ -197,7 +198,7 @@ mod tests {
     }
 
     fn running(tickets: impl IntoIterator<Item = Ticket>) -> Cell<u32> {
-        let cell = Cell::new(0, 0, 0);
+        let cell = Cell::new(0);
         let caller = |ticket| Caller {
             ticket,
             waker: None,

@@ -43,9 +43,9 @@ const MOST_STALLS: u16 = 8;
 
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
-    open: Option<Queued<T, U, B, W, C>>,
+    open: Option<Box<Queued<T, U, B, W, C>>>,
     /// In the order in which they were opened, which is that of their numbers.
-    closed: VecDeque<Queued<T, U, B, W, C>>,
+    closed: VecDeque<(Id, Box<Queued<T, U, B, W, C>>)>,
     /// By their numbers.
     running: HashTable<(Id, C)>,
     concurrency: usize,
@@ -54,7 +54,7 @@ pub(crate) struct Group<T, U, B, W, C> {
 /// A batch in the queue.
 pub(crate) struct Queued<T, U, B, W, C> {
     id: Id,
-    cell: C,
+    pub(super) cell: C,
     size: usize,
     delay_ms: u64,
     eager: bool,
@@ -80,7 +80,7 @@ pub(crate) struct Queued<T, U, B, W, C> {
     /// How often it was orphaned for that.
     stalls: u16,
     /// The executions that wait for it: its callers were polled inside of them.
-    inside: Vec<Execution>,
+    inside: Box<[Execution]>,
 }
 
 /// A caller in the queue.
@@ -142,16 +142,6 @@ pub(crate) struct Coming<T, U, W> {
     pub(crate) unique: Option<(u64, U)>,
 }
 
-/// A batch about to be opened; made outside of the lock.
-pub(crate) struct Opening<T, B, W, C> {
-    pub(crate) cell: C,
-    pub(crate) limits: Limits,
-    pub(crate) bulk: B,
-    pub(crate) items: Vec<T>,
-    pub(crate) callers: Vec<Caller<W>>,
-    pub(crate) now: Instant,
-}
-
 /// What became of an item.
 pub(crate) enum Added<T, U, W, C> {
     /// It has a place; `wake` is the task of a batch that is full now. The caller gives an orphaned batch a task, with
@@ -189,7 +179,7 @@ pub(crate) struct Run<T, U, B, W> {
     /// The next task that may run.
     pub(crate) wake: Option<W>,
     /// The executions that wait for it.
-    pub(crate) inside: Vec<Execution>,
+    pub(crate) inside: Box<[Execution]>,
     /// To be dropped.
     pub(crate) uniques: HashTable<(u64, Ticket, U)>,
 }
@@ -211,7 +201,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
-    pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
+    pub(crate) emptied: Option<Box<Queued<T, U, B, W, C>>>,
     /// Tasks to wake.
     pub(crate) wake: [Option<W>; 2],
 }
@@ -232,7 +222,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        self.closed.iter().chain(&self.open)
+        let closed = self.closed.iter().map(|(_, batch)| &**batch);
+        closed.chain(self.open.as_deref())
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -278,15 +269,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     #[cold]
     pub(crate) fn inside(&mut self, id: Id, executions: Vec<Execution>) {
         if let Some(batch) = self.find(id) {
-            batch.inside.extend(executions);
+            let inside = mem::take(&mut batch.inside);
+            batch.inside = inside.into_iter().chain(executions).collect();
         }
     }
 
     /// Opens the last batch again if it was full, has room, and nobody is behind it.
     fn reopen(&mut self) {
-        let last = self.closed.back();
-        if self.open.is_none() && last.is_some_and(|last| last.refills && !last.is_full()) {
-            self.open = self.closed.pop_back();
+        let last = self.closed.back_mut();
+        if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
+            self.open = self.closed.pop_back().map(|(_, batch)| batch);
             if let Some(open) = &mut self.open {
                 open.closed = None;
             }
@@ -298,40 +290,15 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn open(
         &mut self,
         id: Id,
-        opening: Opening<T, B, W, C>,
+        limits: &Limits,
+        mut batch: Box<Queued<T, U, B, W, C>>,
         coming: Coming<T, U, W>,
+        now: Instant,
     ) -> (Ticket, Option<W>) {
         debug_assert!(self.open.is_none(), "one open batch a group");
-        let Opening {
-            cell,
-            limits,
-            bulk,
-            items,
-            callers,
-            now,
-        } = opening;
         self.concurrency = limits.concurrency.unwrap_or(usize::MAX);
-        let mut batch = Queued {
-            id,
-            cell,
-            size: limits.size,
-            delay_ms: limits.delay_ms,
-            eager: limits.eager,
-            bulk,
-            items,
-            callers,
-            extras: limits.max_weight.map(|most| Extras::new(Some(most))),
-            next_ticket: 0,
-            closed: None,
-            refills: false,
-            fresh: Some(now),
-            task: None,
-            turn: 0,
-            orphaned: false,
-            ready_for: 0,
-            stalls: 0,
-            inside: Vec::new(),
-        };
+        batch.id = id;
+        batch.fresh = Some(now);
         let ticket = batch.push(coming, now);
         let closed = if batch.is_full() {
             Some(Closing::Size)
@@ -358,51 +325,51 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         self.list(batch, why)
     }
 
-    fn list(&mut self, mut batch: Queued<T, U, B, W, C>, why: Closing) -> Option<W> {
+    fn list(&mut self, mut batch: Box<Queued<T, U, B, W, C>>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
-        self.closed.push_back(batch);
+        self.closed.push_back((batch.id, batch));
         task
     }
 
     /// Closes the open batch, if any, and names all that is queued or runs.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
-        for batch in &mut self.closed {
+        for (_, batch) in &mut self.closed {
             batch.refills = false;
         }
-        let queued = self.closed.iter().map(|batch| batch.cell.clone());
+        let queued = self.closed.iter().map(|(_, batch)| batch.cell.clone());
         let running = self.running.iter().map(|(_, cell)| cell.clone());
         (task, queued.chain(running).collect())
     }
 
     fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
         match self.find_closed(id) {
-            Some(at) => self.closed.get_mut(at),
-            None => self.open.as_mut().filter(|open| open.id == id),
+            Some(at) => Some(&mut self.closed[at].1),
+            None => self.open.as_deref_mut().filter(|open| open.id == id),
         }
     }
 
     fn find_closed(&self, id: Id) -> Option<usize> {
         // Its turn has come, most likely.
-        if self.closed.front()?.id == id {
+        if self.closed.front()?.0 == id {
             return Some(0);
         }
-        self.closed.binary_search_by_key(&id, |batch| batch.id).ok()
+        self.closed.binary_search_by_key(&id, |&(id, _)| id).ok()
     }
 
     /// Takes a batch out of the queue.
-    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
+    fn take(&mut self, id: Id) -> Option<Box<Queued<T, U, B, W, C>>> {
         match self.find_closed(id) {
-            Some(at) => self.closed.remove(at),
+            Some(at) => self.closed.remove(at).map(|(_, batch)| batch),
             None => self.open.take_if(|open| open.id == id),
         }
     }
 
     /// The closed batch whose turn it is.
     fn first(&self) -> Option<usize> {
-        self.closed.iter().position(|batch| !batch.orphaned)
+        self.closed.iter().position(|(_, batch)| !batch.orphaned)
     }
 
     fn is_limited(&self) -> bool {
@@ -429,7 +396,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 // Without a limit nobody waits for a slot, so whichever task comes first runs first.
                 let at = self.find_closed(id)?;
                 let may = !self.is_limited() || self.first() == Some(at);
-                self.closed[at].closed.filter(|_| may)
+                self.closed[at].1.closed.filter(|_| may)
             }
         }
     }
@@ -497,7 +464,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             inside,
             extras,
             ..
-        } = batch;
+        } = *batch;
         self.running
             .insert_unique(hash(id), (id, cell), |&(id, _)| hash(id));
         Run {
@@ -527,7 +494,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             return None;
         }
         match self.first() {
-            Some(at) => self.closed[at].task.take(),
+            Some(at) => self.closed[at].1.task.take(),
             None => {
                 let (limited, idle) = (self.is_limited(), self.running() == 0);
                 let open = self.open.as_mut()?;
@@ -659,6 +626,31 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 }
 
 impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
+    /// One that is about to be opened, with room for so many items. It gets its number with the first.
+    pub(crate) fn new(cell: C, limits: &Limits, bulk: B, room: usize) -> Box<Self> {
+        Box::new(Self {
+            id: 0,
+            cell,
+            size: limits.size,
+            delay_ms: limits.delay_ms,
+            eager: limits.eager,
+            bulk,
+            items: Vec::with_capacity(room),
+            callers: Vec::with_capacity(room),
+            extras: limits.max_weight.map(|most| Extras::new(Some(most))),
+            next_ticket: 0,
+            closed: None,
+            refills: false,
+            fresh: None,
+            task: None,
+            turn: 0,
+            orphaned: false,
+            ready_for: 0,
+            stalls: 0,
+            inside: Box::default(),
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

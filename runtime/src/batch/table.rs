@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::cell::{Cell, Ended, Failure, Found};
 use super::group::{
-    Added, Caller, Closing, Coming, Go, Group, Id, Left, Opening, Queuing, Run, Ticket, Turn,
+    Added, Caller, Closing, Coming, Go, Group, Id, Left, Queued, Queuing, Run, Ticket, Turn,
 };
 use super::{Item, Limits};
 use crate::frames::{self, Execution};
@@ -42,6 +42,9 @@ type Shards<K, T, U, B, R> = Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>;
 
 struct Shard<K, T, U, B, R> {
     groups: HashTable<Entry<K, T, U, B, R>>,
+    /// One that has become idle, for the next: what it has room for was needed a moment ago. Dropped by the tick that finds
+    /// nothing to look at.
+    spare: Option<Group<T, U, B, Waker, Arc<Cell<R>>>>,
     next_id: u64,
     counts: Counts,
 }
@@ -64,25 +67,27 @@ impl<K, T, U: Eq, B, R> Entry<K, T, U, B, R> {
 }
 
 impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
-    /// Something has gone from a group. Returns its result, and the entry, if nothing is left of the group: to be dropped
+    /// Something has gone from a group. Returns its result, and the key, if nothing is left of the group: to be dropped
     /// after unlocking. `None`: there is no such group any more.
     fn gone<X>(
         &mut self,
         cell: &Cell<R>,
         go: impl FnOnce(&mut Group<T, U, B, Waker, Arc<Cell<R>>>) -> X,
-    ) -> Option<(X, Option<Entry<K, T, U, B, R>>)> {
+    ) -> Option<(X, Option<K>)> {
         let mut found = self
             .groups
             .find_entry(cell.hash, |entry| entry.id == cell.group)
             .ok()?;
         let result = go(&mut found.get_mut().group);
-        let entry = if found.get().group.is_idle() {
-            Some(found.remove().0)
+        let key = if found.get().group.is_idle() {
+            let Entry { key, group, .. } = found.remove().0;
+            self.spare = Some(group);
+            Some(key)
         } else {
             None
         };
         give_back(&mut self.groups, |entry| entry.hash);
-        Some((result, entry))
+        Some((result, key))
     }
 
     /// The group of a batch, while there is one.
@@ -132,6 +137,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let shards = shards.next_power_of_two();
         let shard = |first_id| Shard {
             groups: HashTable::new(),
+            spare: None,
             next_id: first_id,
             counts: Counts::default(),
         };
@@ -232,8 +238,8 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         bulk: B,
     ) -> Seated<R> {
         let room = limits.size.min(self.expected.load(Relaxed)).max(1);
-        let items = Vec::with_capacity(room);
-        let callers = Vec::with_capacity(room);
+        let cell = Arc::new(Cell::new(hash));
+        let mut batch = Queued::new(cell, &limits, bulk, room);
         let now = Instant::now();
 
         let mut guard = self.shard(hash).lock();
@@ -254,7 +260,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                         hash,
                         id,
                         key,
-                        group: Group::new(),
+                        group: shard.spare.take().unwrap_or_else(Group::new),
                     })
                     .into_mut()
             }
@@ -278,16 +284,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             }
             Added::NoRoom { coming, wake } => (coming, wake),
         };
-        let cell = Arc::new(Cell::new(hash, entry.id, id));
-        let opening = Opening {
-            cell: cell.clone(),
-            limits,
-            bulk,
-            items,
-            callers,
-            now,
-        };
-        let (ticket, next) = entry.group.open(id, opening, coming);
+        let cell = Arc::get_mut(&mut batch.cell).expect("nobody else has it yet");
+        (cell.group, cell.id) = (entry.id, id);
+        let cell = batch.cell.clone();
+        let (ticket, next) = entry.group.open(id, &limits, batch, coming, now);
         entry.waited_for(id);
         drop(guard);
         wake_all(closed.into_iter().chain(next));
@@ -392,11 +392,11 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
 
     fn ended(&self, cell: &Cell<R>) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some((wake, entry)) = shard.gone(cell, |group| group.ended(cell.id)) else {
+        let Some((wake, key)) = shard.gone(cell, |group| group.ended(cell.id)) else {
             return;
         };
         drop(shard);
-        guarded(|| drop(entry));
+        guarded(|| drop(key));
         wake_all(wake);
     }
 
@@ -540,7 +540,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
     fn leave(&self, cell: &Cell<R>, ticket: Ticket) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some((Some(left), entry)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
+        let Some((Some(left), key)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
         else {
             return;
         };
@@ -556,7 +556,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let ended = emptied.is_some();
         guarded(|| drop((item, unique, seen)));
         guarded(|| drop(emptied));
-        guarded(|| drop(entry));
+        guarded(|| drop(key));
         discard(waker);
         wake_all(wake.into_iter().flatten());
         if ended {
@@ -568,7 +568,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 /// What a batch's task has to do.
 pub(super) enum Step<T, B> {
     /// Run this, which was closed like this, for these calls, inside of these executions.
-    Run(Vec<T>, B, Closing, Calls, Vec<Execution>),
+    Run(Vec<T>, B, Closing, Calls, Box<[Execution]>),
     /// Ask again when others have been polled: so many items are there, and more are coming.
     Fills(usize),
     /// Wait until then, or to be woken.
@@ -616,6 +616,9 @@ where
             let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
             let mut shard = shard.0.lock();
             any |= !shard.groups.is_empty();
+            if shard.groups.is_empty() {
+                shard.spare = None;
+            }
             for entry in &mut shard.groups {
                 entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
             }

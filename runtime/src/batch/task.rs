@@ -54,7 +54,7 @@ struct Running {
     items: usize,
     trace: Trace,
     /// What waits for it is polled with it.
-    inside: Vec<Execution>,
+    inside: Box<[Execution]>,
 }
 
 impl<Q, H, F, R> Future for Task<Q, Duty<H, R>, F>
