@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -41,20 +42,29 @@ pub(crate) type Turn = u32;
 const ORPHAN_AFTER: u16 = 2;
 const MOST_STALLS: u16 = 8;
 
+/// The most empty places that a group keeps while it is not idle.
+const SPARE: usize = 1024;
+
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
-    open: Option<Box<Queued<T, U, B, W, C>>>,
+    open: Option<Place<Queued<T, U, B, W, C>>>,
     /// In the order in which they were opened, which is that of their numbers.
-    closed: VecDeque<(Id, Box<Queued<T, U, B, W, C>>)>,
+    closed: VecDeque<(Id, Place<Queued<T, U, B, W, C>>)>,
+    /// Places of batches that have gone, for those that come.
+    spare: Vec<Place<Queued<T, U, B, W, C>>>,
     /// By their numbers.
     running: HashTable<(Id, C)>,
     concurrency: usize,
 }
 
+/// Where a batch is while it is queued: it is not moved when others come and go, and neither it nor its successor needs
+/// an allocation.
+struct Place<Q>(Box<Option<Q>>);
+
 /// A batch in the queue.
 pub(crate) struct Queued<T, U, B, W, C> {
     id: Id,
-    pub(super) cell: C,
+    cell: C,
     size: usize,
     delay_ms: u64,
     eager: bool,
@@ -142,6 +152,16 @@ pub(crate) struct Coming<T, U, W> {
     pub(crate) unique: Option<(u64, U)>,
 }
 
+/// A batch about to be opened; made outside of the lock.
+pub(crate) struct Opening<T, B, W, C> {
+    pub(crate) cell: C,
+    pub(crate) limits: Limits,
+    pub(crate) bulk: B,
+    pub(crate) items: Vec<T>,
+    pub(crate) callers: Vec<Caller<W>>,
+    pub(crate) now: Instant,
+}
+
 /// What became of an item.
 pub(crate) enum Added<T, U, W, C> {
     /// It has a place; `wake` is the task of a batch that is full now. The caller gives an orphaned batch a task, with
@@ -201,7 +221,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
-    pub(crate) emptied: Option<Box<Queued<T, U, B, W, C>>>,
+    pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
     /// Tasks to wake.
     pub(crate) wake: [Option<W>; 2],
 }
@@ -211,6 +231,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Self {
             open: None,
             closed: VecDeque::new(),
+            spare: Vec::new(),
             running: HashTable::new(),
             concurrency: usize::MAX,
         }
@@ -290,15 +311,41 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn open(
         &mut self,
         id: Id,
-        limits: &Limits,
-        mut batch: Box<Queued<T, U, B, W, C>>,
+        opening: Opening<T, B, W, C>,
         coming: Coming<T, U, W>,
-        now: Instant,
     ) -> (Ticket, Option<W>) {
         debug_assert!(self.open.is_none(), "one open batch a group");
+        let Opening {
+            cell,
+            limits,
+            bulk,
+            items,
+            callers,
+            now,
+        } = opening;
         self.concurrency = limits.concurrency.unwrap_or(usize::MAX);
-        batch.id = id;
-        batch.fresh = Some(now);
+        let place = self.spare.pop().unwrap_or_default();
+        let mut batch = place.of(Queued {
+            id,
+            cell,
+            size: limits.size,
+            delay_ms: limits.delay_ms,
+            eager: limits.eager,
+            bulk,
+            items,
+            callers,
+            extras: limits.max_weight.map(|most| Extras::new(Some(most))),
+            next_ticket: 0,
+            closed: None,
+            refills: false,
+            fresh: Some(now),
+            task: None,
+            turn: 0,
+            orphaned: false,
+            ready_for: 0,
+            stalls: 0,
+            inside: Box::default(),
+        });
         let ticket = batch.push(coming, now);
         let closed = if batch.is_full() {
             Some(Closing::Size)
@@ -325,7 +372,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         self.list(batch, why)
     }
 
-    fn list(&mut self, mut batch: Box<Queued<T, U, B, W, C>>, why: Closing) -> Option<W> {
+    fn list(&mut self, mut batch: Place<Queued<T, U, B, W, C>>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
@@ -360,11 +407,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     /// Takes a batch out of the queue.
-    fn take(&mut self, id: Id) -> Option<Box<Queued<T, U, B, W, C>>> {
-        match self.find_closed(id) {
+    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
+        let mut place = match self.find_closed(id) {
             Some(at) => self.closed.remove(at).map(|(_, batch)| batch),
             None => self.open.take_if(|open| open.id == id),
+        }?;
+        let batch = place.0.take();
+        if self.spare.len() < SPARE {
+            self.spare.push(place);
         }
+        batch
     }
 
     /// The closed batch whose turn it is.
@@ -464,7 +516,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             inside,
             extras,
             ..
-        } = *batch;
+        } = batch;
         self.running
             .insert_unique(hash(id), (id, cell), |&(id, _)| hash(id));
         Run {
@@ -625,32 +677,35 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 }
 
-impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
-    /// One that is about to be opened, with room for so many items. It gets its number with the first.
-    pub(crate) fn new(cell: C, limits: &Limits, bulk: B, room: usize) -> Box<Self> {
-        Box::new(Self {
-            id: 0,
-            cell,
-            size: limits.size,
-            delay_ms: limits.delay_ms,
-            eager: limits.eager,
-            bulk,
-            items: Vec::with_capacity(room),
-            callers: Vec::with_capacity(room),
-            extras: limits.max_weight.map(|most| Extras::new(Some(most))),
-            next_ticket: 0,
-            closed: None,
-            refills: false,
-            fresh: None,
-            task: None,
-            turn: 0,
-            orphaned: false,
-            ready_for: 0,
-            stalls: 0,
-            inside: Box::default(),
-        })
+impl<Q> Place<Q> {
+    fn of(mut self, batch: Q) -> Self {
+        *self.0 = Some(batch);
+        self
     }
+}
 
+impl<Q> Default for Place<Q> {
+    fn default() -> Self {
+        Self(Box::default())
+    }
+}
+
+impl<Q> Deref for Place<Q> {
+    type Target = Q;
+    #[inline]
+    fn deref(&self) -> &Q {
+        (*self.0).as_ref().expect("a place in the queue is taken")
+    }
+}
+
+impl<Q> DerefMut for Place<Q> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Q {
+        (*self.0).as_mut().expect("a place in the queue is taken")
+    }
+}
+
+impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

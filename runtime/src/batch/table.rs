@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::cell::{Cell, Ended, Failure, Found};
 use super::group::{
-    Added, Caller, Closing, Coming, Go, Group, Id, Left, Queued, Queuing, Run, Ticket, Turn,
+    Added, Caller, Closing, Coming, Go, Group, Id, Left, Opening, Queuing, Run, Ticket, Turn,
 };
 use super::{Item, Limits};
 use crate::frames::{self, Execution};
@@ -239,8 +239,15 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
     ) -> Seated<R> {
         let room = limits.size.min(self.expected.load(Relaxed)).max(1);
         let cell = Arc::new(Cell::new(hash));
-        let mut batch = Queued::new(cell, &limits, bulk, room);
-        let now = Instant::now();
+        let mut opening = Opening {
+            cell,
+            limits,
+            bulk,
+            items: Vec::with_capacity(room),
+            callers: Vec::with_capacity(room),
+            now: Instant::now(),
+        };
+        let now = opening.now;
 
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
@@ -284,10 +291,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             }
             Added::NoRoom { coming, wake } => (coming, wake),
         };
-        let cell = Arc::get_mut(&mut batch.cell).expect("nobody else has it yet");
+        let cell = Arc::get_mut(&mut opening.cell).expect("nobody else has it yet");
         (cell.group, cell.id) = (entry.id, id);
-        let cell = batch.cell.clone();
-        let (ticket, next) = entry.group.open(id, &limits, batch, coming, now);
+        let cell = opening.cell.clone();
+        let (ticket, next) = entry.group.open(id, opening, coming);
         entry.waited_for(id);
         drop(guard);
         wake_all(closed.into_iter().chain(next));
@@ -540,8 +547,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
     fn leave(&self, cell: &Cell<R>, ticket: Ticket) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some((Some(left), key)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
-        else {
+        let Some((Some(left), key)) = shard.gone(cell, |group| group.leave(cell.id, ticket)) else {
             return;
         };
         drop(shard);
@@ -684,6 +690,28 @@ mod tests {
         let by_name = Table::<_, (), (), (), ()>::new("names".into(), 1);
         let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
         spread(&picked(names()), name, by_id);
+    }
+
+    #[test]
+    fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
+        let table = Table::<_, (), (), (), ()>::new("spare".into(), 1);
+        let key = (Part(&1_u64).key(), ());
+        let join = || {
+            let open = || (Limits::new(2, 1000), ());
+            table.join(Waker::noop().clone(), &key, Item::new(()), open)
+        };
+        let spare = || table.shards[0].0.lock().spare.is_some();
+        let seated = join();
+        assert!(!spare(), "nothing is idle");
+        table.leave(&seated.cell, seated.ticket);
+        assert!(spare());
+        let seated = join();
+        assert!(!spare(), "it is used again");
+        assert!(table.tick(), "a group is there");
+        table.leave(&seated.cell, seated.ticket);
+        assert!(spare());
+        assert!(!table.tick());
+        assert!(!spare(), "it is given back");
     }
 
     #[test]

@@ -12,11 +12,11 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
-use super::{Results, WrongNumber};
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::results::Bulk;
 use super::table::{Queue, Step, Table};
+use super::{Results, WrongNumber};
 use crate::frames::{self, Execution};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;

@@ -17,6 +17,7 @@ use std::task::{Context, Waker};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 use tokio::time::Instant;
 
 use super::flight::{Flight, Outcome};
@@ -148,38 +149,46 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         let _left: Caller;
         let mut shard = self.shard(hash).lock();
         let shard = &mut *shard;
-        let found = shard
+        let entry = shard
             .entries
-            .find_entry(hash, |entry| entry.is_open(hash, key));
-        if let Ok(mut found) = found {
-            let bucket = found.bucket_index() as u32;
-            let entry = found.get_mut();
-            if joining.joins(entry.born, now) {
-                if joining.is_full(|| entry.followers()) {
-                    shard.alone += 1;
-                    return Entered::Alone;
+            .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
+        let place = match entry {
+            Place::Vacant(place) => place,
+            Place::Occupied(mut found) => {
+                let bucket = found.bucket_index() as u32;
+                let entry = found.get_mut();
+                if joining.joins(entry.born, now) {
+                    if joining.is_full(|| entry.followers()) {
+                        shard.alone += 1;
+                        return Entered::Alone;
+                    }
+                    let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
+                    state.join();
+                    shard.joined += 1;
+                    let flight = flight.clone();
+                    _left = flight.callers.add(caller);
+                    return Entered::Follows(Following { flight, first });
                 }
-                let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
-                state.join();
-                shard.joined += 1;
-                let flight = flight.clone();
-                _left = flight.callers.add(caller);
-                return Entered::Follows(Following { flight, first });
+                entry.born = CLOSED;
+                let entry = shard.entries.entry(hash, |_| false, |entry| entry.hash);
+                match entry {
+                    Place::Vacant(place) => place,
+                    Place::Occupied(_) => unreachable!("nothing is looked for"),
+                }
             }
-            entry.born = CLOSED;
-        }
+        };
+        let key = key.to_owned();
         let id = shard.next_id;
-        let entry = Entry {
+        shard.next_id += self.shards.len() as u64;
+        // Made where it stays: the place is there already.
+        let entry = place.insert(Entry {
             hash,
             id,
-            key: key.to_owned(),
+            key,
             born: now,
             flight: Stage::Lone(None),
-        };
-        let entry = shard.entries.insert_unique(hash, entry, |entry| entry.hash);
-        let bucket = entry.bucket_index();
-        shard.next_id += self.shards.len() as u64;
-        Entered::Leads(id, bucket as u32)
+        });
+        Entered::Leads(id, entry.bucket_index() as u32)
     }
 
     fn age(&self) -> u64 {

@@ -280,8 +280,15 @@ impl World {
                 let mut cell = Cell::new(0);
                 cell.id = id;
                 let cell = Arc::new(cell);
-                let opened = Queued::new(cell.clone(), &self.limits, (), 0);
-                let (ticket, wake) = self.group.open(id, &self.limits, opened, coming, now);
+                let opening = Opening {
+                    cell: cell.clone(),
+                    limits: self.limits,
+                    bulk: (),
+                    items: Vec::new(),
+                    callers: Vec::new(),
+                    now,
+                };
+                let (ticket, wake) = self.group.open(id, opening, coming);
                 wake.into_iter().for_each(Waker::wake);
                 let batch = Batch {
                     cell,

@@ -12,7 +12,14 @@ fn opened(limits: Limits, now: Instant) -> Played {
 }
 
 fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
-    let batch = Queued::new((), &limits, (), 0);
+    let opening = Opening {
+        cell: (),
+        limits,
+        bulk: (),
+        items: Vec::new(),
+        callers: Vec::new(),
+        now,
+    };
     let coming = Coming {
         item: 0,
         waker: 1,
@@ -20,7 +27,7 @@ fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
         weight: 0,
         unique: None,
     };
-    assert_eq!(group.open(id, &limits, batch, coming, now), (0, None));
+    assert_eq!(group.open(id, opening, coming), (0, None));
 }
 
 #[test]
