@@ -67,17 +67,14 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Doing::Queues { queue } = self.as_mut().project() {
-            let (mut duty, run) = ready!(queue.poll(cx));
-            let Some((bulk, running)) = run else {
-                duty.stage = Stage::Done;
-                self.set(Task::Done);
-                return Poll::Ready(());
-            };
-            duty.stage = Stage::Running;
-            self.set(Task::Runs {
-                bulk,
-                duty,
-                running,
+            let (duty, run) = ready!(queue.poll(cx));
+            self.set(match run {
+                Some((bulk, running)) => Task::Runs {
+                    bulk,
+                    duty,
+                    running,
+                },
+                None => Task::Done,
             });
         }
         let results = match self.as_mut().project() {
@@ -131,8 +128,10 @@ where
     async move {
         let step = duty.queue().await;
         let Step::Run(items, bulk, closed, calls, inside) = step else {
+            duty.stage = Stage::Done;
             return (duty, None);
         };
+        duty.stage = Stage::Running;
         let running = Running {
             items: items.len(),
             trace: duty

@@ -635,3 +635,24 @@ async fn spans_are_made_at_the_level_info() {
     }
     assert!(recorder.named("dedup").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_panics_leaves_no_caller_hanging() {
+    struct Broken;
+    impl<S: Subscriber> Layer<S> for Broken {
+        fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+            assert!(attributes.metadata().name() != "batch", "on purpose");
+        }
+    }
+    #[batch(size = 2, delay_ms = 1)]
+    async fn bulk(items: Vec<u64>) -> Vec<u64> {
+        items
+    }
+    let _guard = tracing::subscriber::set_default(Registry::default().with(Broken));
+    let calls = [1, 2].map(|item| tokio::spawn(bulk(item)));
+    for call in calls {
+        let ended = tokio::time::timeout(Duration::from_secs(60), call).await;
+        let panic = ended.expect("it hangs").expect_err("its batch never ran");
+        assert!(panic.is_panic());
+    }
+}
