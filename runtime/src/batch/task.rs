@@ -108,6 +108,10 @@ impl Running {
 }
 
 /// Waits until the batch may run, and makes the bulk call, which is yet to be polled.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` would have room for the duty twice: as its argument, and as its variable"
+)]
 fn queue<H, K, T, U, B, R>(
     mut duty: Duty<H, R>,
 ) -> impl Future<
@@ -124,7 +128,6 @@ where
     B: Bulk<T, R>,
     R: Send,
 {
-    // A block, since that keeps what it was given in one place.
     async move {
         let step = duty.queue().await;
         let Step::Run(items, bulk, closed, calls, inside) = step else {
