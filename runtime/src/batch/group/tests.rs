@@ -129,3 +129,20 @@ fn numbers_that_follow_one_another_are_far_apart_in_a_table() {
     let places: BTreeSet<_> = (0..128).map(|id| hash(id) & 127).collect();
     assert!(tags.len() > 100 && places.len() == 128);
 }
+
+#[test]
+fn places_are_used_again_and_no_more_are_kept_than_that() {
+    let now = Instant::now();
+    let mut group = Group::new();
+    let ids = 0..=SPARE as Id;
+    for id in ids.clone() {
+        open(&mut group, id, Limits::new(1, 10), now);
+    }
+    for id in ids {
+        let go = group.go(id, 0, None, || now, |_| false, &mut None);
+        assert!(matches!(go, Some(Go::Run(_))));
+    }
+    assert_eq!(group.spare.len(), SPARE);
+    open(&mut group, 2 * SPARE as Id, Limits::new(1, 10), now);
+    assert_eq!(group.spare.len(), SPARE - 1);
+}
