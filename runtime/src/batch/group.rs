@@ -297,7 +297,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
 
     /// Opens the last batch again if it was full, has room, and nobody is behind it.
     fn reopen(&mut self) {
-        let last = self.closed.back_mut();
+        let last = self.closed.back();
         if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
             self.open = self.closed.pop_back().map(|(_, batch)| batch);
             if let Some(open) = &mut self.open {

@@ -49,6 +49,9 @@ struct Shard<K, T, U, B, R> {
     counts: Counts,
 }
 
+/// What an idle group leaves: its key, and an older spare.
+type Idle<K, T, U, B, R> = (K, Option<Group<T, U, B, Waker, Arc<Cell<R>>>>);
+
 struct Entry<K, T, U, B, R> {
     hash: u64,
     id: u64,
@@ -67,27 +70,26 @@ impl<K, T, U: Eq, B, R> Entry<K, T, U, B, R> {
 }
 
 impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
-    /// Something has gone from a group. Returns its result, and the key, if nothing is left of the group: to be dropped
-    /// after unlocking. `None`: there is no such group any more.
+    /// Something has gone from a group. Returns its result, and, if nothing is left of the group, its key and the spare that
+    /// it replaces: to be dropped after unlocking. `None`: there is no such group any more.
     fn gone<X>(
         &mut self,
         cell: &Cell<R>,
         go: impl FnOnce(&mut Group<T, U, B, Waker, Arc<Cell<R>>>) -> X,
-    ) -> Option<(X, Option<K>)> {
+    ) -> Option<(X, Option<Idle<K, T, U, B, R>>)> {
         let mut found = self
             .groups
             .find_entry(cell.hash, |entry| entry.id == cell.group)
             .ok()?;
         let result = go(&mut found.get_mut().group);
-        let key = if found.get().group.is_idle() {
+        let idle = if found.get().group.is_idle() {
             let Entry { key, group, .. } = found.remove().0;
-            self.spare = Some(group);
-            Some(key)
+            Some((key, self.spare.replace(group)))
         } else {
             None
         };
         give_back(&mut self.groups, |entry| entry.hash);
-        Some((result, key))
+        Some((result, idle))
     }
 
     /// The group of a batch, while there is one.
@@ -399,11 +401,11 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
 
     fn ended(&self, cell: &Cell<R>) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some((wake, key)) = shard.gone(cell, |group| group.ended(cell.id)) else {
+        let Some((wake, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
             return;
         };
         drop(shard);
-        guarded(|| drop(key));
+        guarded(|| drop(idle));
         wake_all(wake);
     }
 
@@ -547,7 +549,8 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
     fn leave(&self, cell: &Cell<R>, ticket: Ticket) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some((Some(left), key)) = shard.gone(cell, |group| group.leave(cell.id, ticket)) else {
+        let Some((Some(left), idle)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
+        else {
             return;
         };
         drop(shard);
@@ -562,7 +565,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let ended = emptied.is_some();
         guarded(|| drop((item, unique, seen)));
         guarded(|| drop(emptied));
-        guarded(|| drop(key));
+        guarded(|| drop(idle));
         discard(waker);
         wake_all(wake.into_iter().flatten());
         if ended {
@@ -621,15 +624,18 @@ where
         for shard in &self.shards {
             let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
             let mut shard = shard.0.lock();
-            any |= !shard.groups.is_empty();
-            if shard.groups.is_empty() {
-                shard.spare = None;
-            }
+            let spare = if shard.groups.is_empty() {
+                shard.spare.take()
+            } else {
+                any = true;
+                None
+            };
             for entry in &mut shard.groups {
                 entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
             }
             shard.counts.stalled += stalled.len() as u64;
             drop(shard);
+            drop(spare);
             tasks.into_iter().for_each(|task| discard(Some(task)));
             for cell in stalled {
                 cell.warned.stalled(&self.function);

@@ -22,8 +22,8 @@ use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 
-/// The task.
-pub(super) fn drive<H, K, T, U, B, R>(duty: Duty<H, R>) -> impl Future<Output = ()> + Send
+/// The task: it waits until the batch may run, and makes the bulk call.
+pub(super) fn drive<H, K, T, U, B, R>(mut duty: Duty<H, R>) -> impl Future<Output = ()> + Send
 where
     H: Deref<Target = Table<K, T, U, B, R>> + Send + Sync,
     K: Send + Sync,
@@ -32,7 +32,24 @@ where
     B: Bulk<T, R>,
     R: Send,
 {
-    Task::Queues { queue: queue(duty) }
+    let queue = async move {
+        let step = duty.queue().await;
+        let Step::Run(items, bulk, closed, calls, inside) = step else {
+            duty.stage = Stage::Done;
+            return (duty, None);
+        };
+        duty.stage = Stage::Running;
+        let count = items.len();
+        let trace = duty.table.function.bulk(calls, count as u64, closed.name());
+        let running = Running {
+            items: count,
+            trace,
+            inside,
+        };
+        // It is yet to be polled.
+        (duty, Some((bulk.run(items), running)))
+    };
+    Task::Queues { queue }
 }
 
 pin_project! {
@@ -104,46 +121,6 @@ impl Running {
                 Poll::Ready(Err(said))
             }
         }
-    }
-}
-
-/// Waits until the batch may run, and makes the bulk call, which is yet to be polled.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an `async fn` would have room for the duty twice: as its argument, and as its variable"
-)]
-fn queue<H, K, T, U, B, R>(
-    mut duty: Duty<H, R>,
-) -> impl Future<
-    Output = (
-        Duty<H, R>,
-        Option<(impl Future<Output = Results<R>> + Send + 'static, Running)>,
-    ),
-> + Send
-where
-    H: Deref<Target = Table<K, T, U, B, R>> + Send + Sync,
-    K: Send + Sync,
-    T: Send + 'static,
-    U: Eq + Send,
-    B: Bulk<T, R>,
-    R: Send,
-{
-    async move {
-        let step = duty.queue().await;
-        let Step::Run(items, bulk, closed, calls, inside) = step else {
-            duty.stage = Stage::Done;
-            return (duty, None);
-        };
-        duty.stage = Stage::Running;
-        let running = Running {
-            items: items.len(),
-            trace: duty
-                .table
-                .function
-                .bulk(calls, items.len() as u64, closed.name()),
-            inside,
-        };
-        (duty, Some((bulk.run(items), running)))
     }
 }
 
