@@ -62,29 +62,30 @@ pub(crate) struct Group<T, U, B, W, C> {
 struct Place<Q>(Box<Option<Q>>);
 
 /// A batch in the queue.
+#[repr(C, align(64))]
 pub(crate) struct Queued<T, U, B, W, C> {
-    id: Id,
-    cell: C,
-    size: usize,
-    delay_ms: u64,
-    eager: bool,
-    bulk: B,
     items: Vec<T>,
-    /// In step with `items`.
-    callers: Vec<Caller<W>>,
     /// If anything is unique, or weighs, or may not weigh too much.
     extras: Option<Box<Extras<U>>>,
+    cell: C,
+    size: usize,
     next_ticket: Ticket,
-    /// How it was closed, if it was.
-    closed: Option<Closing>,
+    orphaned: bool,
     /// It was closed because it was full, and is opened again when it is not.
     refills: bool,
+    /// How it was closed, if it was.
+    closed: Option<Closing>,
+    /// In step with `items`.
+    callers: Vec<Caller<W>>,
     /// Its task was just made, or is polled again as soon as may be: items that come now count as having come then, which
     /// saves a look at the clock for each.
     fresh: Option<Instant>,
+    id: Id,
+    delay_ms: u64,
+    eager: bool,
+    bulk: B,
     task: Option<W>,
     turn: Turn,
-    orphaned: bool,
     /// Ticks during which it could have run.
     ready_for: u16,
     /// How often it was orphaned for that.
@@ -272,7 +273,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let came = open.fresh.unwrap_or_else(now);
         let ticket = open.push(coming, came);
         let cell = open.cell.clone();
-        let adopts = mem::take(&mut open.orphaned).then_some(open.turn);
+        let adopts = open.orphaned.then_some(open.turn);
+        if adopts.is_some() {
+            open.orphaned = false;
+        }
         let wake = if open.is_full() {
             self.close(Closing::Size)
         } else {

@@ -40,13 +40,15 @@ pub struct Table<K, T, U, B, R> {
 
 type Shards<K, T, U, B, R> = Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>;
 
+/// In this order, since what every call touches is in one cache line then, that of the lock.
+#[repr(C)]
 struct Shard<K, T, U, B, R> {
     groups: HashTable<Entry<K, T, U, B, R>>,
+    counts: Counts,
+    next_id: u64,
     /// One that has become idle, for the next: what it has room for was needed a moment ago. Dropped by the tick that finds
     /// nothing to look at.
     spare: Option<Group<T, U, B, Waker, Arc<Cell<R>>>>,
-    next_id: u64,
-    counts: Counts,
 }
 
 /// What an idle group leaves: its key, and an older spare.
@@ -103,6 +105,7 @@ impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
 
 /// Counts that ride in a shard's lock.
 #[derive(Debug, Default, Clone, Copy)]
+#[repr(C)]
 pub(super) struct Counts {
     pub(super) calls: u64,
     pub(super) executions: u64,
