@@ -21,12 +21,12 @@ pub(crate) struct Mutex<T>(imp::Mutex<T>);
 /// How long a thread keeps away from a lock that is taken, in spins, before each further look at it. Then it sleeps.
 ///
 /// Who looks again and again takes the lock's cache line from the one who holds it, and makes the other slow just where
-/// others wait for it. Our locks are held for some dozen nanoseconds: one who stays away for longer lets the other come
-/// by several times, at the speed of one who is alone.
+/// others wait for it. Ours are held for some dozen nanoseconds, so it is free after a moment, unless many come for it:
+/// then one who stays away for longer lets another take it several times, at the speed of one who is alone.
 const KEEPS_AWAY: &[u32] = if cfg!(piggyback_loom) {
     &[]
 } else {
-    &[64, 128, 256]
+    &[8, 64, 128, 256]
 };
 
 impl<T> Mutex<T> {
