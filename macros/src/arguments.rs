@@ -126,28 +126,42 @@ impl Arguments<'_> {
         })
     }
 
-    /// For executions that outlive their caller. What the key borrows, or an option's expression in `lent`, while the
-    /// call is made can't be moved; without `lent`, all can.
+    /// Whether a binding is in an option's expression. It has its use there, whether the body uses it or not.
+    fn is_in_option(&self, binding: &Binding) -> bool {
+        let scope = self.common.scope.iter().map(|given| &given.value);
+        let key = self.common.key.iter().flat_map(|given| &given.value);
+        mentions(&quote!(#(#scope)*), &binding.ident)
+            || key
+                .into_iter()
+                .any(|part| mentions(&part.expr.to_token_stream(), &binding.ident))
+    }
+
+    /// For executions that outlive their caller. What the key borrows, or an option's expression, while the call is made
+    /// can't be moved, if that is `while_called`.
     //
     // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::Part(&id).key());      // in the key, which borrows it
     //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
     //         …
     //         let pool = pool.lend();
-    pub(crate) fn owned(&self, lent: Option<&TokenStream>) -> Vec<Owned> {
+    pub(crate) fn owned(&self, while_called: bool) -> Vec<Owned> {
         let private = self.private;
         let owned = |(argument, binding): (&Argument, &Binding)| {
             let Binding { ident, mutability } = binding;
-            let free = lent.is_none_or(|lent| {
-                self.is_skipped(argument, binding)
+            let is_in_option = self.is_in_option(binding);
+            let free = !while_called
+                || self.is_skipped(argument, binding)
                     && self.key_expr(binding).is_none()
-                    && !mentions(lent, ident)
-            });
+                    && !is_in_option;
+            let may_be_unused = is_in_option && !argument.receiver;
+            let allow = may_be_unused.then(|| quote!(#[allow(unused_variables)]));
             let (place, kind, cfgs) = (argument.place(), Kind::of(argument), &argument.cfgs);
             if let Kind::Plain = kind {
-                let copy = (!free).then(|| quote!(let #ident = #private::Clone::clone(&#ident);));
+                let copy =
+                    (!free).then(|| quote!(#allow let #ident = #private::Clone::clone(&#ident);));
                 let own = copy.map(|copy| quote!(#(#cfgs)* #copy));
-                let lend = mutability.map(|_| quote!(#(#cfgs)* let #mutability #ident = #ident;));
+                let lend =
+                    mutability.map(|_| quote!(#(#cfgs)* #allow let #mutability #ident = #ident;));
                 return Owned {
                     own: own.into_token_stream(),
                     lend: lend.into_token_stream(),
@@ -171,10 +185,10 @@ impl Arguments<'_> {
                 .ty
                 .as_ref()
                 .is_some_and(is_slice_of_refs)
-                .then(|| quote!(let #name = &#name[..];));
+                .then(|| quote!(#allow let #name = &#name[..];));
             Owned {
                 own: quote!(#(#cfgs)* let #name = #form;),
-                lend: quote!(#(#cfgs)* let #mutability #name = #name.lend(); #slice),
+                lend: quote!(#(#cfgs)* #allow let #mutability #name = #name.lend(); #slice),
             }
         };
         self.bindings().map(owned).collect()

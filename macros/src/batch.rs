@@ -67,7 +67,7 @@ pub(crate) fn expand(
     let (weighed, value) = item(options, bulk, private, allow.as_ref());
     let limits = limits(options, private);
     let sharing = sharing(call, bulk);
-    let owned = all.owned(Some(&lent(call)));
+    let owned = all.owned(true);
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
     let (items, lists) = bulk.items.lists(private);
@@ -205,15 +205,4 @@ fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
         }
         (None, None) => private.value_at(call.output_place, "ByClone"),
     }
-}
-
-/// What the options' expressions may borrow from the arguments while a call joins its batch.
-fn lent(call: &Call<'_>) -> TokenStream {
-    let scope = call.common.scope.iter().map(|given| &given.value);
-    let key = call
-        .common
-        .key
-        .iter()
-        .flat_map(|given| given.value.iter().map(|part| &part.expr));
-    quote!(#(#scope)* #(#key)*)
 }

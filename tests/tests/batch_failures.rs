@@ -26,7 +26,6 @@ async fn a_panic_reaches_all_of_its_callers_by_name_and_message_and_the_next_bat
 async fn a_panic_after_a_wait_is_no_different() {
     #[batch(size = 2, delay_ms = 10, scope = scope.clone(), skip(scope))]
     async fn save(scope: Scope, ids: Vec<u64>) -> Vec<u64> {
-        let _ = scope;
         sleep_ms(10).await;
         std::panic::panic_any(ids)
     }

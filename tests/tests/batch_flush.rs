@@ -38,7 +38,6 @@ async fn a_flush_with_nothing_to_do_is_done() {
 async fn a_flush_waits_for_what_runs_and_what_queues_up_but_not_for_what_comes_later() {
     #[batch(size = 1, delay_ms = 1_000, concurrency = 1, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, ids: Vec<u64>) {
-        let _ = scope;
         log.note(&ids);
         sleep_ms(100).await;
     }
@@ -60,7 +59,6 @@ async fn a_flush_waits_for_what_runs_and_what_queues_up_but_not_for_what_comes_l
 async fn calls_after_a_flush_are_not_sent_by_it() {
     #[batch(size = 10, delay_ms = 50, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, ids: Vec<u64>) {
-        let _ = scope;
         log.note(&ids);
     }
     let (scope, log) = (Scope::new(), Log::default());
@@ -76,7 +74,6 @@ async fn calls_after_a_flush_are_not_sent_by_it() {
 async fn a_full_batch_that_was_flushed_in_the_queue_takes_no_more_items() {
     #[batch(size = 2, delay_ms = 1_000, concurrency = 1, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, ids: Vec<u64>) {
-        let _ = scope;
         log.note(&ids);
         sleep_ms(100).await;
     }
@@ -134,7 +131,6 @@ async fn a_flush_that_is_dropped_has_sent_the_batches_off() {
 async fn a_flush_returns_when_everybody_left() {
     #[batch(size = 10, delay_ms = 1_000, concurrency = 1, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, ids: Vec<u64>) {
-        let _ = scope;
         log.note(&ids);
     }
     let (scope, log, start) = (Scope::new(), Log::default(), Instant::now());
@@ -151,7 +147,6 @@ async fn a_flush_returns_when_everybody_left() {
 async fn a_flush_returns_after_a_panic_and_a_wrong_number() {
     #[batch(size = 10, delay_ms = 1_000, scope = scope.clone(), skip(scope))]
     async fn save(scope: Scope, ids: Vec<u64>) -> Vec<u64> {
-        let _ = scope;
         assert_ne!(ids, [0], "no");
         Vec::new()
     }
@@ -168,7 +163,6 @@ async fn a_flush_returns_after_a_panic_and_a_wrong_number() {
 fn a_current_thread_runtime_flushes_before_it_ends() {
     #[batch(size = 10, delay_ms = 60_000, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: Scope, log: Log, ids: Vec<u64>) {
-        let _ = scope;
         tokio::task::yield_now().await;
         log.note(&ids);
     }

@@ -28,6 +28,18 @@ pub enum AppError {
 #[derive(Debug, Clone)]
 pub struct Pool;
 
+/// What an option uses is used.
+#[batch(size = 10, delay_ms = 10, scope = scope, key(tenant = tenant.0))]
+pub async fn scoped_batch(scope: &Scope, tenant: (u64, f64), ids: Vec<u64>) -> Vec<u64> {
+    ids
+}
+
+/// What an option uses is used.
+#[dedup(spawn, scope = scope, key(tenant = tenant.0))]
+pub async fn scoped_task(scope: &Scope, tenant: (u64, f64), id: u64) -> u64 {
+    id
+}
+
 /// Finds a user.
 ///
 /// # Errors

@@ -429,7 +429,6 @@ mod inside {
     #[dedup(scope = scope)]
     #[batch(size = 1, delay_ms = 1, scope = scope)]
     pub(super) async fn load(scope: Scope, ids: Vec<u32>) -> Vec<u32> {
-        let _ = scope;
         ids
     }
 }
