@@ -4,7 +4,7 @@
 mod bulk;
 
 use bulk::{Log, begun, eventually, ms, panic_of, sleep_ms};
-use piggyback::batch;
+use piggyback::{Kind, Scope, batch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
@@ -187,6 +187,59 @@ fn a_batch_that_nobody_drives_does_not_hold_up_those_behind_it() {
     assert_eq!(log.calls(), [[2]]);
     assert_eq!(opener.block_on(first), 1);
     assert_eq!(log.calls(), [[2], [1]]);
+}
+
+/// Bulk calls of one item, and the tasks in which they ran. The scope is the test's own.
+#[batch(size = 1, delay_ms = 0, scope = scope)]
+async fn in_task(scope: Scope, ids: Vec<u64>) -> Vec<(u64, tokio::task::Id)> {
+    let task = tokio::task::id();
+    ids.into_iter().map(|id| (id, task)).collect()
+}
+
+/// One whose `block_on` ends as soon as it can, with tasks that are yet to be polled.
+fn hasty_runtime() -> Runtime {
+    Builder::new_current_thread()
+        .event_interval(1)
+        .build()
+        .unwrap()
+}
+
+fn lost_and_stalled(scope: &Scope) -> (u64, u64) {
+    match scope.stats().rows[0].kind {
+        Kind::Batch {
+            tasks_lost,
+            tasks_stalled,
+            ..
+        } => (tasks_lost, tasks_stalled),
+        _ => unreachable!("a batch"),
+    }
+}
+
+#[test]
+fn a_task_that_has_ended_takes_the_next_batch_of_its_runtime_only() {
+    let scope = Scope::new();
+    let call = |id| in_task(scope.clone(), id);
+    let (one, other) = (hasty_runtime(), hasty_runtime());
+    let (_, first) = one.block_on(call(1));
+    // Its task is there, but nobody drives it.
+    let (_, elsewhere) = other.block_on(call(2));
+    assert_ne!(first, elsewhere);
+    assert_eq!(one.block_on(call(3)), (3, first));
+    // In a tick that nobody calls in, it ends.
+    one.block_on(tokio::task::yield_now());
+    assert_ne!(one.block_on(call(4)).1, first);
+    assert_eq!(lost_and_stalled(&scope), (0, 0));
+}
+
+#[test]
+fn what_a_task_took_goes_off_from_elsewhere_if_its_runtime_dies() {
+    let scope = Scope::new();
+    let one = hasty_runtime();
+    assert_eq!(one.block_on(in_task(scope.clone(), 1)).0, 1);
+    let call = one.block_on(begun(in_task(scope.clone(), 2)));
+    drop(one);
+    assert_eq!(runtime().block_on(call).0, 2);
+    assert_eq!(lost_and_stalled(&scope), (1, 0));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! place. The call then is a [`seat`]. Whoever opened the batch gave it a [`task`], which runs the bulk call; its
 //! [`results`] are handed out through the batch's [`cell`].
 
+mod askers;
 mod cell;
 mod group;
 #[cfg(test)]
@@ -26,7 +27,6 @@ use self::results::Bulk;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
 use self::table::{Queue, Seated, Table};
-use self::task::Duty;
 use crate::bounds::Sendable;
 use crate::fixed::Fixed;
 use crate::key::Key;
@@ -200,8 +200,7 @@ impl Batches {
         });
         let seated = sit(&table, waker, &key, item, open);
         Seat::take(table, seated, |runtime, table, cell, turn| {
-            let duty = Duty::new(table, cell, turn);
-            runtime.spawn(task::drive(duty)).is_finished()
+            task::give(runtime, table, cell, turn)
         })
     }
 }
@@ -254,8 +253,7 @@ where
         cell: Arc<cell::Cell<R>>,
         turn: group::Turn,
     ) -> bool {
-        let duty = Duty::new(Fixed(self), cell, turn);
-        runtime.spawn(task::drive(duty)).is_finished()
+        task::give(runtime, Fixed(self), cell, turn)
     }
 }
 

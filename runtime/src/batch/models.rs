@@ -1,7 +1,10 @@
 //! Models of batches: see [`model`](crate::model). Tasks and their timers are driven by hand.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
+
+use tokio::runtime::{self, Runtime};
 
 use super::cell::{Ended, Failure};
 use super::group::Turn;
@@ -107,10 +110,14 @@ impl World {
     }
 
     fn ends(&self, cell: &Cell, items: &[u32]) {
+        self.ends_and_stays(cell, items, None);
+    }
+
+    fn ends_and_stays(&self, cell: &Cell, items: &[u32], stays: Option<runtime::Id>) -> bool {
         self.running.fetch_sub(1, SeqCst);
         self.written.lock().extend(items);
         let results = items.iter().map(|item| item * 10).collect();
-        self.table.ends(cell, Ended::with(results));
+        self.table.ends(cell, Ended::with(results), stays)
     }
 
     /// A whole call on a thread of its own, which also drives the batch that it opens.
@@ -120,6 +127,34 @@ impl World {
             self.drive(&cell, 0);
         }
         called.task.finish(&mut called.seat)
+    }
+
+    /// A call to its end, which adopts its batch if it has to. Returns whether it did, too.
+    fn adopt(&self, called: Called) -> (u32, bool) {
+        let mut adopted = false;
+        loop {
+            match poll(self, &called) {
+                Polled::Result(result) => {
+                    called.seat.served();
+                    return (result, adopted);
+                }
+                Polled::Waits => called.task.sleep(),
+                Polled::Adopts(turn) => {
+                    assert_eq!(turn, 1);
+                    adopted = true;
+                    let (cell, _) = called.seat.place();
+                    self.drive(cell, turn);
+                }
+                Polled::Failed(failure) => panic!("{failure:?}"),
+            }
+        }
+    }
+
+    /// A batch's task, which may ask for another when it has ended.
+    fn drive_and_stay(&self, cell: &Cell) {
+        let items = self.start(cell, 0).expect("it is full");
+        let stays = self.ends_and_stays(cell, &items, Some(runtime()));
+        assert!(stays, "no other runtime is there");
     }
 
     /// Every item was written once, and nothing is left.
@@ -418,25 +453,7 @@ fn a_lost_task_is_adopted_by_one_caller() {
         let cell = first.opened.take().expect("the first opens");
         let callers = [first, second].map(|called| {
             let world = world.clone();
-            spawn(move || {
-                let mut adopted = false;
-                loop {
-                    match poll(&world, &called) {
-                        Polled::Result(result) => {
-                            called.seat.served();
-                            return (result, adopted);
-                        }
-                        Polled::Waits => called.task.sleep(),
-                        Polled::Adopts(turn) => {
-                            assert_eq!(turn, 1);
-                            adopted = true;
-                            let (cell, _) = called.seat.place();
-                            world.drive(cell, turn);
-                        }
-                        Polled::Failed(failure) => panic!("{failure:?}"),
-                    }
-                }
-            })
+            spawn(move || world.adopt(called))
         });
         // The watch gives it up, and so does its runtime: once is enough.
         let watch = {
@@ -450,6 +467,72 @@ fn a_lost_task_is_adopted_by_one_caller() {
         let [(a, first), (b, second)] = callers.map(|caller| caller.join().unwrap());
         assert_eq!((a, b), (10, 20));
         assert!(!(first && second), "no two adopt it");
+        world.wrote(&[1, 2]);
+    });
+}
+
+/// The runtime of tasks that stay. Nothing runs on it.
+fn runtime() -> runtime::Id {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| runtime::Builder::new_current_thread().build().unwrap());
+    RUNTIME.handle().id()
+}
+
+#[test]
+fn a_task_that_stays_takes_what_it_is_given() {
+    model(|| {
+        let world = World::new(Limits::new(1, NEVER));
+        let mut first = world.join(1);
+        let cell = first.opened.take().expect("the first opens");
+        let task = {
+            let (world, cell) = (world.clone(), cell.clone());
+            spawn(move || {
+                world.drive_and_stay(&cell);
+                if let Some((cell, turn)) = world.table.ask(cell.hash) {
+                    world.drive(&cell, turn);
+                }
+            })
+        };
+        let other = {
+            let world = world.clone();
+            spawn(move || {
+                let mut called = world.join(2);
+                let cell = called.opened.take().expect("the other is full");
+                if !world.table.give(runtime(), &cell, 0) {
+                    world.drive(&cell, 0);
+                }
+                called.task.finish(&mut called.seat)
+            })
+        };
+        assert_eq!(first.task.finish(&mut first.seat), 10);
+        assert_eq!(other.join().unwrap(), 20);
+        task.join().unwrap();
+        world.wrote(&[1, 2]);
+    });
+}
+
+#[test]
+fn what_a_task_that_stayed_was_given_is_adopted_if_it_is_lost() {
+    model(|| {
+        let world = World::new(Limits::new(1, NEVER));
+        let mut first = world.join(1);
+        let cell = first.opened.take().expect("the first opens");
+        let task = {
+            let (world, cell) = (world.clone(), cell.clone());
+            spawn(move || {
+                world.drive_and_stay(&cell);
+                world.table.asks_no_more(cell.hash);
+            })
+        };
+        let mut other = world.join(2);
+        let cell = other.opened.take().expect("the other is full");
+        let given = world.table.give(runtime(), &cell, 0);
+        if !given {
+            world.drive(&cell, 0);
+        }
+        assert_eq!(world.adopt(other), (20, given));
+        assert_eq!(first.task.finish(&mut first.seat), 10);
+        task.join().unwrap();
         world.wrote(&[1, 2]);
     });
 }
@@ -483,7 +566,7 @@ fn a_failure_reaches_whoever_is_there() {
             _ => panic!("its time has come"),
         }
         let failure = Failure::Panic("oh".into());
-        world.table.ends(&cell, Ended::Failed(failure));
+        world.table.ends(&cell, Ended::Failed(failure), None);
         leaver.join().unwrap();
         stays.join().unwrap();
         world.is_idle();

@@ -12,8 +12,10 @@ use std::task::{Context, Waker};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
+use tokio::runtime;
 use tokio::time::Instant;
 
+use super::askers::Askers;
 use super::cell::{Cell, Ended, Failure, Found};
 use super::group::{
     Added, Caller, Closing, Coming, Go, Group, Id, Left, Opening, Queuing, Run, Ticket, Turn,
@@ -46,6 +48,7 @@ struct Shard<K, T, U, B, R> {
     groups: HashTable<Entry<K, T, U, B, R>>,
     counts: Counts,
     next_id: u64,
+    askers: Askers<(Arc<Cell<R>>, Turn)>,
     /// One that has become idle, for the next: what it has room for was needed a moment ago. Dropped by the tick that finds
     /// nothing to look at.
     spare: Option<Group<T, U, B, Waker, Arc<Cell<R>>>>,
@@ -142,9 +145,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let shards = shards.next_power_of_two();
         let shard = |first_id| Shard {
             groups: HashTable::new(),
-            spare: None,
-            next_id: first_id,
             counts: Counts::default(),
+            next_id: first_id,
+            askers: Askers::new(),
+            spare: None,
         };
         Self {
             function: Function::new(path, Kind::Batch),
@@ -311,6 +315,12 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         }
     }
 
+    /// A batch needs a task of this runtime. Returns whether there is one that takes it.
+    pub(super) fn give(&self, runtime: runtime::Id, cell: &Arc<Cell<R>>, turn: Turn) -> bool {
+        let mut shard = self.shard(cell.hash).lock();
+        shard.askers.give(runtime, (cell.clone(), turn)).is_ok()
+    }
+
     /// A batch's task is polled for the first time.
     pub(super) fn no_longer_fresh(&self, cell: &Cell<R>) {
         if let Some(group) = self.shard(cell.hash).lock().group(cell) {
@@ -402,14 +412,16 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         under_way
     }
 
-    fn ended(&self, cell: &Cell<R>) {
+    fn ended(&self, cell: &Cell<R>, stays: Option<runtime::Id>) -> bool {
         let mut shard = self.shard(cell.hash).lock();
         let Some((wake, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
-            return;
+            return false;
         };
+        let stays = stays.is_some_and(|runtime| shard.askers.stays(runtime));
         drop(shard);
         guarded(|| drop(idle));
         wake_all(wake);
+        stays
     }
 
     pub(super) fn census(&self) -> Census {
@@ -435,20 +447,30 @@ pub trait Queue<R> {
     /// The function's path.
     fn path(&self) -> &str;
     /// A batch that left the queue has ended, one way or the other. Its group learns of it first: if it is idle, nothing
-    /// is left of it before anybody can look.
-    fn ends(&self, cell: &Cell<R>, ended: Ended<R>);
+    /// is left of it before anybody can look. A task that `stays`, on this runtime, learns whether it may ask for another.
+    fn ends(&self, cell: &Cell<R>, ended: Ended<R>, stays: Option<runtime::Id>) -> bool;
     /// A bulk call panicked, or gave a wrong number of results.
     fn panicked(&self, cell: &Cell<R>);
     /// A runtime was shut down under a batch.
     fn runtime_gone(&self, cell: &Cell<R>);
     /// A task is lost: another caller's runtime has to do its work. Returns whether there are callers to do it.
     fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool;
+    /// The same where it is lost with its runtime.
+    fn task_gone(&self, cell: &Cell<R>, turn: Turn) {
+        if self.orphan(cell, turn) {
+            self.runtime_gone(cell);
+        }
+    }
     /// A task can't do its work: its callers are told.
     fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure);
     /// A caller is polled.
     fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R>;
     /// A caller goes without its result.
     fn leave(&self, cell: &Cell<R>, ticket: Ticket);
+    /// A task that stayed asks for a batch.
+    fn ask(&self, hash: u64) -> Option<(Arc<Cell<R>>, Turn)>;
+    /// A task that stayed is lost.
+    fn asks_no_more(&self, hash: u64);
 }
 
 impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
@@ -465,9 +487,10 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         cell.warned.runtime_gone(&self.function);
     }
 
-    fn ends(&self, cell: &Cell<R>, ended: Ended<R>) {
-        self.ended(cell);
+    fn ends(&self, cell: &Cell<R>, ended: Ended<R>, stays: Option<runtime::Id>) -> bool {
+        let stays = self.ended(cell, stays);
         wake_callers(cell.end(ended));
+        stays
     }
 
     fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool {
@@ -480,6 +503,17 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let any = !wake.is_empty();
         wake_all(wake);
         any
+    }
+
+    fn ask(&self, hash: u64) -> Option<(Arc<Cell<R>>, Turn)> {
+        self.shard(hash).lock().askers.ask()
+    }
+
+    fn asks_no_more(&self, hash: u64) {
+        let lost = self.shard(hash).lock().askers.lost();
+        if let Some((cell, turn)) = lost {
+            self.task_gone(&cell, turn);
+        }
     }
 
     fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure) {
@@ -503,7 +537,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         guarded(|| drop((items, bulk)));
         guarded(|| drop(uniques));
         wake_all(wake);
-        self.ends(cell, Ended::Failed(failure));
+        self.ends(cell, Ended::Failed(failure), None);
     }
 
     fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {

@@ -1,15 +1,17 @@
-//! The task of a batch: it waits until the batch may run, runs the bulk call, and hands out the results.
+//! The task of a batch: it waits until the batch may run, runs the bulk call, and hands out the results. Then it asks once
+//! for another batch: see [`askers`](super::askers).
 //!
 //! Whatever happens to it, its callers learn of it from [`Duty`], whose `Drop` knows how far it got: a queued batch is
 //! orphaned and goes off from another caller's runtime; a running one has failed.
 
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
 use super::cell::{Cell, Ended, Failure};
@@ -22,8 +24,44 @@ use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 
-/// The task: it waits until the batch may run, and makes the bulk call.
-pub(super) fn drive<H, K, T, U, B, R>(mut duty: Duty<H, R>) -> impl Future<Output = ()> + Send
+/// Gives a batch a task on this runtime. Returns whether that has ended already.
+pub(super) fn give<H, K, T, U, B, R>(
+    runtime: &Handle,
+    table: H,
+    cell: Arc<Cell<R>>,
+    turn: Turn,
+) -> bool
+where
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    if table.give(runtime.id(), &cell, turn) {
+        return false;
+    }
+    let duty = Duty {
+        table,
+        cell,
+        stage: Stage::Queued(turn),
+        runtime: runtime.id(),
+    };
+    let task = Task {
+        doing: Doing::Queues { queue: queue(duty) },
+        queue,
+    };
+    runtime.spawn(task).is_finished()
+}
+
+/// Waits until a batch may run, and makes the future of its bulk call, if that is this task's.
+async fn queue<H, K, T, U, B, R>(
+    mut duty: Duty<H, R>,
+) -> (
+    Duty<H, R>,
+    Option<(impl Future<Output = Results<R>> + Send, Running)>,
+)
 where
     H: Deref<Target = Table<K, T, U, B, R>> + Send + Sync,
     K: Send + Sync,
@@ -32,35 +70,46 @@ where
     B: Bulk<T, R>,
     R: Send,
 {
-    let queue = async move {
-        let step = duty.queue().await;
-        let Step::Run(items, bulk, closed, calls, inside) = step else {
-            duty.stage = Stage::Done;
-            return (duty, None);
-        };
-        duty.stage = Stage::Running;
-        let count = items.len();
-        let trace = duty.table.function.bulk(calls, count as u64, closed.name());
-        let running = Running {
-            items: count,
-            trace,
-            inside,
-        };
-        // It is yet to be polled.
-        (duty, Some((bulk.run(items), running)))
+    let step = duty.queue().await;
+    let Step::Run(items, bulk, closed, calls, inside) = step else {
+        duty.stage = Stage::Done;
+        return (duty, None);
     };
-    Task::Queues { queue }
+    duty.stage = Stage::Running;
+    let count = items.len();
+    let trace = duty.table.function.bulk(calls, count as u64, closed.name());
+    let running = Running {
+        items: count,
+        trace,
+        inside,
+    };
+    (duty, Some((bulk.run(items), running)))
 }
 
 pin_project! {
     /// The task. By hand, since a coroutine would keep what it was given and what it has made of that side by side, and a
     /// task is moved several times on its way to its runtime and back.
-    #[project = Doing]
+    struct Task<N, Q, F, H, R>
+    where
+        H: Deref<Target: Queue<R>>,
+    {
+        queue: N,
+        #[pin]
+        doing: Doing<Q, F, H, R>,
+    }
+}
+
+pin_project! {
+    #[project = Does]
     #[project_replace = Did]
-    enum Task<Q, D, F> {
-        /// Until the batch may run.
+    enum Doing<Q, F, H, R>
+    where
+        H: Deref<Target: Queue<R>>,
+    {
+        /// Until its batch may run.
         Queues { #[pin] queue: Q },
-        Runs { #[pin] bulk: F, duty: D, running: Running },
+        Runs { #[pin] bulk: F, duty: Duty<H, R>, running: Running },
+        Asks { asking: Asking<H, R> },
         Done,
     }
 }
@@ -74,32 +123,49 @@ struct Running {
     inside: Box<[Execution]>,
 }
 
-impl<Q, H, F, R> Future for Task<Q, Duty<H, R>, F>
+impl<N, Q, F, H, R> Future for Task<N, Q, F, H, R>
 where
+    N: Fn(Duty<H, R>) -> Q,
     Q: Future<Output = (Duty<H, R>, Option<(F, Running)>)>,
-    H: Deref<Target: Queue<R>>,
     F: Future<Output = Results<R>>,
+    H: Deref<Target: Queue<R>> + Clone,
 {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Doing::Queues { queue } = self.as_mut().project() {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let mut doing = this.doing;
+        if let Does::Asks { asking } = doing.as_mut().project() {
+            let next = match asking.ask() {
+                Some(duty) => Doing::Queues {
+                    queue: (this.queue)(duty),
+                },
+                None => Doing::Done,
+            };
+            doing.set(next);
+        }
+        if let Does::Queues { queue } = doing.as_mut().project() {
             let (duty, run) = ready!(queue.poll(cx));
-            self.set(match run {
-                Some((bulk, running)) => Task::Runs {
+            doing.set(match run {
+                Some((bulk, running)) => Doing::Runs {
                     bulk,
                     duty,
                     running,
                 },
-                None => Task::Done,
+                None => Doing::Done,
             });
         }
-        let results = match self.as_mut().project() {
-            Doing::Runs { bulk, running, .. } => ready!(running.poll(bulk, cx)),
+        let results = match doing.as_mut().project() {
+            Does::Runs { bulk, running, .. } => ready!(running.poll(bulk, cx)),
             _ => return Poll::Ready(()),
         };
-        if let Did::Runs { duty, running, .. } = self.project_replace(Task::Done) {
-            duty.ends(results, running);
+        if let Did::Runs { duty, running, .. } = doing.as_mut().project_replace(Doing::Done) {
+            if let Some(asking) = duty.ends(results, running) {
+                doing.set(Doing::Asks { asking });
+                // After those who have their results now.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         Poll::Ready(())
     }
@@ -125,13 +191,15 @@ impl Running {
 }
 
 /// What a task owes to the callers of its batch.
-pub(super) struct Duty<H, R>
+struct Duty<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
     table: H,
     cell: Arc<Cell<R>>,
     stage: Stage,
+    /// Where the task is.
+    runtime: runtime::Id,
 }
 
 enum Stage {
@@ -146,14 +214,6 @@ impl<H, R> Duty<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
-    pub(super) fn new(table: H, cell: Arc<Cell<R>>, turn: Turn) -> Self {
-        Self {
-            table,
-            cell,
-            stage: Stage::Queued(turn),
-        }
-    }
-
     fn timer(&mut self, turn: Turn, until: Instant) -> Sleep {
         self.stage = Stage::NeedsTimer(turn);
         let timer = tokio::time::sleep_until(until);
@@ -222,10 +282,14 @@ where
 
 impl<H, R> Duty<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Queue<R>> + Clone,
 {
-    /// The bulk call has ended.
-    fn ends(mut self, results: Result<Results<R>, Box<str>>, running: Running) {
+    /// The bulk call has ended. Its task may be one that asks for another batch.
+    fn ends(
+        mut self,
+        results: Result<Results<R>, Box<str>>,
+        running: Running,
+    ) -> Option<Asking<H, R>> {
         let (outcome, ended) = match results {
             Ok(Ok(results)) => {
                 debug_assert_eq!(results.len(), running.items, "counted when handed out");
@@ -245,7 +309,14 @@ where
             self.table.panicked(&self.cell);
         }
         self.stage = Stage::Done;
-        self.table.ends(&self.cell, ended);
+        let asks = self.table.ends(&self.cell, ended, Some(self.runtime));
+        asks.then(|| Asking {
+            table: self.table.clone(),
+            hash: self.cell.hash,
+            runtime: self.runtime,
+            asks,
+            results: PhantomData,
+        })
     }
 }
 
@@ -256,17 +327,54 @@ where
     fn drop(&mut self) {
         match self.stage {
             Stage::NeedsTimer(turn) => self.table.fail(&self.cell, turn, Failure::NoTimers),
-            Stage::Queued(turn) => {
-                if self.table.orphan(&self.cell, turn) {
-                    self.table.runtime_gone(&self.cell);
-                }
-            }
+            Stage::Queued(turn) => self.table.task_gone(&self.cell, turn),
             Stage::Running => {
                 self.table.runtime_gone(&self.cell);
                 let ended = Ended::Failed(Failure::RuntimeGone);
-                self.table.ends(&self.cell, ended);
+                self.table.ends(&self.cell, ended, None);
             }
             Stage::Done => {}
+        }
+    }
+}
+
+/// A task that asks for another batch of its function when it is polled next.
+struct Asking<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    table: H,
+    /// It asks in the shard of the batch that it had.
+    hash: u64,
+    runtime: runtime::Id,
+    /// It is counted as one that is yet to ask.
+    asks: bool,
+    results: PhantomData<fn() -> R>,
+}
+
+impl<H, R> Asking<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone,
+{
+    fn ask(&mut self) -> Option<Duty<H, R>> {
+        self.asks = false;
+        let (cell, turn) = self.table.ask(self.hash)?;
+        Some(Duty {
+            table: self.table.clone(),
+            cell,
+            stage: Stage::Queued(turn),
+            runtime: self.runtime,
+        })
+    }
+}
+
+impl<H, R> Drop for Asking<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    fn drop(&mut self) {
+        if self.asks {
+            self.table.asks_no_more(self.hash);
         }
     }
 }
