@@ -38,14 +38,13 @@ impl<B> Askers<B> {
         true
     }
 
-    /// A batch needs a task of this runtime. Returns it if nobody takes it.
-    pub(super) fn give(&mut self, runtime: runtime::Id, batch: B) -> Result<(), B> {
-        if self.given.len() < self.asking && self.runtime == Some(runtime) {
-            self.given.push_back(batch);
-            Ok(())
-        } else {
-            Err(batch)
+    /// A batch needs a task of this runtime. Returns whether there is one that takes it.
+    pub(super) fn give(&mut self, runtime: runtime::Id, batch: impl FnOnce() -> B) -> bool {
+        let takes = self.given.len() < self.asking && self.runtime == Some(runtime);
+        if takes {
+            self.given.push_back(batch());
         }
+        takes
     }
 
     /// A task that stayed asks.
@@ -80,16 +79,16 @@ mod tests {
     fn a_batch_is_given_to_as_many_as_ask() {
         let [runtime] = runtimes();
         let mut askers = Askers::new();
-        assert_eq!(askers.give(runtime, 'a'), Err('a'), "nobody asks");
+        assert!(!askers.give(runtime, || 'a'), "nobody asks");
         assert!(askers.stays(runtime));
         assert!(askers.stays(runtime));
-        assert_eq!(askers.give(runtime, 'b'), Ok(()));
-        assert_eq!(askers.give(runtime, 'c'), Ok(()));
-        assert_eq!(askers.give(runtime, 'd'), Err('d'), "each takes one");
+        assert!(askers.give(runtime, || 'b'));
+        assert!(askers.give(runtime, || 'c'));
+        assert!(!askers.give(runtime, || 'd'), "each takes one");
         assert_eq!(askers.ask(), Some('b'), "in their order");
-        assert_eq!(askers.give(runtime, 'e'), Err('e'));
+        assert!(!askers.give(runtime, || 'e'));
         assert_eq!(askers.ask(), Some('c'));
-        assert_eq!(askers.give(runtime, 'f'), Err('f'), "nobody asks any more");
+        assert!(!askers.give(runtime, || 'f'), "nobody asks any more");
         assert!(askers.stays(runtime));
         assert_eq!(askers.ask(), None);
     }
@@ -100,12 +99,12 @@ mod tests {
         let mut askers = Askers::new();
         assert!(askers.stays(one));
         assert!(!askers.stays(other), "while one of another asks");
-        assert_eq!(askers.give(other, 'a'), Err('a'));
-        assert_eq!(askers.give(one, 'b'), Ok(()));
+        assert!(!askers.give(other, || 'a'));
+        assert!(askers.give(one, || 'b'));
         assert_eq!(askers.ask(), Some('b'));
         assert!(askers.stays(other));
-        assert_eq!(askers.give(one, 'c'), Err('c'));
-        assert_eq!(askers.give(other, 'd'), Ok(()));
+        assert!(!askers.give(one, || 'c'));
+        assert!(askers.give(other, || 'd'));
     }
 
     #[test]
@@ -114,7 +113,7 @@ mod tests {
         let mut askers = Askers::new();
         assert!(askers.stays(runtime));
         assert!(askers.stays(runtime));
-        assert_eq!(askers.give(runtime, 'a'), Ok(()));
+        assert!(askers.give(runtime, || 'a'));
         assert_eq!(askers.lost(), None, "another asks");
         assert_eq!(askers.lost(), Some('a'));
     }

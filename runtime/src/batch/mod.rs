@@ -2,8 +2,8 @@
 //!
 //! A call goes through these files in this order. [`Batches`] is the static beside the annotated function; it finds the
 //! [`table`] of this monomorphisation, and there the [`group`] of the call's key, in whose open batch the item gets a
-//! place. The call then is a [`seat`]. Whoever opened the batch gave it a [`task`], which runs the bulk call; its
-//! [`results`] are handed out through the batch's [`cell`].
+//! place. The call then is a [`seat`]. Whoever opened the batch gave it a [`task`], a new one or one of the [`askers`], which
+//! runs the bulk call; its [`results`] are handed out through the batch's [`cell`].
 
 mod askers;
 mod cell;
@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use self::results::Bulk;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
-use self::table::{Queue, Seated, Table};
+use self::table::{Opens, Queue, Seated, Table};
 use crate::bounds::Sendable;
 use crate::fixed::Fixed;
 use crate::key::Key;
@@ -200,7 +200,7 @@ impl Batches {
         });
         let seated = sit(&table, waker, &key, item, open);
         Seat::take(table, seated, |runtime, table, cell, turn| {
-            task::give(runtime, table, cell, turn)
+            task::spawn(runtime, table, cell, turn)
         })
     }
 }
@@ -221,7 +221,14 @@ where
     R: Send + 'static,
 {
     table.function.called();
-    let seated = table.join(waker, key, item, open);
+    let seated = table.join(waker, key, item, || {
+        let (limits, bulk) = open();
+        Opens {
+            limits,
+            bulk,
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+        }
+    });
     if seated.opened {
         watch::arm_thread(table);
     }
@@ -253,7 +260,7 @@ where
         cell: Arc<cell::Cell<R>>,
         turn: group::Turn,
     ) -> bool {
-        task::give(runtime, Fixed(self), cell, turn)
+        task::spawn(runtime, Fixed(self), cell, turn)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::runtime::{self, Runtime};
 use super::cell::{Ended, Failure};
 use super::group::Turn;
 use super::seat::Seat;
-use super::table::{Polled, Queue, Seated, Step, Table};
+use super::table::{Opens, Polled, Queue, Ready, Seated, Step, Table};
 use super::{Item, Limits};
 use crate::model::{Task, model, spawn};
 use crate::scope::UnderWay;
@@ -38,7 +38,7 @@ struct World {
 struct Called {
     task: Task,
     seat: Seat<Groups, u32>,
-    /// Set if it opened its batch: then that needs a task.
+    /// Set if it opened its batch, and that needs a task.
     opened: Option<Cell>,
 }
 
@@ -54,6 +54,11 @@ impl World {
     }
 
     fn join(&self, item: u32) -> Called {
+        self.join_on(item, None)
+    }
+
+    /// On a runtime, of which a task may take the batch.
+    fn join_on(&self, item: u32, runtime: Option<runtime::Id>) -> Called {
         let task = Task::new();
         let limits = self.limits;
         let item = Item::new(item);
@@ -62,7 +67,11 @@ impl World {
             ticket,
             opened,
             task: first,
-        } = self.table.join(task.waker(), &(), item, || (limits, ()));
+        } = self.table.join(task.waker(), &(), item, || Opens {
+            limits,
+            bulk: (),
+            runtime,
+        });
         let seated = Seated {
             cell: cell.clone(),
             ticket,
@@ -71,8 +80,9 @@ impl World {
             task: None,
         };
         let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
-        assert_eq!(opened, first == Some(0));
-        let opened = opened.then_some(cell);
+        assert!(first.is_none_or(|turn| opened && turn == 0));
+        assert!(first.is_some() || !opened || runtime.is_some());
+        let opened = first.map(|_| cell);
         Called { task, seat, opened }
     }
 
@@ -91,7 +101,7 @@ impl World {
                 .table
                 .go(cell, turn, None, &mut Context::from_waker(&task.waker()))
             {
-                Step::Run(items, ..) => {
+                Step::Run(Ready { items, .. }) => {
                     self.begins(&items);
                     return Some(items);
                 }
@@ -155,6 +165,18 @@ impl World {
         let items = self.start(cell, 0).expect("it is full");
         let stays = self.ends_and_stays(cell, &items, Some(runtime()));
         assert!(stays, "no other runtime is there");
+    }
+
+    /// A task that stayed asks, and drives what it was given.
+    fn asks(&self, had: &Cell) {
+        match self.table.ask(had.hash) {
+            Some((cell, _, Some(Ready { items, .. }))) => {
+                self.begins(&items);
+                self.ends(&cell, &items);
+            }
+            Some((cell, turn, None)) => self.drive(&cell, turn),
+            None => {}
+        }
     }
 
     /// Every item was written once, and nothing is left.
@@ -488,17 +510,14 @@ fn a_task_that_stays_takes_what_it_is_given() {
             let (world, cell) = (world.clone(), cell.clone());
             spawn(move || {
                 world.drive_and_stay(&cell);
-                if let Some((cell, turn)) = world.table.ask(cell.hash) {
-                    world.drive(&cell, turn);
-                }
+                world.asks(&cell);
             })
         };
         let other = {
             let world = world.clone();
             spawn(move || {
-                let mut called = world.join(2);
-                let cell = called.opened.take().expect("the other is full");
-                if !world.table.give(runtime(), &cell, 0) {
+                let mut called = world.join_on(2, Some(runtime()));
+                if let Some(cell) = called.opened.take() {
                     world.drive(&cell, 0);
                 }
                 called.task.finish(&mut called.seat)
@@ -508,6 +527,38 @@ fn a_task_that_stays_takes_what_it_is_given() {
         assert_eq!(other.join().unwrap(), 20);
         task.join().unwrap();
         world.wrote(&[1, 2]);
+    });
+}
+
+#[test]
+fn a_task_that_stays_waits_for_a_batch_that_is_not_full() {
+    model(|| {
+        let world = World::new(Limits::new(2, NEVER));
+        let (mut first, mut second) = (world.join(1), world.join(2));
+        let cell = first.opened.take().expect("the first opens");
+        let task = {
+            let (world, cell) = (world.clone(), cell.clone());
+            spawn(move || {
+                world.drive_and_stay(&cell);
+                world.asks(&cell);
+            })
+        };
+        let others = [3, 4].map(|item| {
+            let world = world.clone();
+            spawn(move || {
+                let mut called = world.join_on(item, Some(runtime()));
+                if let Some(cell) = called.opened.take() {
+                    world.drive(&cell, 0);
+                }
+                called.task.finish(&mut called.seat)
+            })
+        });
+        assert_eq!(first.task.finish(&mut first.seat), 10);
+        assert_eq!(second.task.finish(&mut second.seat), 20);
+        let results = others.map(|other| other.join().unwrap());
+        assert_eq!(results, [30, 40]);
+        task.join().unwrap();
+        world.wrote(&[1, 2, 3, 4]);
     });
 }
 
@@ -524,12 +575,14 @@ fn what_a_task_that_stayed_was_given_is_adopted_if_it_is_lost() {
                 world.table.asks_no_more(cell.hash);
             })
         };
-        let mut other = world.join(2);
-        let cell = other.opened.take().expect("the other is full");
-        let given = world.table.give(runtime(), &cell, 0);
-        if !given {
-            world.drive(&cell, 0);
-        }
+        let mut other = world.join_on(2, Some(runtime()));
+        let given = match other.opened.take() {
+            Some(cell) => {
+                world.drive(&cell, 0);
+                false
+            }
+            None => true,
+        };
         assert_eq!(world.adopt(other), (20, given));
         assert_eq!(first.task.finish(&mut first.seat), 10);
         task.join().unwrap();
@@ -562,7 +615,7 @@ fn a_failure_reaches_whoever_is_there() {
             .table
             .go(&cell, 0, None, &mut Context::from_waker(&waker))
         {
-            Step::Run(items, ..) => assert!(items.ends_with(&[2])),
+            Step::Run(ready) => assert!(ready.items.ends_with(&[2])),
             _ => panic!("its time has come"),
         }
         let failure = Failure::Panic("oh".into());

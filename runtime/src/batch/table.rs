@@ -26,7 +26,7 @@ use crate::key::Key;
 use crate::observe::{self, Calls, Function, Kind};
 use crate::shards::{Padded, give_back};
 use crate::stats::Closed;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wake::{discard, guarded, wake_all};
 use crate::watch::{Watch, Watched};
 
@@ -131,6 +131,14 @@ pub(super) struct Census {
     pub(super) waiting: u64,
 }
 
+/// A batch about to be opened, as its first caller has it.
+pub(super) struct Opens<B> {
+    pub(super) limits: Limits,
+    pub(super) bulk: B,
+    /// Where the caller is: a task of it that asks may be given the batch.
+    pub(super) runtime: Option<runtime::Id>,
+}
+
 /// A place in a batch.
 pub(super) struct Seated<R> {
     pub(super) cell: Arc<Cell<R>>,
@@ -178,7 +186,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         waker: Waker,
         key: &impl Key<Owned = K>,
         item: Item<T, U>,
-        open: impl FnOnce() -> (Limits, B),
+        open: impl FnOnce() -> Opens<B>,
     ) -> Seated<R>
     where
         U: Hash,
@@ -232,8 +240,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 }
             },
         };
-        let (limits, bulk) = open();
-        self.open(hash, key, coming, limits, bulk)
+        self.open(hash, key, coming, open())
     }
 
     /// Opens a batch, unless somebody else did in the meantime.
@@ -243,9 +250,13 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         hash: u64,
         key: &impl Key<Owned = K>,
         coming: Coming<T, U, Waker>,
-        limits: Limits,
-        bulk: B,
+        opens: Opens<B>,
     ) -> Seated<R> {
+        let Opens {
+            limits,
+            bulk,
+            runtime,
+        } = opens;
         let room = limits.size.min(self.expected.load(Relaxed)).max(1);
         let cell = Arc::new(Cell::new(hash));
         let mut opening = Opening {
@@ -305,20 +316,16 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let cell = opening.cell.clone();
         let (ticket, next) = entry.group.open(id, opening, coming);
         entry.waited_for(id);
+        let batch = || (cell.clone(), 0);
+        let given = runtime.is_some_and(|runtime| shard.askers.give(runtime, batch));
         drop(guard);
         wake_all(closed.into_iter().chain(next));
         Seated {
             cell,
             ticket,
             opened: true,
-            task: Some(0),
+            task: (!given).then_some(0),
         }
-    }
-
-    /// A batch needs a task of this runtime. Returns whether there is one that takes it.
-    pub(super) fn give(&self, runtime: runtime::Id, cell: &Arc<Cell<R>>, turn: Turn) -> bool {
-        let mut shard = self.shard(cell.hash).lock();
-        shard.askers.give(runtime, (cell.clone(), turn)).is_ok()
     }
 
     /// A batch's task is polled for the first time.
@@ -367,32 +374,64 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     return Step::Wait(until);
                 }
                 Some(Go::Run(run)) => {
-                    let Run {
-                        items,
-                        mut callers,
-                        bulk,
-                        closed,
-                        wake,
-                        inside,
-                        uniques,
-                    } = run;
-                    shard.counts.ran(items.len(), closed);
-                    self.expected.store(items.len(), Relaxed);
-                    let calls = Calls::of(
-                        callers
-                            .iter_mut()
-                            .map(|caller| (caller.came, &mut caller.seen)),
-                    );
-                    // Under the shard's lock, too: a caller always finds its batch queued or running.
-                    cell.run(callers);
-                    drop(guard);
-                    wake_all(wake);
+                    let ready = self.run(guard, cell, run);
                     discard(waker);
-                    guarded(|| drop(uniques));
-                    return Step::Run(items, bulk, closed, calls, inside);
+                    return Step::Run(ready);
                 }
             }
         }
+    }
+
+    /// A batch leaves the queue, to run.
+    fn run(
+        &self,
+        mut shard: MutexGuard<'_, Shard<K, T, U, B, R>>,
+        cell: &Cell<R>,
+        run: Run<T, U, B, Waker>,
+    ) -> Ready<T, B> {
+        let Run {
+            items,
+            mut callers,
+            bulk,
+            closed,
+            wake,
+            inside,
+            uniques,
+        } = run;
+        shard.counts.ran(items.len(), closed);
+        self.expected.store(items.len(), Relaxed);
+        let calls = Calls::of(
+            callers
+                .iter_mut()
+                .map(|caller| (caller.came, &mut caller.seen)),
+        );
+        // Under the shard's lock, too: a caller always finds its batch queued or running.
+        cell.run(callers);
+        drop(shard);
+        wake_all(wake);
+        guarded(|| drop(uniques));
+        Ready {
+            items,
+            bulk,
+            closed,
+            calls,
+            inside,
+        }
+    }
+
+    /// A task that stayed asks for a batch, in the shard of the one that it had. Most likely it is full by now, and runs.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn ask(&self, hash: u64) -> Option<(Arc<Cell<R>>, Turn, Option<Ready<T, B>>)> {
+        let mut shard = self.shard(hash).lock();
+        let (cell, turn) = shard.askers.ask()?;
+        let go = shard
+            .group(&cell)
+            .and_then(|group| group.go(cell.id, turn, Some(0), Instant::now, |_| false, &mut None));
+        let ready = match go {
+            Some(Go::Run(run)) => Some(self.run(shard, &cell, run)),
+            _ => None,
+        };
+        Some((cell, turn, ready))
     }
 
     /// Sends every open batch off. Returns all that is under way.
@@ -467,8 +506,6 @@ pub trait Queue<R> {
     fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R>;
     /// A caller goes without its result.
     fn leave(&self, cell: &Cell<R>, ticket: Ticket);
-    /// A task that stayed asks for a batch.
-    fn ask(&self, hash: u64) -> Option<(Arc<Cell<R>>, Turn)>;
     /// A task that stayed is lost.
     fn asks_no_more(&self, hash: u64);
 }
@@ -503,10 +540,6 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let any = !wake.is_empty();
         wake_all(wake);
         any
-    }
-
-    fn ask(&self, hash: u64) -> Option<(Arc<Cell<R>>, Turn)> {
-        self.shard(hash).lock().askers.ask()
     }
 
     fn asks_no_more(&self, hash: u64) {
@@ -613,14 +646,24 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
 
 /// What a batch's task has to do.
 pub(super) enum Step<T, B> {
-    /// Run this, which was closed like this, for these calls, inside of these executions.
-    Run(Vec<T>, B, Closing, Calls, Box<[Execution]>),
+    Run(Ready<T, B>),
     /// Ask again when others have been polled: so many items are there, and more are coming.
     Fills(usize),
     /// Wait until then, or to be woken.
     Wait(Option<Instant>),
     /// End: the batch is gone, or another task's.
     Gone,
+}
+
+/// A bulk call that is to be made.
+pub(super) struct Ready<T, B> {
+    pub(super) items: Vec<T>,
+    pub(super) bulk: B,
+    /// How the batch was closed.
+    pub(super) closed: Closing,
+    pub(super) calls: Calls,
+    /// The executions that wait for it.
+    pub(super) inside: Box<[Execution]>,
 }
 
 /// What a caller that is polled has to do.
@@ -725,6 +768,14 @@ mod tests {
     use crate::key::{Part, RefPart as _, ValuePart as _};
     use crate::strangers::{names, numbers, picked, spread};
 
+    fn opens(delay_ms: u64) -> Opens<()> {
+        Opens {
+            limits: Limits::new(2, delay_ms),
+            bulk: (),
+            runtime: None,
+        }
+    }
+
     #[test]
     fn keys_that_a_stranger_picks_spread_like_random_ones() {
         let ids = Table::<_, (), (), (), ()>::new("ids".into(), 1);
@@ -739,10 +790,7 @@ mod tests {
     fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
         let table = Table::<_, (), (), (), ()>::new("spare".into(), 1);
         let key = (Part(&1_u64).key(), ());
-        let join = || {
-            let open = || (Limits::new(2, 1000), ());
-            table.join(Waker::noop().clone(), &key, Item::new(()), open)
-        };
+        let join = || table.join(Waker::noop().clone(), &key, Item::new(()), || opens(1000));
         let spare = || table.shards[0].0.lock().spare.is_some();
         let seated = join();
         assert!(!spare(), "nothing is idle");
@@ -762,8 +810,7 @@ mod tests {
         let table = Table::<_, (), (), (), ()>::new("spread".into(), 8);
         for id in 0..1000_u64 {
             let key = (Part(&id).key(), ());
-            let open = || (Limits::new(2, 0), ());
-            table.join(Waker::noop().clone(), &key, Item::new(()), open);
+            table.join(Waker::noop().clone(), &key, Item::new(()), || opens(0));
         }
         for shard in &table.shards {
             let len = shard.0.lock().groups.len();

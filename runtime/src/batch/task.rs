@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::results::Bulk;
-use super::table::{Queue, Step, Table};
+use super::table::{Queue, Ready, Step, Table};
 use super::{Results, WrongNumber};
 use crate::frames::{self, Execution};
 use crate::observe::{Ended as Outcome, Trace};
@@ -25,7 +25,7 @@ use crate::sync::Arc;
 use crate::wake::{guarded, message};
 
 /// Gives a batch a task on this runtime. Returns whether that has ended already.
-pub(super) fn give<H, K, T, U, B, R>(
+pub(super) fn spawn<H, K, T, U, B, R>(
     runtime: &Handle,
     table: H,
     cell: Arc<Cell<R>>,
@@ -39,9 +39,6 @@ where
     B: Bulk<T, R>,
     R: Send + 'static,
 {
-    if table.give(runtime.id(), &cell, turn) {
-        return false;
-    }
     let duty = Duty {
         table,
         cell,
@@ -51,49 +48,33 @@ where
     let task = Task {
         doing: Doing::Queues { queue: queue(duty) },
         queue,
+        call: B::run,
     };
     runtime.spawn(task).is_finished()
 }
 
-/// Waits until a batch may run, and makes the future of its bulk call, if that is this task's.
-async fn queue<H, K, T, U, B, R>(
-    mut duty: Duty<H, R>,
-) -> (
-    Duty<H, R>,
-    Option<(impl Future<Output = Results<R>> + Send, Running)>,
-)
+/// Waits until a batch may run.
+async fn queue<H, K, T, U, B, R>(mut duty: Duty<H, R>) -> (Duty<H, R>, Option<Ready<T, B>>)
 where
-    H: Deref<Target = Table<K, T, U, B, R>> + Send + Sync,
-    K: Send + Sync,
-    T: Send + 'static,
-    U: Eq + Send,
-    B: Bulk<T, R>,
-    R: Send,
+    H: Deref<Target = Table<K, T, U, B, R>>,
+    U: Eq,
 {
-    let step = duty.queue().await;
-    let Step::Run(items, bulk, closed, calls, inside) = step else {
-        duty.stage = Stage::Done;
-        return (duty, None);
+    let ready = match duty.queue().await {
+        Step::Run(ready) => Some(ready),
+        _ => None,
     };
-    duty.stage = Stage::Running;
-    let count = items.len();
-    let trace = duty.table.function.bulk(calls, count as u64, closed.name());
-    let running = Running {
-        items: count,
-        trace,
-        inside,
-    };
-    (duty, Some((bulk.run(items), running)))
+    (duty, ready)
 }
 
 pin_project! {
     /// The task. By hand, since a coroutine would keep what it was given and what it has made of that side by side, and a
     /// task is moved several times on its way to its runtime and back.
-    struct Task<N, Q, F, H, R>
+    struct Task<N, Q, M, F, H, R>
     where
         H: Deref<Target: Queue<R>>,
     {
         queue: N,
+        call: M,
         #[pin]
         doing: Doing<Q, F, H, R>,
     }
@@ -123,36 +104,46 @@ struct Running {
     inside: Box<[Execution]>,
 }
 
-impl<N, Q, F, H, R> Future for Task<N, Q, F, H, R>
+impl<N, Q, M, F, H, K, T, U, B, R> Future for Task<N, Q, M, F, H, R>
 where
     N: Fn(Duty<H, R>) -> Q,
-    Q: Future<Output = (Duty<H, R>, Option<(F, Running)>)>,
+    Q: Future<Output = (Duty<H, R>, Option<Ready<T, B>>)>,
+    M: Fn(B, Vec<T>) -> F,
     F: Future<Output = Results<R>>,
-    H: Deref<Target: Queue<R>> + Clone,
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone,
+    U: Eq,
 {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let mut doing = this.doing;
+        let mut begins = None;
         if let Does::Asks { asking } = doing.as_mut().project() {
-            let next = match asking.ask() {
-                Some(duty) => Doing::Queues {
+            match asking.ask() {
+                Some((duty, None)) => doing.set(Doing::Queues {
                     queue: (this.queue)(duty),
-                },
-                None => Doing::Done,
-            };
-            doing.set(next);
+                }),
+                Some((duty, Some(ready))) => begins = Some((duty, ready)),
+                None => doing.set(Doing::Done),
+            }
         }
         if let Does::Queues { queue } = doing.as_mut().project() {
-            let (duty, run) = ready!(queue.poll(cx));
-            doing.set(match run {
-                Some((bulk, running)) => Doing::Runs {
-                    bulk,
-                    duty,
-                    running,
-                },
-                None => Doing::Done,
+            match ready!(queue.poll(cx)) {
+                (duty, Some(ready)) => begins = Some((duty, ready)),
+                (mut duty, None) => {
+                    duty.stage = Stage::Done;
+                    doing.set(Doing::Done);
+                }
+            }
+        }
+        if let Some((mut duty, ready)) = begins {
+            let (bulk, items, running) = duty.begins(ready);
+            let bulk = (this.call)(bulk, items);
+            doing.set(Doing::Runs {
+                bulk,
+                duty,
+                running,
             });
         }
         let results = match doing.as_mut().project() {
@@ -280,6 +271,32 @@ where
     }
 }
 
+impl<H, K, T, U, B, R> Duty<H, R>
+where
+    H: Deref<Target = Table<K, T, U, B, R>>,
+    U: Eq,
+{
+    /// The bulk call is about to be made.
+    fn begins(&mut self, ready: Ready<T, B>) -> (B, Vec<T>, Running) {
+        let Ready {
+            items,
+            bulk,
+            closed,
+            calls,
+            inside,
+        } = ready;
+        self.stage = Stage::Running;
+        let count = items.len();
+        let trace = self.table.function.bulk(calls, count as u64, closed.name());
+        let running = Running {
+            items: count,
+            trace,
+            inside,
+        };
+        (bulk, items, running)
+    }
+}
+
 impl<H, R> Duty<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone,
@@ -352,19 +369,21 @@ where
     results: PhantomData<fn() -> R>,
 }
 
-impl<H, R> Asking<H, R>
+impl<H, K, T, U, B, R> Asking<H, R>
 where
-    H: Deref<Target: Queue<R>> + Clone,
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone,
+    U: Eq,
 {
-    fn ask(&mut self) -> Option<Duty<H, R>> {
+    fn ask(&mut self) -> Option<(Duty<H, R>, Option<Ready<T, B>>)> {
         self.asks = false;
-        let (cell, turn) = self.table.ask(self.hash)?;
-        Some(Duty {
+        let (cell, turn, ready) = self.table.ask(self.hash)?;
+        let duty = Duty {
             table: self.table.clone(),
             cell,
             stage: Stage::Queued(turn),
             runtime: self.runtime,
-        })
+        };
+        Some((duty, ready))
     }
 }
 
