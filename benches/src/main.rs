@@ -3,6 +3,7 @@
 mod alloc;
 mod batch;
 mod chapter;
+mod cores;
 mod dedup;
 mod measure;
 mod ours;

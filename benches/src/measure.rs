@@ -4,7 +4,7 @@
 //! Before the timed rounds each contender runs two more laps: one to warm up, one with the counting
 //! allocator on, from which allocations, bytes and executions are taken.
 
-use crate::{alloc, report::Table};
+use crate::{alloc, cores, report::Table};
 use std::{
     io::{IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -104,6 +104,8 @@ pub(crate) struct Race {
     pub(crate) title: &'static str,
     /// The first one is what the ratios are of.
     pub(crate) columns: fn() -> Vec<Column>,
+    /// How many threads it runs on.
+    pub(crate) workers: usize,
     /// Calls a lap.
     pub(crate) calls: u64,
     /// Whether `--quick` makes laps shorter. Not where their length is the workload.
@@ -139,12 +141,25 @@ impl Race {
             laps.push((who, lap, counted, Vec::new()));
         }
         let contenders = laps.len();
+        let distance = || {
+            if self.workers > 1 {
+                cores::one_way()
+            } else {
+                None
+            }
+        };
+        let before = distance();
         for round in 0..rounds {
             for i in 0..contenders {
                 let (who, lap, _, timed) = &mut laps[(round + i) % contenders];
                 progress.say(&format!("round {}/{rounds}  {}", round + 1, who.name));
                 timed.push(lap(calls));
             }
+        }
+        if let (Some(before), Some(after)) = (before, distance()) {
+            table.notes.push(format!(
+                "a cache line took {before:.0} ns from one core to the other before it, {after:.0} ns after it"
+            ));
         }
         for (who, _, counted, timed) in laps {
             let quartiles = table

@@ -13,8 +13,9 @@ const TASKS: u64 = 64;
 const KEYS: usize = 10_000;
 
 pub(crate) fn races() -> [Race; 4] {
-    let race = |id, title, field, goals| Race {
+    let race = |id, workers, title, field, goals| Race {
         id,
+        workers,
         title,
         columns: || {
             vec![
@@ -32,24 +33,28 @@ pub(crate) fn races() -> [Race; 4] {
     [
         race(
             "D3",
+            2,
             "64 tasks on 2 workers, Zipf(1.0) keys out of 10 000, the body yields once; ns a call",
             || field::<Contended<true, true>>("D3"),
             |table| table.goal_ratio("best peer", table.best_peer(), 0.75),
         ),
         race(
             "D4",
+            2,
             "64 tasks on 2 workers, one hot key, the body yields once; ns a call",
             || field::<Contended<false, true>>("D4"),
             |table| table.goal_ratio("best peer", table.best_peer(), 0.80),
         ),
         race(
             "D3 ct",
+            1,
             "64 tasks on one thread, Zipf(1.0) keys out of 10 000, the body yields once; ns a call",
             || field::<Contended<true, false>>("D3"),
             |_| {},
         ),
         race(
             "D4 ct",
+            1,
             "64 tasks on one thread, one hot key, the body yields once; ns a call",
             || field::<Contended<false, false>>("D4"),
             |_| {},

@@ -20,6 +20,7 @@ use std::{
 pub(crate) fn races() -> Vec<Race> {
     let joins = |id, calls, rounds, goals| Race {
         id,
+        workers: 1,
         title: "followers join one flight, wait, and get its answer; ns a follower",
         columns: || {
             vec![
@@ -38,6 +39,7 @@ pub(crate) fn races() -> Vec<Race> {
     };
     let leaves = |id, calls, rounds| Race {
         id,
+        workers: 1,
         title: "followers of one flight are dropped while they wait; ns a follower",
         columns: || vec![Column::timed("ns")],
         calls,

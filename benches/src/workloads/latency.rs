@@ -15,6 +15,7 @@ pub(crate) fn races() -> [Race; 3] {
     [
         Race {
             id: "B2",
+            workers: 2,
             title: "a lone caller, 10 ms; latency in µs",
             columns: || vec![Column::timed("µs")],
             calls: 10,
@@ -25,6 +26,7 @@ pub(crate) fn races() -> [Race; 3] {
         },
         Race {
             id: "B2 eager",
+            workers: 2,
             title: "a lone caller who waits for nobody; latency in µs",
             columns: || vec![Column::timed("µs")],
             calls: 200,
@@ -35,6 +37,7 @@ pub(crate) fn races() -> [Race; 3] {
         },
         Race {
             id: "B3",
+            workers: 2,
             title: "64 callers one call after another, size 10, 10 ms, the body sleeps 1 ms",
             columns: || {
                 vec![

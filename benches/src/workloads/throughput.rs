@@ -19,8 +19,9 @@ use std::{
 const TASKS: u64 = 1_000;
 
 pub(crate) fn races() -> Vec<Race> {
-    let race = |id, title, field, goals| Race {
+    let race = |id, workers, title, field, goals| Race {
         id,
+        workers,
         title,
         columns: || vec![Column::timed("ns"), Column::counted("allocs/item")],
         calls: 100_000,
@@ -32,6 +33,7 @@ pub(crate) fn races() -> Vec<Race> {
     vec![
         race(
             "B1 ct 100",
+            1,
             "100 000 items by 1 000 tasks, size 100, 10 ms, one thread; ns an item",
             field::<Full<false, 100>>,
             |table| {
@@ -42,6 +44,7 @@ pub(crate) fn races() -> Vec<Race> {
         ),
         race(
             "B1 mt 100",
+            2,
             "100 000 items by 1 000 tasks, size 100, 10 ms, 2 workers; ns an item",
             field::<Full<true, 100>>,
             |table| {
@@ -51,6 +54,7 @@ pub(crate) fn races() -> Vec<Race> {
         ),
         race(
             "B1 ct 10",
+            1,
             "100 000 items by 1 000 tasks, size 10, 10 ms, one thread; ns an item",
             field::<Full<false, 10>>,
             |table| {
@@ -60,6 +64,7 @@ pub(crate) fn races() -> Vec<Race> {
         ),
         race(
             "B1 mt 10",
+            2,
             "100 000 items by 1 000 tasks, size 10, 10 ms, 2 workers; ns an item",
             field::<Full<true, 10>>,
             |table| {
@@ -69,6 +74,7 @@ pub(crate) fn races() -> Vec<Race> {
         ),
         Race {
             id: "B1o",
+            workers: 2,
             title: "B1 mt, size 100, with two threads that spin; ns an item",
             columns: || {
                 vec![
@@ -86,12 +92,14 @@ pub(crate) fn races() -> Vec<Race> {
         },
         race(
             "B4 ct",
+            1,
             "100 000 items by 1 000 tasks, size 1, one thread; ns an item",
             field::<Full<false, 1>>,
             one_item_goals,
         ),
         race(
             "B4 mt",
+            2,
             "100 000 items by 1 000 tasks, size 1, 2 workers; ns an item",
             field::<Full<true, 1>>,
             one_item_goals,

@@ -14,6 +14,7 @@ pub(crate) fn races() -> [Race; 2] {
     [
         Race {
             id: "D1",
+            workers: 1,
             title: "uncontended, u64 keys, the body is ready at once; ns a call",
             columns,
             calls: 20_000,
@@ -24,6 +25,7 @@ pub(crate) fn races() -> [Race; 2] {
         },
         Race {
             id: "D1s",
+            workers: 1,
             title: "uncontended, &str keys, the body is ready at once; ns a call",
             columns,
             calls: 20_000,

@@ -1,0 +1,41 @@
+//! How long a cache line takes from one core to another. What tasks on several workers share goes that way, and on a
+//! virtual machine it may take eight times as long as a moment ago: the host has moved one of the cores.
+
+use std::{
+    hint::spin_loop,
+    sync::atomic::{
+        AtomicUsize,
+        Ordering::{Acquire, Release},
+    },
+    thread::{available_parallelism, scope},
+    time::Instant,
+};
+
+/// How often a line goes from one to the other and back.
+const TURNS: usize = 20_000;
+
+/// Alone in its cache lines.
+#[repr(align(128))]
+struct Turn(AtomicUsize);
+
+/// In nanoseconds, of one way. `None`: there is one core.
+pub(crate) fn one_way() -> Option<f64> {
+    if available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+        return None;
+    }
+    let turn = &Turn(AtomicUsize::new(0));
+    let begun = Instant::now();
+    scope(|scope| {
+        for first in [0, 1] {
+            scope.spawn(move || {
+                for mine in (first..2 * TURNS).step_by(2) {
+                    while turn.0.load(Acquire) != mine {
+                        spin_loop();
+                    }
+                    turn.0.store(mine + 1, Release);
+                }
+            });
+        }
+    });
+    Some(begun.elapsed().as_nanos() as f64 / (2 * TURNS) as f64)
+}
