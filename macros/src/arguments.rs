@@ -3,7 +3,7 @@
 use crate::known;
 use crate::options::Common;
 use crate::signature::{Argument, Binding, peel};
-use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
+use crate::tokens::{Place, Private, borrow_at, local, method_at, uses};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Type};
@@ -126,35 +126,34 @@ impl Arguments<'_> {
         })
     }
 
-    /// Whether a binding is in an option's expression. It has its use there, whether the body uses it or not.
-    fn is_in_option(&self, binding: &Binding) -> bool {
+    /// Whether the expression of an option that all have uses a binding.
+    fn is_in_common(&self, binding: &Binding) -> bool {
         let scope = self.common.scope.iter().map(|given| &given.value);
         let key = self.common.key.iter().flat_map(|given| &given.value);
-        mentions(&quote!(#(#scope)*), &binding.ident)
-            || key
-                .into_iter()
-                .any(|part| mentions(&part.expr.to_token_stream(), &binding.ident))
+        let key = key.map(|part| &part.expr);
+        uses(&quote!(#(#scope;)* #(#key;)*), &binding.ident)
     }
 
     /// For executions that outlive their caller. What the key borrows, or an option's expression, while the call is made
-    /// can't be moved, if that is `while_called`.
+    /// can't be moved, if that is `while_called`. What `others`, the expressions of its own options, use as well has its
+    /// use, whether the body uses it or not.
     //
     // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::Part(&id).key());      // in the key, which borrows it
     //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
     //         …
     //         let pool = pool.lend();
-    pub(crate) fn owned(&self, while_called: bool) -> Vec<Owned> {
+    pub(crate) fn owned(&self, while_called: bool, others: &TokenStream) -> Vec<Owned> {
         let private = self.private;
         let owned = |(argument, binding): (&Argument, &Binding)| {
             let Binding { ident, mutability } = binding;
-            let is_in_option = self.is_in_option(binding);
+            let is_in_common = self.is_in_common(binding);
             let free = !while_called
                 || self.is_skipped(argument, binding)
                     && self.key_expr(binding).is_none()
-                    && !is_in_option;
-            let may_be_unused = is_in_option && !argument.receiver;
-            let allow = may_be_unused.then(|| quote!(#[allow(unused_variables)]));
+                    && !is_in_common;
+            let is_used = is_in_common || uses(others, ident);
+            let allow = (is_used && !argument.receiver).then(|| quote!(#[allow(unused_variables)]));
             let (place, kind, cfgs) = (argument.place(), Kind::of(argument), &argument.cfgs);
             if let Kind::Plain = kind {
                 let copy =

@@ -67,7 +67,7 @@ pub(crate) fn expand(
     let (weighed, value) = item(options, bulk, private, allow.as_ref());
     let limits = limits(options, private);
     let sharing = sharing(call, bulk);
-    let owned = all.owned(true);
+    let owned = all.owned(true, &quote!(#limits; #weighed));
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
     let (items, lists) = bulk.items.lists(private);

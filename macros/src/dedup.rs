@@ -47,7 +47,7 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     };
 
     let run = if options.spawn.is_some() {
-        let owned = all.owned(false);
+        let owned = all.owned(false, &joining);
         let own = owned.iter().map(|owned| &owned.own);
         let lend = owned.iter().map(|owned| &owned.lend);
         let body = without_self(body, &local("this"));

@@ -165,6 +165,23 @@ pub(crate) fn mentions(tokens: &TokenStream, ident: &Ident) -> bool {
     })
 }
 
+/// Whether an expression may use the variable `ident`: fields and methods of that name are others.
+pub(crate) fn uses(tokens: &TokenStream, ident: &Ident) -> bool {
+    let mut dots = 0;
+    tokens.clone().into_iter().any(|tree| {
+        let of_another = dots == 1;
+        dots = match &tree {
+            TokenTree::Punct(punct) if punct.as_char() == '.' => dots + 1,
+            _ => 0,
+        };
+        match tree {
+            TokenTree::Group(group) => uses(&group.stream(), ident),
+            TokenTree::Ident(found) => found == *ident && !of_another,
+            _ => false,
+        }
+    })
+}
+
 /// `'a` and `'_` to `'_`, so that a type can be written where its lifetimes are other ones. `'static` stays.
 pub(crate) fn without_lifetimes(tokens: TokenStream) -> TokenStream {
     let mut out = TokenStream::new();

@@ -29,14 +29,33 @@ pub enum AppError {
 pub struct Pool;
 
 /// What an option uses is used.
-#[batch(size = 10, delay_ms = 10, scope = scope, key(tenant = tenant.0))]
-pub async fn scoped_batch(scope: &Scope, tenant: (u64, f64), ids: Vec<u64>) -> Vec<u64> {
+#[batch(
+    size = most,
+    delay_ms = ms,
+    concurrency = calls,
+    scope = scope,
+    key(tenant = tenant.0),
+    weight = |_| weight,
+    max_weight = 10,
+    unique = |id| (*id, part)
+)]
+#[expect(clippy::too_many_arguments)]
+pub async fn scoped_batch(
+    scope: &Scope,
+    tenant: (u64, f64),
+    most: usize,
+    ms: u64,
+    calls: usize,
+    weight: u64,
+    part: u8,
+    ids: Vec<u64>,
+) -> Vec<u64> {
     ids
 }
 
 /// What an option uses is used.
-#[dedup(spawn, scope = scope, key(tenant = tenant.0))]
-pub async fn scoped_task(scope: &Scope, tenant: (u64, f64), id: u64) -> u64 {
+#[dedup(spawn, scope = scope, key(tenant = tenant.0), max_age_ms = ms)]
+pub async fn scoped_task(scope: &Scope, tenant: (u64, f64), ms: u64, id: u64) -> u64 {
     id
 }
 
