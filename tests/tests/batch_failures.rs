@@ -2,7 +2,7 @@
 
 mod bulk;
 
-use bulk::{Log, begun, panic_of, sleep_ms};
+use bulk::{Log, begun, ms, panic_of, sleep_ms};
 use piggyback::{Scope, batch};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
@@ -179,4 +179,36 @@ fn a_unique_value_whose_drop_panics_holds_nobody() {
         tokio::time::timeout(std::time::Duration::from_secs(10), both).await
     });
     assert_eq!(both.unwrap(), (1, 2));
+}
+
+/// A result that panics when it is dropped, if it is the first.
+#[derive(Debug, PartialEq)]
+struct Fragile(u64);
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert_ne!(self.0, 1, "on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_panics_when_it_is_dropped_holds_up_nobody() {
+    #[batch(size = 1, delay_ms = 0, scope = scope)]
+    async fn save(scope: Scope, ids: Vec<u64>) -> Vec<Fragile> {
+        sleep_ms(10).await;
+        ids.into_iter().map(Fragile).collect()
+    }
+    let scope = Scope::new();
+    // It leaves while the bulk call runs, so that its result is dropped there.
+    let early = tokio::time::timeout(ms(5), save(scope.clone(), 1)).await;
+    assert!(early.is_err());
+    sleep_ms(20).await;
+    for id in 2..5 {
+        assert_eq!(save(scope.clone(), id).await, Fragile(id));
+    }
+    let row = &scope.stats().rows[0];
+    let piggyback::Kind::Batch { tasks_stalled, .. } = row.kind else {
+        unreachable!("a batch");
+    };
+    assert_eq!((row.executions, tasks_stalled), (4, 0));
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// What nothing here may take.
 const LONG: Duration = Duration::from_secs(10);
@@ -196,14 +196,6 @@ async fn in_task(scope: Scope, ids: Vec<u64>) -> Vec<(u64, tokio::task::Id)> {
     ids.into_iter().map(|id| (id, task)).collect()
 }
 
-/// One whose `block_on` ends as soon as it can, with tasks that are yet to be polled.
-fn hasty_runtime() -> Runtime {
-    Builder::new_current_thread()
-        .event_interval(1)
-        .build()
-        .unwrap()
-}
-
 fn lost_and_stalled(scope: &Scope) -> (u64, u64) {
     match scope.stats().rows[0].kind {
         Kind::Batch {
@@ -219,27 +211,78 @@ fn lost_and_stalled(scope: &Scope) -> (u64, u64) {
 fn a_task_that_has_ended_takes_the_next_batch_of_its_runtime_only() {
     let scope = Scope::new();
     let call = |id| in_task(scope.clone(), id);
-    let (one, other) = (hasty_runtime(), hasty_runtime());
+    let (one, other) = (runtime(), runtime());
     let (_, first) = one.block_on(call(1));
     // Its task is there, but nobody drives it.
     let (_, elsewhere) = other.block_on(call(2));
     assert_ne!(first, elsewhere);
     assert_eq!(one.block_on(call(3)), (3, first));
-    // In a tick that nobody calls in, it ends.
-    one.block_on(tokio::task::yield_now());
-    assert_ne!(one.block_on(call(4)).1, first);
     assert_eq!(lost_and_stalled(&scope), (0, 0));
+}
+
+#[test]
+fn a_task_that_is_not_needed_ends() {
+    let scope = Scope::new();
+    let runtime = runtime();
+    runtime.block_on(async {
+        in_task(scope.clone(), 1).await;
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        assert_eq!(tasks(), 1, "it waits for another batch");
+        let start = Instant::now();
+        while tasks() > 0 {
+            assert!(start.elapsed() < LONG);
+            sleep_ms(5).await;
+        }
+    });
 }
 
 #[test]
 fn what_a_task_took_goes_off_from_elsewhere_if_its_runtime_dies() {
     let scope = Scope::new();
-    let one = hasty_runtime();
+    let one = runtime();
     assert_eq!(one.block_on(in_task(scope.clone(), 1)).0, 1);
     let call = one.block_on(begun(in_task(scope.clone(), 2)));
     drop(one);
     assert_eq!(runtime().block_on(call).0, 2);
     assert_eq!(lost_and_stalled(&scope), (1, 0));
+}
+
+/// Wakes itself for ever: the worker has no time to look for work elsewhere, as it does after a `yield_now`.
+async fn keeps_a_worker_busy() {
+    std::future::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[test]
+fn a_worker_that_is_blocked_holds_no_batch_of_another() {
+    let scope = Scope::new();
+    let call = |id| in_task(scope.clone(), id);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    for _ in 0..64 {
+        runtime.spawn(keeps_a_worker_busy());
+    }
+    let ((blocked, is_blocked), (release, released)) = (mpsc::channel(), mpsc::channel());
+    let first = call(1);
+    let blocks = runtime.spawn(async move {
+        first.await;
+        // The task that served it was on this worker.
+        blocked.send(()).unwrap();
+        released
+            .recv_timeout(LONG)
+            .expect("the other call is served");
+    });
+    is_blocked.recv_timeout(LONG).expect("it is served");
+    let other = runtime.block_on(runtime.spawn(call(2)));
+    assert_eq!(other.unwrap().0, 2);
+    release.send(()).unwrap();
+    runtime.block_on(blocks).unwrap();
+    assert_eq!(lost_and_stalled(&scope), (0, 0));
 }
 
 #[test]

@@ -1,66 +1,119 @@
-//! Tasks that have ended a bulk call and ask, when they are polled next, for another batch.
+//! Tasks that have ended a bulk call, and wait for another batch.
 //!
-//! Making a task costs as much as all else about a batch. Under load the callers that have their results come again in the
-//! same tick, so a task that has done its work is asked for soon: it asks once, and ends if nobody has given it a batch.
+//! Making a task costs as much as all else about a batch. Under load the next batch opens soon, so a task that has done its
+//! work stays for a while: the call that opens a batch wakes one, which then is scheduled as a new task would be. Those that
+//! are not needed end at the second tick of the watch.
+//!
 //! Pure: the table's shard has one, under its lock.
 
 use std::collections::VecDeque;
 
 use tokio::runtime;
 
-/// `B`: a batch that needs a task.
+use crate::shards::KEPT;
+
+/// The most tasks that stay. They are for those that come next, not for a burst that is over.
+const MOST: usize = 1024;
+
+/// `B`: a batch that needs a task; `W`: a task's waker.
 #[derive(Debug)]
-pub(super) struct Askers<B> {
+pub(super) struct Askers<B, W> {
     /// On which they are. A batch is given to a task of its caller's runtime only: nobody may be driving another.
     runtime: Option<runtime::Id>,
-    asking: usize,
-    /// At most one for each of them, the longest waiting first.
+    /// By their numbers, which rise. The last is woken first: it is the one of which most is still in the caches.
+    asleep: Vec<(u64, W)>,
+    last: u64,
+    /// What `last` was at the last tick.
+    marked: u64,
+    /// How many are woken, and are yet to ask.
+    woken: usize,
+    /// At most one for each that is woken.
     given: VecDeque<B>,
 }
 
-impl<B> Askers<B> {
+/// What a task that asks has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked<B> {
+    Takes(B),
+    /// It was woken by something else.
+    SleepsOn,
+    Ends,
+}
+
+impl<B, W> Askers<B, W> {
     pub(super) const fn new() -> Self {
         Self {
             runtime: None,
-            asking: 0,
+            asleep: Vec::new(),
+            last: 0,
+            marked: 0,
+            woken: 0,
             given: VecDeque::new(),
         }
     }
 
-    /// A task of this runtime has ended its bulk call. Returns whether it may ask.
-    pub(super) fn stays(&mut self, runtime: runtime::Id) -> bool {
-        if self.asking == 0 {
+    /// A task of this runtime has ended its bulk call. Returns its number if it may stay, or else its waker.
+    pub(super) fn stay(&mut self, runtime: runtime::Id, waker: W) -> Result<u64, W> {
+        if self.asleep.is_empty() && self.woken == 0 {
             self.runtime = Some(runtime);
-        } else if self.runtime != Some(runtime) {
-            return false;
+        } else if self.runtime != Some(runtime) || self.asleep.len() >= MOST {
+            return Err(waker);
         }
-        self.asking += 1;
-        true
+        self.last += 1;
+        self.asleep.push((self.last, waker));
+        Ok(self.last)
     }
 
-    /// A batch needs a task of this runtime. Returns whether there is one that takes it.
-    pub(super) fn give(&mut self, runtime: runtime::Id, batch: impl FnOnce() -> B) -> bool {
-        let takes = self.given.len() < self.asking && self.runtime == Some(runtime);
-        if takes {
-            self.given.push_back(batch());
+    /// A batch needs a task of this runtime. Returns whom to wake, if there is one that takes it.
+    pub(super) fn give(&mut self, runtime: runtime::Id, batch: impl FnOnce() -> B) -> Option<W> {
+        if self.runtime != Some(runtime) {
+            return None;
         }
-        takes
+        let (_, waker) = self.asleep.pop()?;
+        self.woken += 1;
+        self.given.push_back(batch());
+        Some(waker)
     }
 
-    /// A task that stayed asks.
-    pub(super) fn ask(&mut self) -> Option<B> {
-        self.asking -= 1;
-        self.given.pop_front()
+    /// A task that stayed is polled.
+    pub(super) fn ask(&mut self, number: u64) -> Asked<B> {
+        if self.find(number).is_some() {
+            return Asked::SleepsOn;
+        }
+        self.woken -= 1;
+        match self.given.pop_front() {
+            Some(batch) => Asked::Takes(batch),
+            None => Asked::Ends,
+        }
     }
 
-    /// A task that stayed is dropped. Returns the batch for which there is no task any more.
-    pub(super) fn lost(&mut self) -> Option<B> {
-        self.asking -= 1;
-        if self.given.len() > self.asking {
-            self.given.pop_front()
-        } else {
-            None
+    /// A task that stayed is dropped. Returns its waker, to be dropped, or the batch for which there is no task any more.
+    pub(super) fn lost(&mut self, number: u64) -> (Option<W>, Option<B>) {
+        if let Some(at) = self.find(number) {
+            return (Some(self.asleep.remove(at).1), None);
         }
+        self.woken -= 1;
+        let batch = (self.given.len() > self.woken).then(|| self.given.pop_front());
+        (None, batch.flatten())
+    }
+
+    /// The watch passes by. Adds those to be woken, to end. Returns whether any are left.
+    pub(super) fn tick(&mut self, wake: &mut Vec<W>) -> bool {
+        let old = self
+            .asleep
+            .partition_point(|&(number, _)| number <= self.marked);
+        self.woken += old;
+        wake.extend(self.asleep.drain(..old).map(|(_, waker)| waker));
+        self.marked = self.last;
+        self.asleep.shrink_to(KEPT);
+        self.given.shrink_to(KEPT);
+        !self.asleep.is_empty()
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        self.asleep
+            .binary_search_by_key(&number, |&(number, _)| number)
+            .ok()
     }
 }
 
@@ -76,45 +129,92 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_given_to_as_many_as_ask() {
+    fn a_batch_is_given_to_as_many_as_stay() {
         let [runtime] = runtimes();
         let mut askers = Askers::new();
-        assert!(!askers.give(runtime, || 'a'), "nobody asks");
-        assert!(askers.stays(runtime));
-        assert!(askers.stays(runtime));
-        assert!(askers.give(runtime, || 'b'));
-        assert!(askers.give(runtime, || 'c'));
-        assert!(!askers.give(runtime, || 'd'), "each takes one");
-        assert_eq!(askers.ask(), Some('b'), "in their order");
-        assert!(!askers.give(runtime, || 'e'));
-        assert_eq!(askers.ask(), Some('c'));
-        assert!(!askers.give(runtime, || 'f'), "nobody asks any more");
-        assert!(askers.stays(runtime));
-        assert_eq!(askers.ask(), None);
+        let nobody = || unreachable!("nobody is there to take it");
+        assert_eq!(askers.give(runtime, nobody), None);
+        assert_eq!(askers.stay(runtime, "one"), Ok(1));
+        assert_eq!(askers.stay(runtime, "two"), Ok(2));
+        assert_eq!(askers.give(runtime, || 'a'), Some("two"), "the last");
+        assert_eq!(askers.ask(1), Asked::SleepsOn);
+        assert_eq!(askers.give(runtime, || 'b'), Some("one"));
+        assert_eq!(askers.give(runtime, nobody), None, "each takes one");
+        assert_eq!(askers.ask(1), Asked::Takes('a'), "the longest waiting");
+        assert_eq!(askers.ask(2), Asked::Takes('b'));
+        assert_eq!(askers.give(runtime, nobody), None, "nobody stays any more");
+        assert_eq!(askers.stay(runtime, "three"), Ok(3));
     }
 
     #[test]
     fn runtimes_are_kept_apart() {
         let [one, other] = runtimes();
         let mut askers = Askers::new();
-        assert!(askers.stays(one));
-        assert!(!askers.stays(other), "while one of another asks");
-        assert!(!askers.give(other, || 'a'));
-        assert!(askers.give(one, || 'b'));
-        assert_eq!(askers.ask(), Some('b'));
-        assert!(askers.stays(other));
-        assert!(!askers.give(one, || 'c'));
-        assert!(askers.give(other, || 'd'));
+        assert_eq!(askers.stay(one, "one"), Ok(1));
+        assert_eq!(askers.stay(other, "other"), Err("other"));
+        assert_eq!(askers.give(other, || 'a'), None);
+        assert_eq!(askers.give(one, || 'b'), Some("one"));
+        assert_eq!(
+            askers.stay(other, "other"),
+            Err("other"),
+            "one is yet to ask"
+        );
+        assert_eq!(askers.ask(1), Asked::Takes('b'));
+        assert_eq!(askers.stay(other, "other"), Ok(2));
+        assert_eq!(askers.give(one, || 'c'), None);
+        assert_eq!(askers.give(other, || 'd'), Some("other"));
     }
 
     #[test]
     fn a_batch_whose_task_is_lost_is_told() {
         let [runtime] = runtimes();
         let mut askers = Askers::new();
-        assert!(askers.stays(runtime));
-        assert!(askers.stays(runtime));
-        assert!(askers.give(runtime, || 'a'));
-        assert_eq!(askers.lost(), None, "another asks");
-        assert_eq!(askers.lost(), Some('a'));
+        for (number, waker) in [(1, "one"), (2, "two"), (3, "three")] {
+            assert_eq!(askers.stay(runtime, waker), Ok(number));
+        }
+        assert_eq!(askers.lost(1), (Some("one"), None), "it was asleep");
+        assert_eq!(askers.give(runtime, || 'a'), Some("three"));
+        let mut woken = Vec::new();
+        askers.tick(&mut woken);
+        assert!(!askers.tick(&mut woken));
+        assert_eq!(woken, ["two"]);
+        assert_eq!(askers.lost(3), (None, None), "the other takes it");
+        assert_eq!(askers.lost(2), (None, Some('a')));
+        assert_eq!(askers.stay(runtime, "four"), Ok(4));
+    }
+
+    #[test]
+    fn who_is_not_needed_ends_at_the_second_tick() {
+        let [runtime] = runtimes();
+        let mut askers = Askers::<char, _>::new();
+        let mut woken = Vec::new();
+        assert!(!askers.tick(&mut woken));
+        assert_eq!(askers.stay(runtime, "one"), Ok(1));
+        assert!(askers.tick(&mut woken));
+        assert_eq!(askers.stay(runtime, "two"), Ok(2));
+        assert!(askers.tick(&mut woken));
+        assert_eq!(woken, ["one"]);
+        assert_eq!(askers.ask(1), Asked::Ends);
+        assert!(!askers.tick(&mut woken));
+        assert_eq!(woken, ["one", "two"]);
+        assert_eq!(askers.ask(2), Asked::Ends);
+    }
+
+    #[test]
+    fn there_are_never_too_many_and_their_room_is_given_back() {
+        let [runtime] = runtimes();
+        let mut askers = Askers::new();
+        for number in 1..=MOST as u64 {
+            assert_eq!(askers.stay(runtime, ()), Ok(number));
+        }
+        assert_eq!(askers.stay(runtime, ()), Err(()));
+        for _ in 0..MOST {
+            assert_eq!(askers.give(runtime, || 'a'), Some(()));
+        }
+        for number in 1..=MOST as u64 {
+            assert_eq!(askers.ask(number), Asked::Takes('a'));
+        }
+        assert!(!askers.tick(&mut Vec::new()));
+        assert!(askers.asleep.capacity() <= KEPT && askers.given.capacity() <= 2 * KEPT);
     }
 }

@@ -6,10 +6,11 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::{self, Runtime};
 
+use super::askers::Asked;
 use super::cell::{Ended, Failure};
 use super::group::Turn;
 use super::seat::Seat;
-use super::table::{Opens, Polled, Queue, Ready, Seated, Step, Table};
+use super::table::{Opens, Polled, Queue, Ready, Seated, Step, Table, Taken};
 use super::{Item, Limits};
 use crate::model::{Task, model, spawn};
 use crate::scope::UnderWay;
@@ -120,14 +121,10 @@ impl World {
     }
 
     fn ends(&self, cell: &Cell, items: &[u32]) {
-        self.ends_and_stays(cell, items, None);
-    }
-
-    fn ends_and_stays(&self, cell: &Cell, items: &[u32], stays: Option<runtime::Id>) -> bool {
         self.running.fetch_sub(1, SeqCst);
         self.written.lock().extend(items);
         let results = items.iter().map(|item| item * 10).collect();
-        self.table.ends(cell, Ended::with(results), stays)
+        self.table.ends(cell, Ended::with(results));
     }
 
     /// A whole call on a thread of its own, which also drives the batch that it opens.
@@ -160,22 +157,35 @@ impl World {
         }
     }
 
-    /// A batch's task, which may ask for another when it has ended.
-    fn drive_and_stay(&self, cell: &Cell) {
-        let items = self.start(cell, 0).expect("it is full");
-        let stays = self.ends_and_stays(cell, &items, Some(runtime()));
-        assert!(stays, "no other runtime is there");
+    /// A batch's task, which stays when it has ended. Returns its number.
+    fn drive_and_stay(&self, cell: &Cell, task: &Task) -> u64 {
+        self.drive(cell, 0);
+        let number = self.table.stay(cell.hash, runtime(), task.waker());
+        number.expect("no other runtime is there")
     }
 
-    /// A task that stayed asks, and drives what it was given.
-    fn asks(&self, had: &Cell) {
-        match self.table.ask(had.hash) {
-            Some((cell, _, Some(Ready { items, .. }))) => {
-                self.begins(&items);
-                self.ends(&cell, &items);
+    /// The same, which then drives what it is given, or is told by the watch to end.
+    fn drive_and_ask(&self, cell: &Cell) {
+        let task = Task::new();
+        let number = self.drive_and_stay(cell, &task);
+        for _ in 0..2 {
+            self.table.tick();
+        }
+        loop {
+            task.sleep();
+            match self.table.ask(cell.hash, number) {
+                Asked::SleepsOn => {}
+                Asked::Ends => return,
+                Asked::Takes(Taken { cell, turn, ready }) => {
+                    return match ready {
+                        Some(Ready { items, .. }) => {
+                            self.begins(&items);
+                            self.ends(&cell, &items);
+                        }
+                        None => self.drive(&cell, turn),
+                    };
+                }
             }
-            Some((cell, turn, None)) => self.drive(&cell, turn),
-            None => {}
         }
     }
 
@@ -508,10 +518,7 @@ fn a_task_that_stays_takes_what_it_is_given() {
         let cell = first.opened.take().expect("the first opens");
         let task = {
             let (world, cell) = (world.clone(), cell.clone());
-            spawn(move || {
-                world.drive_and_stay(&cell);
-                world.asks(&cell);
-            })
+            spawn(move || world.drive_and_ask(&cell))
         };
         let other = {
             let world = world.clone();
@@ -520,7 +527,7 @@ fn a_task_that_stays_takes_what_it_is_given() {
                 if let Some(cell) = called.opened.take() {
                     world.drive(&cell, 0);
                 }
-                called.task.finish(&mut called.seat)
+                world.adopt(called).0
             })
         };
         assert_eq!(first.task.finish(&mut first.seat), 10);
@@ -538,10 +545,7 @@ fn a_task_that_stays_waits_for_a_batch_that_is_not_full() {
         let cell = first.opened.take().expect("the first opens");
         let task = {
             let (world, cell) = (world.clone(), cell.clone());
-            spawn(move || {
-                world.drive_and_stay(&cell);
-                world.asks(&cell);
-            })
+            spawn(move || world.drive_and_ask(&cell))
         };
         let others = [3, 4].map(|item| {
             let world = world.clone();
@@ -550,7 +554,7 @@ fn a_task_that_stays_waits_for_a_batch_that_is_not_full() {
                 if let Some(cell) = called.opened.take() {
                     world.drive(&cell, 0);
                 }
-                called.task.finish(&mut called.seat)
+                world.adopt(called).0
             })
         });
         assert_eq!(first.task.finish(&mut first.seat), 10);
@@ -571,8 +575,8 @@ fn what_a_task_that_stayed_was_given_is_adopted_if_it_is_lost() {
         let task = {
             let (world, cell) = (world.clone(), cell.clone());
             spawn(move || {
-                world.drive_and_stay(&cell);
-                world.table.asks_no_more(cell.hash);
+                let number = world.drive_and_stay(&cell, &Task::new());
+                world.table.lost(cell.hash, number);
             })
         };
         let mut other = world.join_on(2, Some(runtime()));
@@ -619,7 +623,7 @@ fn a_failure_reaches_whoever_is_there() {
             _ => panic!("its time has come"),
         }
         let failure = Failure::Panic("oh".into());
-        world.table.ends(&cell, Ended::Failed(failure), None);
+        world.table.ends(&cell, Ended::Failed(failure));
         leaver.join().unwrap();
         stays.join().unwrap();
         world.is_idle();

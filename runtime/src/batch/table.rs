@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use tokio::runtime;
 use tokio::time::Instant;
 
-use super::askers::Askers;
+use super::askers::{Asked, Askers};
 use super::cell::{Cell, Ended, Failure, Found};
 use super::group::{
     Added, Caller, Closing, Coming, Go, Group, Id, Left, Opening, Queuing, Run, Ticket, Turn,
@@ -48,7 +48,7 @@ struct Shard<K, T, U, B, R> {
     groups: HashTable<Entry<K, T, U, B, R>>,
     counts: Counts,
     next_id: u64,
-    askers: Askers<(Arc<Cell<R>>, Turn)>,
+    askers: Askers<(Arc<Cell<R>>, Turn), Waker>,
     /// One that has become idle, for the next: what it has room for was needed a moment ago. Dropped by the tick that finds
     /// nothing to look at.
     spare: Option<Group<T, U, B, Waker, Arc<Cell<R>>>>,
@@ -135,7 +135,7 @@ pub(super) struct Census {
 pub(super) struct Opens<B> {
     pub(super) limits: Limits,
     pub(super) bulk: B,
-    /// Where the caller is: a task of it that asks may be given the batch.
+    /// Where the caller is: a task of it that has stayed may be given the batch.
     pub(super) runtime: Option<runtime::Id>,
 }
 
@@ -317,14 +317,15 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let (ticket, next) = entry.group.open(id, opening, coming);
         entry.waited_for(id);
         let batch = || (cell.clone(), 0);
-        let given = runtime.is_some_and(|runtime| shard.askers.give(runtime, batch));
+        let takes = runtime.and_then(|runtime| shard.askers.give(runtime, batch));
         drop(guard);
-        wake_all(closed.into_iter().chain(next));
+        let task = takes.is_none().then_some(0);
+        wake_all(closed.into_iter().chain(next).chain(takes));
         Seated {
             cell,
             ticket,
             opened: true,
-            task: (!given).then_some(0),
+            task,
         }
     }
 
@@ -419,11 +420,20 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         }
     }
 
-    /// A task that stayed asks for a batch, in the shard of the one that it had. Most likely it is full by now, and runs.
-    #[allow(clippy::type_complexity)]
-    pub(super) fn ask(&self, hash: u64) -> Option<(Arc<Cell<R>>, Turn, Option<Ready<T, B>>)> {
+    /// A task has ended its bulk call, of a batch with this hash. Returns its number if it may stay for another.
+    pub(super) fn stay(&self, hash: u64, runtime: runtime::Id, waker: Waker) -> Option<u64> {
+        let stays = self.shard(hash).lock().askers.stay(runtime, waker);
+        stays.map_err(|waker| discard(Some(waker))).ok()
+    }
+
+    /// A task that stayed is polled. The batch that it takes may run at once, if it is full by now.
+    pub(super) fn ask(&self, hash: u64, number: u64) -> Asked<Taken<T, B, R>> {
         let mut shard = self.shard(hash).lock();
-        let (cell, turn) = shard.askers.ask()?;
+        let (cell, turn) = match shard.askers.ask(number) {
+            Asked::Takes(batch) => batch,
+            Asked::SleepsOn => return Asked::SleepsOn,
+            Asked::Ends => return Asked::Ends,
+        };
         let go = shard
             .group(&cell)
             .and_then(|group| group.go(cell.id, turn, Some(0), Instant::now, |_| false, &mut None));
@@ -431,7 +441,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             Some(Go::Run(run)) => Some(self.run(shard, &cell, run)),
             _ => None,
         };
-        Some((cell, turn, ready))
+        Asked::Takes(Taken { cell, turn, ready })
     }
 
     /// Sends every open batch off. Returns all that is under way.
@@ -451,16 +461,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         under_way
     }
 
-    fn ended(&self, cell: &Cell<R>, stays: Option<runtime::Id>) -> bool {
+    fn ended(&self, cell: &Cell<R>) {
         let mut shard = self.shard(cell.hash).lock();
         let Some((wake, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
-            return false;
+            return;
         };
-        let stays = stays.is_some_and(|runtime| shard.askers.stays(runtime));
         drop(shard);
         guarded(|| drop(idle));
         wake_all(wake);
-        stays
     }
 
     pub(super) fn census(&self) -> Census {
@@ -486,8 +494,8 @@ pub trait Queue<R> {
     /// The function's path.
     fn path(&self) -> &str;
     /// A batch that left the queue has ended, one way or the other. Its group learns of it first: if it is idle, nothing
-    /// is left of it before anybody can look. A task that `stays`, on this runtime, learns whether it may ask for another.
-    fn ends(&self, cell: &Cell<R>, ended: Ended<R>, stays: Option<runtime::Id>) -> bool;
+    /// is left of it before anybody can look.
+    fn ends(&self, cell: &Cell<R>, ended: Ended<R>);
     /// A bulk call panicked, or gave a wrong number of results.
     fn panicked(&self, cell: &Cell<R>);
     /// A runtime was shut down under a batch.
@@ -507,7 +515,7 @@ pub trait Queue<R> {
     /// A caller goes without its result.
     fn leave(&self, cell: &Cell<R>, ticket: Ticket);
     /// A task that stayed is lost.
-    fn asks_no_more(&self, hash: u64);
+    fn lost(&self, hash: u64, number: u64);
 }
 
 impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
@@ -524,10 +532,9 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         cell.warned.runtime_gone(&self.function);
     }
 
-    fn ends(&self, cell: &Cell<R>, ended: Ended<R>, stays: Option<runtime::Id>) -> bool {
-        let stays = self.ended(cell, stays);
+    fn ends(&self, cell: &Cell<R>, ended: Ended<R>) {
+        self.ended(cell);
         wake_callers(cell.end(ended));
-        stays
     }
 
     fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool {
@@ -542,9 +549,10 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         any
     }
 
-    fn asks_no_more(&self, hash: u64) {
-        let lost = self.shard(hash).lock().askers.lost();
-        if let Some((cell, turn)) = lost {
+    fn lost(&self, hash: u64, number: u64) {
+        let (waker, batch) = self.shard(hash).lock().askers.lost(number);
+        discard(waker);
+        if let Some((cell, turn)) = batch {
             self.task_gone(&cell, turn);
         }
     }
@@ -570,7 +578,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         guarded(|| drop((items, bulk)));
         guarded(|| drop(uniques));
         wake_all(wake);
-        self.ends(cell, Ended::Failed(failure), None);
+        self.ends(cell, Ended::Failed(failure));
     }
 
     fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {
@@ -655,6 +663,14 @@ pub(super) enum Step<T, B> {
     Gone,
 }
 
+/// A batch that was given to a task that had stayed.
+pub(super) struct Taken<T, B, R> {
+    pub(super) cell: Arc<Cell<R>>,
+    pub(super) turn: Turn,
+    /// If it may run.
+    pub(super) ready: Option<Ready<T, B>>,
+}
+
 /// A bulk call that is to be made.
 pub(super) struct Ready<T, B> {
     pub(super) items: Vec<T>,
@@ -713,6 +729,7 @@ where
             for entry in &mut shard.groups {
                 entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
             }
+            any |= shard.askers.tick(&mut wake);
             shard.counts.stalled += stalled.len() as u64;
             drop(shard);
             drop(spare);

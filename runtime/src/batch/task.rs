@@ -1,5 +1,5 @@
-//! The task of a batch: it waits until the batch may run, runs the bulk call, and hands out the results. Then it asks once
-//! for another batch: see [`askers`](super::askers).
+//! The task of a batch: it waits until the batch may run, runs the bulk call, and hands out the results. Then it stays
+//! for a while, for another batch: see [`askers`](super::askers).
 //!
 //! Whatever happens to it, its callers learn of it from [`Duty`], whose `Drop` knows how far it got: a queued batch is
 //! orphaned and goes off from another caller's runtime; a running one has failed.
@@ -14,15 +14,17 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep};
 
+use super::askers::Asked;
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
 use super::results::Bulk;
-use super::table::{Queue, Ready, Step, Table};
+use super::table::{Queue, Ready, Step, Table, Taken};
 use super::{Results, WrongNumber};
 use crate::frames::{self, Execution};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
+use crate::watch;
 
 /// Gives a batch a task on this runtime. Returns whether that has ended already.
 pub(super) fn spawn<H, K, T, U, B, R>(
@@ -90,7 +92,8 @@ pin_project! {
         /// Until its batch may run.
         Queues { #[pin] queue: Q },
         Runs { #[pin] bulk: F, duty: Duty<H, R>, running: Running },
-        Asks { asking: Asking<H, R> },
+        /// For another batch.
+        Stays { asker: Asker<H, R> },
         Done,
     }
 }
@@ -110,8 +113,12 @@ where
     Q: Future<Output = (Duty<H, R>, Option<Ready<T, B>>)>,
     M: Fn(B, Vec<T>) -> F,
     F: Future<Output = Results<R>>,
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone,
-    U: Eq,
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Send + 'static,
+    R: Send + 'static,
 {
     type Output = ();
 
@@ -119,13 +126,14 @@ where
         let this = self.project();
         let mut doing = this.doing;
         let mut begins = None;
-        if let Does::Asks { asking } = doing.as_mut().project() {
-            match asking.ask() {
-                Some((duty, None)) => doing.set(Doing::Queues {
+        if let Does::Stays { asker } = doing.as_mut().project() {
+            match asker.ask() {
+                Asked::SleepsOn => return Poll::Pending,
+                Asked::Takes((duty, None)) => doing.set(Doing::Queues {
                     queue: (this.queue)(duty),
                 }),
-                Some((duty, Some(ready))) => begins = Some((duty, ready)),
-                None => doing.set(Doing::Done),
+                Asked::Takes((duty, Some(ready))) => begins = Some((duty, ready)),
+                Asked::Ends => doing.set(Doing::Done),
             }
         }
         if let Does::Queues { queue } = doing.as_mut().project() {
@@ -151,10 +159,11 @@ where
             _ => return Poll::Ready(()),
         };
         if let Did::Runs { duty, running, .. } = doing.as_mut().project_replace(Doing::Done) {
-            if let Some(asking) = duty.ends(results, running) {
-                doing.set(Doing::Asks { asking });
-                // After those who have their results now.
-                cx.waker().wake_by_ref();
+            let (table, hash, runtime) = (duty.table.clone(), duty.cell.hash, duty.runtime);
+            duty.ends(results, running);
+            // At last, when nothing is left of the batch whose drop may panic, and this task is about to sleep.
+            if let Some(asker) = Asker::stay(table, hash, runtime, cx) {
+                doing.set(Doing::Stays { asker });
                 return Poll::Pending;
             }
         }
@@ -299,14 +308,10 @@ where
 
 impl<H, R> Duty<H, R>
 where
-    H: Deref<Target: Queue<R>> + Clone,
+    H: Deref<Target: Queue<R>>,
 {
-    /// The bulk call has ended. Its task may be one that asks for another batch.
-    fn ends(
-        mut self,
-        results: Result<Results<R>, Box<str>>,
-        running: Running,
-    ) -> Option<Asking<H, R>> {
+    /// The bulk call has ended.
+    fn ends(mut self, results: Result<Results<R>, Box<str>>, running: Running) {
         let (outcome, ended) = match results {
             Ok(Ok(results)) => {
                 debug_assert_eq!(results.len(), running.items, "counted when handed out");
@@ -326,14 +331,7 @@ where
             self.table.panicked(&self.cell);
         }
         self.stage = Stage::Done;
-        let asks = self.table.ends(&self.cell, ended, Some(self.runtime));
-        asks.then(|| Asking {
-            table: self.table.clone(),
-            hash: self.cell.hash,
-            runtime: self.runtime,
-            asks,
-            results: PhantomData,
-        })
+        self.table.ends(&self.cell, ended);
     }
 }
 
@@ -348,52 +346,80 @@ where
             Stage::Running => {
                 self.table.runtime_gone(&self.cell);
                 let ended = Ended::Failed(Failure::RuntimeGone);
-                self.table.ends(&self.cell, ended, None);
+                self.table.ends(&self.cell, ended);
             }
             Stage::Done => {}
         }
     }
 }
 
-/// A task that asks for another batch of its function when it is polled next.
-struct Asking<H, R>
+/// A task that stays, for another batch of its function.
+struct Asker<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
     table: H,
     /// It asks in the shard of the batch that it had.
     hash: u64,
+    number: u64,
     runtime: runtime::Id,
-    /// It is counted as one that is yet to ask.
-    asks: bool,
+    /// It has asked, and is not counted any more.
+    has_asked: bool,
     results: PhantomData<fn() -> R>,
 }
 
-impl<H, K, T, U, B, R> Asking<H, R>
+impl<H, K, T, U, B, R> Asker<H, R>
 where
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone,
-    U: Eq,
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Send + 'static,
+    R: Send + 'static,
 {
-    fn ask(&mut self) -> Option<(Duty<H, R>, Option<Ready<T, B>>)> {
-        self.asks = false;
-        let (cell, turn, ready) = self.table.ask(self.hash)?;
-        let duty = Duty {
-            table: self.table.clone(),
-            cell,
-            stage: Stage::Queued(turn),
-            runtime: self.runtime,
+    fn stay(table: H, hash: u64, runtime: runtime::Id, cx: &mut Context<'_>) -> Option<Self> {
+        let number = table.stay(hash, runtime, cx.waker().clone())?;
+        let asker = Self {
+            table,
+            hash,
+            number,
+            runtime,
+            has_asked: false,
+            results: PhantomData,
         };
-        Some((duty, ready))
+        // It ends when the watch has come by and found it asleep.
+        watch::arm_thread(&asker.table);
+        Some(asker)
+    }
+
+    /// It is polled.
+    #[allow(clippy::type_complexity)]
+    fn ask(&mut self) -> Asked<(Duty<H, R>, Option<Ready<T, B>>)> {
+        let asked = self.table.ask(self.hash, self.number);
+        self.has_asked = !matches!(asked, Asked::SleepsOn);
+        match asked {
+            Asked::Takes(Taken { cell, turn, ready }) => {
+                let duty = Duty {
+                    table: self.table.clone(),
+                    cell,
+                    stage: Stage::Queued(turn),
+                    runtime: self.runtime,
+                };
+                Asked::Takes((duty, ready))
+            }
+            Asked::SleepsOn => Asked::SleepsOn,
+            Asked::Ends => Asked::Ends,
+        }
     }
 }
 
-impl<H, R> Drop for Asking<H, R>
+impl<H, R> Drop for Asker<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
     fn drop(&mut self) {
-        if self.asks {
-            self.table.asks_no_more(self.hash);
+        if !self.has_asked {
+            self.table.lost(self.hash, self.number);
         }
     }
 }
