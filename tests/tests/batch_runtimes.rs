@@ -285,6 +285,47 @@ fn a_worker_that_is_blocked_holds_no_batch_of_another() {
     assert_eq!(lost_and_stalled(&scope), (0, 0));
 }
 
+/// The same while a batch's own task is on the worker that is blocked, since its caller goes on in the same poll: others
+/// are not left to it, in exchange for that batch. (What a worker is to run next, tokio lets no other worker take.)
+#[test]
+fn a_batch_on_a_blocked_worker_is_not_exchanged_for_another() {
+    #[batch(size = 1, delay_ms = 0, skip(log))]
+    async fn save(log: &Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        if ids[0] < 10 {
+            sleep_ms(2).await;
+        }
+        ids
+    }
+    let log = Log::default();
+    let call = |id| {
+        let log = log.clone();
+        async move { save(&log, id).await }
+    };
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    // Three tasks, all of which stay.
+    runtime.block_on(async { tokio::join!(call(1), call(2), call(3)) });
+    let ((blocked, is_blocked), (release, released)) = (mpsc::channel(), mpsc::channel());
+    let first = call(10);
+    let blocks = runtime.spawn(async move {
+        let first = begun(first).await;
+        blocked.send(()).unwrap();
+        released.recv_timeout(LONG).expect("the others are served");
+        first.await
+    });
+    is_blocked.recv_timeout(LONG).expect("it has begun");
+    for id in 11..15 {
+        assert_eq!(runtime.block_on(runtime.spawn(call(id))).unwrap(), id);
+    }
+    release.send(()).unwrap();
+    assert_eq!(runtime.block_on(blocks).unwrap(), 10);
+    assert_eq!(log.calls()[3..], [[11], [12], [13], [14], [10]]);
+}
+
 #[test]
 fn a_batch_outlives_many_runtimes() {
     #[batch(size = 10, delay_ms = 500, skip(log))]

@@ -12,23 +12,22 @@ use tokio::runtime;
 
 use crate::shards::KEPT;
 
-/// The most tasks that stay. They are for those that come next, not for a burst that is over.
-const MOST: usize = 1024;
+/// The most tasks that stay: more are for a burst that is over.
+const MOST: usize = 128;
 
 /// `B`: a batch that needs a task; `W`: a task's waker.
 #[derive(Debug)]
 pub(super) struct Askers<B, W> {
-    /// On which they are. A batch is given to a task of its caller's runtime only: nobody may be driving another.
+    /// Where those are that sleep. A batch is given to a task of its caller's runtime only: nobody may be driving another.
     runtime: Option<runtime::Id>,
     /// By their numbers, which rise. The last is woken first: it is the one of which most is still in the caches.
     asleep: Vec<(u64, W)>,
     last: u64,
     /// What `last` was at the last tick.
     marked: u64,
-    /// How many are woken, and are yet to ask.
-    woken: usize,
-    /// At most one for each that is woken.
-    given: VecDeque<B>,
+    /// What was given, by the number of the task that was woken for it. Each takes its own: one that took another's would
+    /// leave its own to a task that may be behind a worker that is blocked.
+    given: VecDeque<(u64, B)>,
 }
 
 /// What a task that asks has to do.
@@ -47,14 +46,13 @@ impl<B, W> Askers<B, W> {
             asleep: Vec::new(),
             last: 0,
             marked: 0,
-            woken: 0,
             given: VecDeque::new(),
         }
     }
 
     /// A task of this runtime has ended its bulk call. Returns its number if it may stay, or else its waker.
     pub(super) fn stay(&mut self, runtime: runtime::Id, waker: W) -> Result<u64, W> {
-        if self.asleep.is_empty() && self.woken == 0 {
+        if self.asleep.is_empty() {
             self.runtime = Some(runtime);
         } else if self.runtime != Some(runtime) || self.asleep.len() >= MOST {
             return Err(waker);
@@ -69,32 +67,24 @@ impl<B, W> Askers<B, W> {
         if self.runtime != Some(runtime) {
             return None;
         }
-        let (_, waker) = self.asleep.pop()?;
-        self.woken += 1;
-        self.given.push_back(batch());
+        let (number, waker) = self.asleep.pop()?;
+        self.given.push_back((number, batch()));
         Some(waker)
     }
 
     /// A task that stayed is polled.
     pub(super) fn ask(&mut self, number: u64) -> Asked<B> {
-        if self.find(number).is_some() {
-            return Asked::SleepsOn;
-        }
-        self.woken -= 1;
-        match self.given.pop_front() {
+        match self.take(number) {
             Some(batch) => Asked::Takes(batch),
+            None if self.find(number).is_some() => Asked::SleepsOn,
             None => Asked::Ends,
         }
     }
 
     /// A task that stayed is dropped. Returns its waker, to be dropped, or the batch for which there is no task any more.
     pub(super) fn lost(&mut self, number: u64) -> (Option<W>, Option<B>) {
-        if let Some(at) = self.find(number) {
-            return (Some(self.asleep.remove(at).1), None);
-        }
-        self.woken -= 1;
-        let batch = (self.given.len() > self.woken).then(|| self.given.pop_front());
-        (None, batch.flatten())
+        let waker = self.find(number).map(|at| self.asleep.remove(at).1);
+        (waker, self.take(number))
     }
 
     /// The watch passes by. Adds those to be woken, to end. Returns whether any are left.
@@ -102,7 +92,6 @@ impl<B, W> Askers<B, W> {
         let old = self
             .asleep
             .partition_point(|&(number, _)| number <= self.marked);
-        self.woken += old;
         wake.extend(self.asleep.drain(..old).map(|(_, waker)| waker));
         self.marked = self.last;
         self.asleep.shrink_to(KEPT);
@@ -114,6 +103,12 @@ impl<B, W> Askers<B, W> {
         self.asleep
             .binary_search_by_key(&number, |&(number, _)| number)
             .ok()
+    }
+
+    /// What was given to this task: the first that is there, most likely.
+    fn take(&mut self, number: u64) -> Option<B> {
+        let at = self.given.iter().position(|&(to, _)| to == number)?;
+        self.given.remove(at).map(|(_, batch)| batch)
     }
 }
 
@@ -140,8 +135,8 @@ mod tests {
         assert_eq!(askers.ask(1), Asked::SleepsOn);
         assert_eq!(askers.give(runtime, || 'b'), Some("one"));
         assert_eq!(askers.give(runtime, nobody), None, "each takes one");
-        assert_eq!(askers.ask(1), Asked::Takes('a'), "the longest waiting");
-        assert_eq!(askers.ask(2), Asked::Takes('b'));
+        assert_eq!(askers.ask(1), Asked::Takes('b'), "its own");
+        assert_eq!(askers.ask(2), Asked::Takes('a'));
         assert_eq!(askers.give(runtime, nobody), None, "nobody stays any more");
         assert_eq!(askers.stay(runtime, "three"), Ok(3));
     }
@@ -150,19 +145,16 @@ mod tests {
     fn runtimes_are_kept_apart() {
         let [one, other] = runtimes();
         let mut askers = Askers::new();
+        let nobody = || unreachable!("it is another's");
         assert_eq!(askers.stay(one, "one"), Ok(1));
         assert_eq!(askers.stay(other, "other"), Err("other"));
-        assert_eq!(askers.give(other, || 'a'), None);
-        assert_eq!(askers.give(one, || 'b'), Some("one"));
-        assert_eq!(
-            askers.stay(other, "other"),
-            Err("other"),
-            "one is yet to ask"
-        );
-        assert_eq!(askers.ask(1), Asked::Takes('b'));
-        assert_eq!(askers.stay(other, "other"), Ok(2));
-        assert_eq!(askers.give(one, || 'c'), None);
-        assert_eq!(askers.give(other, || 'd'), Some("other"));
+        assert_eq!(askers.give(other, nobody), None);
+        assert_eq!(askers.give(one, || 'a'), Some("one"));
+        assert_eq!(askers.stay(other, "other"), Ok(2), "nobody else sleeps");
+        assert_eq!(askers.give(one, nobody), None);
+        assert_eq!(askers.give(other, || 'b'), Some("other"));
+        assert_eq!(askers.ask(2), Asked::Takes('b'));
+        assert_eq!(askers.ask(1), Asked::Takes('a'));
     }
 
     #[test]
@@ -178,8 +170,8 @@ mod tests {
         askers.tick(&mut woken);
         assert!(!askers.tick(&mut woken));
         assert_eq!(woken, ["two"]);
-        assert_eq!(askers.lost(3), (None, None), "the other takes it");
-        assert_eq!(askers.lost(2), (None, Some('a')));
+        assert_eq!(askers.lost(2), (None, None), "it was to end");
+        assert_eq!(askers.lost(3), (None, Some('a')));
         assert_eq!(askers.stay(runtime, "four"), Ok(4));
     }
 
