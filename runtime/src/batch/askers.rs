@@ -12,8 +12,8 @@ use tokio::runtime;
 
 use crate::shards::KEPT;
 
-/// The most tasks that stay: more are for a burst that is over.
-const MOST: usize = 128;
+/// The most tasks that stay: half a megabyte, for a tenth of a second. More are for a burst that is over.
+const MOST: usize = 1024;
 
 /// `B`: a batch that needs a task; `W`: a task's waker.
 #[derive(Debug)]
