@@ -396,20 +396,20 @@ where
     #[allow(clippy::type_complexity)]
     fn ask(&mut self) -> Asked<(Duty<H, R>, Option<Ready<T, B>>)> {
         let asked = self.table.ask(self.hash, self.number);
-        self.has_asked = !matches!(asked, Asked::SleepsOn);
-        match asked {
-            Asked::Takes(Taken { cell, turn, ready }) => {
-                let duty = Duty {
-                    table: self.table.clone(),
-                    cell,
-                    stage: Stage::Queued(turn),
-                    runtime: self.runtime,
-                };
-                Asked::Takes((duty, ready))
-            }
-            Asked::SleepsOn => Asked::SleepsOn,
-            Asked::Ends => Asked::Ends,
+        if let Asked::SleepsOn = asked {
+            return Asked::SleepsOn;
         }
+        self.has_asked = true;
+        let Asked::Takes(Taken { cell, turn, ready }) = asked else {
+            return Asked::Ends;
+        };
+        let duty = Duty {
+            table: self.table.clone(),
+            cell,
+            stage: Stage::Queued(turn),
+            runtime: self.runtime,
+        };
+        Asked::Takes((duty, ready))
     }
 }
 
