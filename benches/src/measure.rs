@@ -141,13 +141,7 @@ impl Race {
             laps.push((who, lap, counted, Vec::new()));
         }
         let contenders = laps.len();
-        let distance = || {
-            if self.workers > 1 {
-                cores::one_way()
-            } else {
-                None
-            }
-        };
+        let distance = || (self.workers > 1).then(cores::one_way).flatten();
         let before = distance();
         for round in 0..rounds {
             for i in 0..contenders {

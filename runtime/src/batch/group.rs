@@ -61,7 +61,7 @@ pub(crate) struct Group<T, U, B, W, C> {
 /// an allocation.
 struct Place<Q>(Box<Option<Q>>);
 
-/// A batch in the queue.
+/// A batch in the queue. In this order, since what every call looks at, but for the callers, is in one cache line then.
 #[repr(C, align(64))]
 pub(crate) struct Queued<T, U, B, W, C> {
     items: Vec<T>,
@@ -275,6 +275,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let cell = open.cell.clone();
         let adopts = open.orphaned.then_some(open.turn);
         if adopts.is_some() {
+            // Only then: a write makes the line this core's.
             open.orphaned = false;
         }
         let wake = if open.is_full() {

@@ -157,6 +157,15 @@ impl World {
         }
     }
 
+    /// A whole call on the runtime of tasks that stay: one of them may take the batch that it opens.
+    fn call_where_tasks_stay(&self, item: u32) -> u32 {
+        let mut called = self.join_on(item, Some(runtime()));
+        if let Some(cell) = called.opened.take() {
+            self.drive(&cell, 0);
+        }
+        self.adopt(called).0
+    }
+
     /// A batch's task, which stays when it has ended. Returns its number.
     fn drive_and_stay(&self, cell: &Cell, task: &Task) -> u64 {
         self.drive(cell, 0);
@@ -517,18 +526,12 @@ fn a_task_that_stays_takes_what_it_is_given() {
         let mut first = world.join(1);
         let cell = first.opened.take().expect("the first opens");
         let task = {
-            let (world, cell) = (world.clone(), cell.clone());
+            let world = world.clone();
             spawn(move || world.drive_and_ask(&cell))
         };
         let other = {
             let world = world.clone();
-            spawn(move || {
-                let mut called = world.join_on(2, Some(runtime()));
-                if let Some(cell) = called.opened.take() {
-                    world.drive(&cell, 0);
-                }
-                world.adopt(called).0
-            })
+            spawn(move || world.call_where_tasks_stay(2))
         };
         assert_eq!(first.task.finish(&mut first.seat), 10);
         assert_eq!(other.join().unwrap(), 20);
@@ -544,18 +547,12 @@ fn a_task_that_stays_waits_for_a_batch_that_is_not_full() {
         let (mut first, mut second) = (world.join(1), world.join(2));
         let cell = first.opened.take().expect("the first opens");
         let task = {
-            let (world, cell) = (world.clone(), cell.clone());
+            let world = world.clone();
             spawn(move || world.drive_and_ask(&cell))
         };
         let others = [3, 4].map(|item| {
             let world = world.clone();
-            spawn(move || {
-                let mut called = world.join_on(item, Some(runtime()));
-                if let Some(cell) = called.opened.take() {
-                    world.drive(&cell, 0);
-                }
-                world.adopt(called).0
-            })
+            spawn(move || world.call_where_tasks_stay(item))
         });
         assert_eq!(first.task.finish(&mut first.seat), 10);
         assert_eq!(second.task.finish(&mut second.seat), 20);

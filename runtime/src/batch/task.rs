@@ -24,7 +24,7 @@ use crate::frames::{self, Execution};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
-use crate::watch;
+use crate::watch::{self, Watched};
 
 /// Gives a batch a task on this runtime. Returns whether that has ended already.
 pub(super) fn spawn<H, K, T, U, B, R>(
@@ -114,11 +114,8 @@ where
     M: Fn(B, Vec<T>) -> F,
     F: Future<Output = Results<R>>,
     H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    T: Send + 'static,
-    U: Eq + Send + 'static,
-    B: Send + 'static,
-    R: Send + 'static,
+    Table<K, T, U, B, R>: Watched,
+    U: Eq,
 {
     type Output = ();
 
@@ -363,7 +360,7 @@ where
     hash: u64,
     number: u64,
     runtime: runtime::Id,
-    /// It has asked, and is not counted any more.
+    /// It has asked: there is nothing of it in the shard any more.
     has_asked: bool,
     results: PhantomData<fn() -> R>,
 }
@@ -371,11 +368,8 @@ where
 impl<H, K, T, U, B, R> Asker<H, R>
 where
     H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    T: Send + 'static,
-    U: Eq + Send + 'static,
-    B: Send + 'static,
-    R: Send + 'static,
+    Table<K, T, U, B, R>: Watched,
+    U: Eq,
 {
     fn stay(table: H, hash: u64, runtime: runtime::Id, cx: &mut Context<'_>) -> Option<Self> {
         let number = table.stay(hash, runtime, cx.waker().clone())?;
@@ -393,7 +387,6 @@ where
     }
 
     /// It is polled.
-    #[allow(clippy::type_complexity)]
     fn ask(&mut self) -> Asked<(Duty<H, R>, Option<Ready<T, B>>)> {
         let asked = self.table.ask(self.hash, self.number);
         if let Asked::SleepsOn = asked {
