@@ -1,19 +1,20 @@
 //! Where flights and batches live: process-wide, or in a field of a service.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::task::{Poll, Waker};
 
 use crate::stats::{Row, Stats};
 
 /// Where flights and batches live.
 ///
-/// Without `scope = …`, functions share the process-wide [`Scope::global`]. A scope that is a field of a service makes its
-/// functions independent of every other instance: per tenant, per test. The clones of a scope are the same scope.
+/// Functions without `scope = …` share the process-wide [`Scope::global`]. A scope that is a field of a service makes the
+/// service's functions independent of every other instance: per tenant, or per test. Clones of a scope are the same scope.
 ///
 /// ```
 /// use piggyback::{Scope, dedup};
@@ -41,11 +42,18 @@ pub struct Scope(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Tables of functions with `scope = …`, by marker; more than one where only the type tells them apart.
+    /// Tables of functions with `scope = …`, by marker. A marker has more than one if only the type tells them apart.
     tables: RwLock<HashMap<TypeId, Vec<Owned>, foldhash::fast::RandomState>>,
-    /// Tables of functions without: only in the global scope.
+    /// Tables of functions without `scope = …`: only in the global scope.
     fixed: Mutex<Vec<&'static dyn Listed>>,
+    /// Whether it is in [`LIVE`]: since its first table was made, if it is not the global scope.
+    live: AtomicBool,
 }
+
+/// The scopes that have tables, by the address of their [`Inner`], except the global one.
+///
+/// No scope is dropped while this is locked, because the drop locks it.
+static LIVE: Mutex<BTreeMap<usize, Weak<Inner>>> = Mutex::new(BTreeMap::new());
 
 struct Owned {
     table: Arc<dyn Any + Send + Sync>,
@@ -55,32 +63,32 @@ struct Owned {
 /// A table, as a scope sees it.
 pub(crate) trait Listed: Send + Sync + 'static {
     fn row(&self) -> Row;
-    /// Sends every open batch off. Returns all that is under way.
+    /// Closes every open batch, so that it runs now. Returns all batches that are queued or running.
     fn flush(&self) -> Vec<Arc<dyn UnderWay>>;
 }
 
 /// A batch, as a flush sees it.
 pub(crate) trait UnderWay: Send + Sync {
-    /// Whether it has ended; if not, the waker is woken when it has.
+    /// Whether it has ended. If it has not, the waker is woken when it has.
     fn has_ended(&self, waker: &Waker) -> bool;
 }
 
 impl Scope {
-    /// A scope of its own.
+    /// Creates a scope that shares nothing with any other.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The scope of all functions that name none.
+    /// Returns the scope of all functions without `scope = …`.
     pub fn global() -> Self {
         static GLOBAL: OnceLock<Scope> = OnceLock::new();
         GLOBAL.get_or_init(Self::new).clone()
     }
 
-    /// What was counted so far: one row a function that was called, in the order of their paths.
+    /// Returns what was counted so far: one row per function that was called, sorted by name.
     ///
-    /// Counting costs nothing that could be measured; this looks at all tables, one lock at a time, so it is for a page or a
-    /// log line now and then, and its numbers are not all of the same instant. See [`observing`](crate::observing).
+    /// Counting has no measurable cost. Reading the counts locks one table after another, so call this for a status page or a
+    /// log line every now and then; the rows are not all from the same instant. See [`observing`](crate::observing).
     ///
     /// ```
     /// use piggyback::{Scope, dedup};
@@ -99,31 +107,45 @@ impl Scope {
     /// # }
     /// ```
     pub fn stats(&self) -> Stats {
-        let mut rows: Vec<Row> = Vec::new();
-        for table in self.listed() {
-            let row = table.row();
-            match rows.iter_mut().find(|known| {
-                known.function == row.function
-                    && std::mem::discriminant(&known.kind) == std::mem::discriminant(&row.kind)
-            }) {
-                Some(known) => known.merge(&row),
-                None => rows.push(row),
-            }
-        }
-        rows.sort_by(|a, b| {
-            a.function
-                .cmp(&b.function)
-                .then(a.kind.name().cmp(b.kind.name()))
-        });
-        Stats { rows }
+        self.listed().iter().map(|table| table.row()).collect()
     }
 
-    /// Sends every open batch of this scope off now, and returns once what was open or running at the call has ended.
+    /// Returns the counts of every scope of the process that is still alive, the global scope included: one row per function,
+    /// with the sums over all scopes.
     ///
-    /// Flights are not touched: they wait for nothing but their body. For the end of a service: stop taking requests, flush,
-    /// then stop the runtime. Calls that come later open new batches, which this flush neither sends nor waits for.
+    /// What was counted in a scope is gone when its last clone is dropped.
     ///
-    /// Cancel safe: a flush that is dropped has sent the batches off all the same, if it was polled.
+    /// ```
+    /// use piggyback::{Scope, dedup};
+    ///
+    /// #[dedup(name = "tenant.user", scope = scope)]
+    /// async fn user(scope: &Scope, id: u64) -> u64 {
+    ///     id
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let tenants = [Scope::new(), Scope::new()];
+    /// for tenant in &tenants {
+    ///     user(tenant, 1).await;
+    /// }
+    /// let stats = Scope::stats_all();
+    /// let row = stats.rows.iter().find(|row| row.function == "tenant.user").unwrap();
+    /// assert_eq!((row.calls, row.executions), (2, 2));
+    /// # }
+    /// ```
+    pub fn stats_all() -> Stats {
+        let scopes = Self::live();
+        let tables = scopes.iter().flat_map(Self::listed);
+        tables.map(|table| table.row()).collect()
+    }
+
+    /// Runs every open batch of this scope now, and returns when all batches that were open or running at the call have
+    /// ended.
+    ///
+    /// Flights are not affected: they wait for nothing but their body. Use it when a service shuts down: stop accepting
+    /// requests, flush, then stop the runtime. Later calls open new batches, which this flush neither runs nor waits for.
+    ///
+    /// Cancel safe: if a flush is dropped after it was polled, the batches run all the same.
     ///
     /// ```
     /// use piggyback::{Scope, batch};
@@ -137,26 +159,55 @@ impl Scope {
     /// # async fn main() {
     /// let call = tokio::spawn(record("the last one".into()));
     /// tokio::task::yield_now().await;
-    /// Scope::global().flush().await; // not after a minute
+    /// Scope::global().flush().await; // does not wait for a minute
     /// assert!(call.await.is_ok());
     /// # }
     /// ```
     pub async fn flush(&self) {
-        let under_way: Vec<_> = self
-            .listed()
-            .iter()
-            .flat_map(|table| table.flush())
-            .collect();
-        for batch in under_way {
-            poll_fn(|cx| {
-                if batch.has_ended(cx.waker()) {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            })
-            .await;
-        }
+        flush(std::slice::from_ref(self)).await;
+    }
+
+    /// Does what [`flush`](Self::flush) does, for every scope of the process that is still alive, the global scope included.
+    ///
+    /// ```
+    /// use piggyback::{Scope, batch};
+    ///
+    /// struct Journal {
+    ///     scope: Scope,
+    /// }
+    ///
+    /// impl Journal {
+    ///     #[batch(size = 100, delay_ms = 60_000, scope = self.scope)]
+    ///     async fn record(&self, events: Vec<String>) {
+    /// #       drop(events);
+    ///         // INSERT …
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use std::sync::Arc;
+    /// let journal = Arc::new(Journal { scope: Scope::new() });
+    /// let call = tokio::spawn({
+    ///     let journal = journal.clone();
+    ///     async move { journal.record("the last one".into()).await }
+    /// });
+    /// tokio::task::yield_now().await;
+    /// Scope::flush_all().await; // does not wait for a minute
+    /// assert!(call.await.is_ok());
+    /// # }
+    /// ```
+    pub async fn flush_all() {
+        flush(&Self::live()).await;
+    }
+
+    /// All scopes that have something to show.
+    fn live() -> Vec<Self> {
+        let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = live.values().filter_map(Weak::upgrade).map(Self);
+        let mut scopes: Vec<Self> = scopes.collect();
+        drop(live);
+        scopes.push(Self::global());
+        scopes
     }
 
     fn listed(&self) -> Vec<Held> {
@@ -195,6 +246,7 @@ impl Scope {
             return table;
         }
         drop(tables);
+        self.register();
         let mut tables = self
             .0
             .tables
@@ -209,6 +261,49 @@ impl Scope {
             });
             table
         })
+    }
+
+    /// Adds it to [`LIVE`]. A scope that no function was called in costs nothing there.
+    fn register(&self) {
+        if self.0.live.load(SeqCst) || Arc::ptr_eq(&self.0, &Self::global().0) {
+            return;
+        }
+        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        live.insert(self.0.address(), Arc::downgrade(&self.0));
+        self.0.live.store(true, SeqCst);
+    }
+}
+
+impl Inner {
+    fn address(&self) -> usize {
+        (&raw const *self).addr()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if *self.live.get_mut() {
+            let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+            let weak = live.remove(&self.address());
+            drop(live);
+            drop(weak);
+        }
+    }
+}
+
+/// Runs the open batches of all these scopes, and waits for those that are queued or running.
+async fn flush(scopes: &[Scope]) {
+    let tables = scopes.iter().flat_map(Scope::listed);
+    let under_way: Vec<_> = tables.flat_map(|table| table.flush()).collect();
+    for batch in under_way {
+        poll_fn(|cx| {
+            if batch.has_ended(cx.waker()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 }
 
@@ -232,5 +327,51 @@ impl fmt::Debug for Scope {
         f.debug_list()
             .entries(self.stats().rows.iter().map(|row| &row.function))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Listed for Nothing {
+        fn row(&self) -> Row {
+            unreachable!("nobody asks")
+        }
+        fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
+            Vec::new()
+        }
+    }
+
+    fn knows(scope: &Scope) -> bool {
+        let live = LIVE.lock().unwrap();
+        live.contains_key(&scope.0.address())
+    }
+
+    #[test]
+    fn a_scope_is_known_from_its_first_table_to_its_last_clone() {
+        let scope = Scope::new();
+        assert!(!knows(&scope), "it has no table");
+        scope.table(TypeId::of::<Nothing>(), || Nothing);
+        assert!(knows(&scope));
+        let clone = scope.clone();
+        drop(scope);
+        assert!(knows(&clone));
+        let address = clone.0.address();
+        let before = LIVE.lock().unwrap().len();
+        drop(clone);
+        let live = LIVE.lock().unwrap();
+        assert!(live.len() < before || !live.contains_key(&address));
+    }
+
+    #[test]
+    fn the_global_scope_is_covered_once() {
+        Scope::global().table(TypeId::of::<Nothing>(), || Nothing);
+        let global = Scope::global();
+        let live = Scope::live();
+        let globals = live.iter().filter(|it| Arc::ptr_eq(&it.0, &global.0));
+        assert_eq!(globals.count(), 1);
     }
 }

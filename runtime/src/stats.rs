@@ -1,6 +1,8 @@
 //! What a scope can tell of its functions.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Write};
 use std::ops::Range;
 
@@ -124,6 +126,25 @@ pub struct Closed {
     pub eager: u64,
     /// [`Scope::flush`](crate::Scope::flush).
     pub flush: u64,
+}
+
+/// Adds up the rows of one function, and sorts them by name.
+impl FromIterator<Row> for Stats {
+    fn from_iter<I: IntoIterator<Item = Row>>(rows: I) -> Self {
+        let mut known: HashMap<(&'static str, Cow<'static, str>), Row> = HashMap::new();
+        for row in rows {
+            match known.entry((row.kind.name(), row.function.clone())) {
+                Entry::Occupied(known) => known.into_mut().merge(&row),
+                Entry::Vacant(place) => _ = place.insert(row),
+            }
+        }
+        let mut rows: Vec<Row> = known.into_values().collect();
+        rows.sort_by(|a, b| {
+            let kinds = || a.kind.name().cmp(b.kind.name());
+            a.function.cmp(&b.function).then_with(kinds)
+        });
+        Self { rows }
+    }
 }
 
 impl Row {
