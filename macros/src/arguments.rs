@@ -65,7 +65,7 @@ impl Arguments<'_> {
             .map(|part| &part.expr)
     }
 
-    // Output: (private::part(private::Part(&a).key()), (private::part(private::ByRef(b)), (private::ByValue(&c), ())))
+    // Output: (private::part(private::Part(&a).__piggyback_key()), (private::part(private::ByRef(b)), (private::ByValue(&c), ())))
     pub(crate) fn key(&self) -> TokenStream {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
@@ -138,11 +138,11 @@ impl Arguments<'_> {
     /// can't be moved, if that is `while_called`. What `others`, the expressions of its own options, use as well has its
     /// use, whether the body uses it or not.
     //
-    // Output: let pool = private::own(private::arg(pool).part());   // skipped: moved, or the owned form of a reference
-    //         let id = private::own(private::Part(&id).key());      // in the key, which borrows it
+    // Output: let pool = private::own(private::arg(pool).__piggyback_part());   // skipped: moved, or the owned form of a reference
+    //         let id = private::own(private::Part(&id).__piggyback_key());      // in the key, which borrows it
     //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
     //         …
-    //         let pool = pool.lend();
+    //         let pool = pool.__piggyback_lend();
     pub(crate) fn owned(&self, while_called: bool, others: &TokenStream) -> Vec<Owned> {
         let private = self.private;
         let owned = |(argument, binding): (&Argument, &Binding)| {
@@ -187,7 +187,7 @@ impl Arguments<'_> {
                 .then(|| quote!(#allow let #name = &#name[..];));
             Owned {
                 own: quote!(#(#cfgs)* let #name = #form;),
-                lend: quote!(#(#cfgs)* #allow let #mutability #name = #name.lend(); #slice),
+                lend: quote!(#(#cfgs)* #allow let #mutability #name = #name.__piggyback_lend(); #slice),
             }
         };
         self.bindings().map(owned).collect()

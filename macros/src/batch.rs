@@ -28,15 +28,15 @@ pub(crate) struct Bulk {
 //             let limits = private::Limits::new(size, delay_ms);
 //             let pool = private::own(…);
 //             let bulk = private::shape(private::Each, …)
-//                 .share(private::ByClone)
-//                 .bulk(move |items: Vec<User>| async move {
-//                     let pool = pool.lend();
+//                 .__piggyback_share(private::ByClone)
+//                 .__piggyback_bulk(move |items: Vec<User>| async move {
+//                     let pool = pool.__piggyback_lend();
 //                     let users = &items[..];
 //                     body
 //                 });
 //             (limits, bulk)
 //         };
-//         let seat = BATCHES.join(waker, key, private::item(users), open);
+//         let seat = private::Batches::join(&BATCHES, waker, key, private::item(users), open);
 //         seat.await
 pub(crate) fn expand(
     call: &Call<'_>,
@@ -85,9 +85,9 @@ pub(crate) fn expand(
         Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
     };
     let (share, made) = match &options.split_on_err {
-        None if bulk.has_other_keys => ("share_by_key", quote!(bulk)),
-        None => ("share", quote!(bulk)),
-        Some(_) => ("share_split", quote!(split)),
+        None if bulk.has_other_keys => ("share_by_key", quote!(__piggyback_bulk)),
+        None => ("share", quote!(__piggyback_bulk)),
+        Some(_) => ("share_split", quote!(__piggyback_split)),
     };
     let shape = match &options.split_on_err {
         None => shape,
@@ -115,9 +115,9 @@ pub(crate) fn expand(
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(join_in(#scope, #waker, #key, #value, #opening))
+            quote!(join_in(&__PIGGYBACK, #scope, #waker, #key, #value, #opening))
         }
-        None => quote!(join(#waker, #key, #value, #opening)),
+        None => quote!(join(&__PIGGYBACK, #waker, #key, #value, #opening)),
     };
 
     let probed = all.are_probed(true) || options.unique.is_some();
@@ -131,7 +131,7 @@ pub(crate) fn expand(
         #allow
         let #opening = #open;
         #allow
-        let #seat = __PIGGYBACK.#join;
+        let #seat = #private::Batches::#join;
         #seat.await
     }
 }
@@ -139,7 +139,7 @@ pub(crate) fn expand(
 /// What a caller hands in, weighed and told apart before it joins: statements, and the item.
 //
 // Output: let item: T = users; let weight = private::weight(&item, |row| …);
-//         private::item(item).weight(weight)
+//         private::Item::weight(private::item(item), weight)
 fn item(
     options: &Options,
     bulk: &Bulk,
@@ -152,11 +152,12 @@ fn item(
         return (TokenStream::new(), item);
     }
     let (item, weight, unique) = (local("item"), local("weight"), local("unique"));
-    let (mut lets, mut methods) = (TokenStream::new(), TokenStream::new());
+    let mut lets = TokenStream::new();
+    let mut new = private.call_at(bulk.items.place, "item", quote!(#item));
     if let Some(Given { value, .. }) = &options.weight {
         let weigh = private.call_at(Place::of(value), "weight", quote!(&#item, #value));
         lets.extend(quote!(let #weight = #weigh;));
-        methods.extend(quote!(.weight(#weight)));
+        new = quote!(#private::Item::weight(#new, #weight));
     }
     if let Some(Given { value, .. }) = &options.unique {
         let place = Place::of(value);
@@ -164,13 +165,9 @@ fn item(
         let part = method_at(place, private.call_at(place, "arg", of), "part", quote!());
         let told = private.call_at(place, "unique", part);
         lets.extend(quote!(let #unique = #told;));
-        methods.extend(quote!(.unique(#unique)));
+        new = quote!(#private::Item::unique(#new, #unique));
     }
-    let new = private.call_at(bulk.items.place, "item", quote!(#item));
-    (
-        quote!(#allow let #item: #item_type = #value; #lets),
-        quote!(#new #methods),
-    )
+    (quote!(#allow let #item: #item_type = #value; #lets), new)
 }
 
 fn limits(options: &Options, private: &Private) -> TokenStream {
@@ -178,11 +175,17 @@ fn limits(options: &Options, private: &Private) -> TokenStream {
     let delay_ms = options.delay_ms.iter().map(|given| &given.value);
     let max_weight = options.max_weight.iter().map(|given| &given.value);
     let concurrency = options.concurrency.iter().map(|given| &given.value);
-    let eager = options.eager.iter().map(|_| quote!(.eager()));
-    quote! {
-        #private::Limits::new(#(#size),*, #(#delay_ms),*)
-            #(.max_weight(#max_weight))* #(.concurrency(#concurrency))* #(#eager)*
+    let mut limits = quote!(#private::Limits::new(#(#size),*, #(#delay_ms),*));
+    for most in max_weight {
+        limits = quote!(#private::Limits::max_weight(#limits, #most));
     }
+    for most in concurrency {
+        limits = quote!(#private::Limits::concurrency(#limits, #most));
+    }
+    if options.eager.is_some() {
+        limits = quote!(#private::Limits::eager(#limits));
+    }
+    limits
 }
 
 /// How an error for all becomes one for each.

@@ -13,9 +13,9 @@ use syn::ext::IdentExt;
 // Input:  body
 // Output: let call = {
 //             static FLIGHTS: private::Flights = …;
-//             FLIGHTS.enter(|| {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
+//             private::Flights::enter(&FLIGHTS, || {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
 //         };
-//         call.run(async move { body }).await
+//         private::Call::run(call, async move { body }).await
 pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
     let Call {
         private,
@@ -31,19 +31,33 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
     let started = local("call");
 
     let (function, flights, marker) = match &options.forget {
-        None => (call.beside("Flights"), quote!(__PIGGYBACK), quote!(|| {},)),
-        Some(_) => (quote!(), both_of(call), quote!()),
+        None => (
+            call.beside("Flights"),
+            quote!(#private::Flights),
+            quote!(|| {},),
+        ),
+        Some(_) => (quote!(), quote!(#private::Both), quote!()),
+    };
+    let this = match &options.forget {
+        None => quote!(&__PIGGYBACK),
+        Some(_) => both_of(call),
     };
     let (key, sharing) = (all.key(), sharing(call));
     let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
     let max_followers = options.max_followers.iter().map(|given| &given.value);
-    let joining = quote!(#private::Joining::new() #(.max_age_ms(#max_age_ms))* #(.max_followers(#max_followers))*);
+    let mut joining = quote!(#private::Joining::new());
+    for ms in max_age_ms {
+        joining = quote!(#private::Joining::max_age_ms(#joining, #ms));
+    }
+    for most in max_followers {
+        joining = quote!(#private::Joining::max_followers(#joining, #most));
+    }
     let enter = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(enter_in(#scope, #marker #key, #sharing, #joining))
+            quote!(#flights::enter_in(#this, #scope, #marker #key, #sharing, #joining))
         }
-        None => quote!(enter(#marker #key, #sharing, #joining)),
+        None => quote!(#flights::enter(#this, #marker #key, #sharing, #joining)),
     };
 
     let run = if options.spawn.is_some() {
@@ -52,13 +66,13 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         let lend = owned.iter().map(|owned| &owned.lend);
         let body = without_self(body, &local("this"));
         let imports = private.probing(all.are_probed(true));
-        quote!(spawn(|| {
+        quote!(#private::Call::spawn(#started, || {
             #imports
             #(#own)*
             async move { #(#lend)* #body }
         }))
     } else {
-        quote!(run(async move { #body }))
+        quote!(#private::Call::run(#started, async move { #body }))
     };
 
     let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
@@ -67,9 +81,9 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         let #started = {
             #imports
             #function
-            #flights.#enter
+            #enter
         };
-        #started.#run.await
+        #run.await
     }
 }
 
@@ -116,7 +130,7 @@ fn both_name(call: &Call<'_>) -> Ident {
 }
 
 // Output: fn __user_needs_Self_in_its_signature() -> private::Both<impl Fn() + 'static> { static …; private::Both(&FLIGHTS, || {}) }
-//         fn forget_user(same arguments) { __user_needs_Self_in_its_signature().forget(key, sharing) }
+//         fn forget_user(same arguments) { private::Both::forget(__user_needs_Self_in_its_signature(), key, sharing) }
 pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
     let Call {
         private,
@@ -138,9 +152,9 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
     let forgotten = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(forget_in(#scope, #key, #sharing))
+            quote!(#private::Both::forget_in(#both, #scope, #key, #sharing))
         }
-        None => quote!(forget(#key, #sharing)),
+        None => quote!(#private::Both::forget(#both, #key, #sharing)),
     };
     let cfgs: Vec<_> = function
         .attrs
@@ -175,7 +189,7 @@ pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> To
         #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis fn #forget<#generics>(#inputs) #where_clause {
             #imports
-            #both.#forgotten
+            #forgotten
         }
     }
 }

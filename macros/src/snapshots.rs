@@ -4,6 +4,7 @@
 use crate::options::Attribute;
 use crate::plan::expand;
 use expect_test::expect_file;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::quote;
 
 macro_rules! snapshots {
@@ -11,6 +12,7 @@ macro_rules! snapshots {
         #[test]
         fn $name() {
             let expansion = expand(Attribute::$attribute, quote!($($options)*), quote!($($item)*));
+            assert_eq!(methods_in(expansion.clone()), [""; 0], "called by path, no trait of the user's gets in the way");
             let expansion = expansion.to_string().replace(":: piggyback :: __private", "P");
             let file = syn::parse_str(&expansion).unwrap();
             let path = concat!("snapshots/", stringify!($name), ".rs");
@@ -23,48 +25,80 @@ macro_rules! snapshots {
     )*};
 }
 
+/// The methods that are called as such, but for those of a name that is ours alone. What the user writes in the
+/// snapshots has none.
+fn methods_in(tokens: TokenStream) -> Vec<String> {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut found: Vec<String> = trees
+        .windows(3)
+        .filter_map(|trees| match trees {
+            [TokenTree::Punct(dot), TokenTree::Ident(name), next] if dot.as_char() == '.' => {
+                let is_call = match next {
+                    TokenTree::Group(group) => group.delimiter() == Delimiter::Parenthesis,
+                    TokenTree::Punct(punct) => punct.as_char() == ':',
+                    _ => false,
+                };
+                let name = name.to_string();
+                (is_call && !name.starts_with("__piggyback_")).then_some(name)
+            }
+            _ => None,
+        })
+        .collect();
+    for tree in trees {
+        if let TokenTree::Group(group) = tree {
+            found.extend(methods_in(group.stream()));
+        }
+    }
+    found
+}
+
 snapshots! {
-    dedup_function, 17 lines: Dedup (skip(pool), share_err = AppError::Shared) {
+    dedup_function, 21 lines: Dedup (skip(pool), share_err = AppError::Shared) {
         async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
             body
         }
     }
-    dedup_bare, 17 lines: Dedup () {
+    dedup_bare, 21 lines: Dedup () {
         pub async fn user(id: u64) -> User {
             body
         }
     }
-    dedup_spawn, 25 lines: Dedup (spawn, skip(pool)) {
+    dedup_spawn, 29 lines: Dedup (spawn, skip(pool)) {
         async fn user(&self, pool: Pool, id: u64) -> User {
             self.body
         }
     }
-    dedup_boxed, 23 lines: Dedup (scope = self.scope) {
+    dedup_boxed, 27 lines: Dedup (scope = self.scope) {
         fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>> {
             Box::pin(async move { body })
         }
     }
-    dedup_forget, 30 lines: Dedup (forget = forget_user, max_age_ms = 5) {
+    dedup_forget, 36 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
         }
     }
-    batch_slice, 18 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
+    batch_slice, 22 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
         async fn save(pool: &Pool, users: &[User]) -> Result<(), AppError> {
             body
         }
     }
-    batch_lists, 24 lines: Batch (size = 10, delay_ms = 10, items(ids, names), by_ref, unique = |row| row.0) {
+    batch_lists, 30 lines: Batch (size = 10, delay_ms = 10, items(ids, names), by_ref, unique = |row| row.0) {
         async fn save(ids: Vec<u64>, names: &[&str]) -> Vec<u64> {
             body
         }
     }
-    batch_split, 30 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
+    batch_split, 34 lines: Batch (size = 10, delay_ms = 10, split_on_err, key(self = self.tenant)) {
         async fn save(&self, users: &[User]) -> Result<(), AppError> {
             self.body
         }
     }
-    loader, 39 lines: Batch (size = 10, delay_ms = 10) {
+    batch_limits, 46 lines: Batch (size = 10, delay_ms = 10, scope = self.scope, weight = |row| row.1, max_weight = 5, concurrency = 2, eager, many_by = |row| row.0) {
+        async fn save(&self, tag: Option<&str>, ids: impl IntoIterator<Item = (u64, u64)>) -> Vec<Row> {
+            self.body
+        }
+    }
+    loader, 50 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {
             body

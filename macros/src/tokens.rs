@@ -126,14 +126,19 @@ impl Place {
     }
 }
 
-/// `receiver.name(arguments)`, shown where `place` is.
+/// `receiver.__piggyback_name(arguments)`, shown where `place` is.
+///
+/// A trait of the user's that is implemented for every type may have a method of any name, and method resolution may
+/// prefer it. So expansions call functions by their paths. The exceptions are the few methods that resolution has to
+/// choose by the receiver's type, or that keep the compiler from saying more of a receiver that is wrong already; these
+/// have a prefix that no other method has.
 pub(crate) fn method_at(
     place: Place,
     receiver: TokenStream,
     name: &str,
     arguments: TokenStream,
 ) -> TokenStream {
-    let name = Ident::new(name, Span::call_site());
+    let name = Ident::new(&format!("__piggyback_{name}"), Span::call_site());
     let method = located(quote!(.#name), place.start);
     let group = group_at(place, arguments);
     quote!(#receiver #method #group)

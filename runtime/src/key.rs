@@ -2,7 +2,7 @@
 //!
 //! A key is a list of parts, `(a, (b, ()))`, one for each argument. What a part is depends on the argument's type,
 //! which an attribute can't know (an alias, a type parameter, a pattern's binding). So an expansion writes
-//! `Part(&argument).key()`, and method resolution picks, from the most special to the most general:
+//! `Part(&argument).__piggyback_key()`, and method resolution picks, from the most special to the most general:
 //!
 //! | argument | part | owned form |
 //! |---|---|---|
@@ -250,21 +250,21 @@ key_of! {
 
 impl<'a, B: ?Sized> Part<'_, Option<&'a B>> {
     /// As an optional reference.
-    pub fn key(self) -> OptRef<'a, B> {
+    pub fn __piggyback_key(self) -> OptRef<'a, B> {
         OptRef(*self.0)
     }
 }
 
 impl<'a, 'b, B: ?Sized> Part<'_, &'a [&'b B]> {
     /// As a slice of references.
-    pub fn key(self) -> SliceRef<'a, 'b, B> {
+    pub fn __piggyback_key(self) -> SliceRef<'a, 'b, B> {
         SliceRef(self.0)
     }
 }
 
 impl<'a, B: ?Sized + ToOwned> Part<'_, Cow<'a, B>> {
     /// As what the `Cow` gives.
-    pub fn key(&self) -> ByRef<'_, B> {
+    pub fn __piggyback_key(&self) -> ByRef<'_, B> {
         ByRef(self.0)
     }
 }
@@ -274,12 +274,12 @@ pub trait RefPart {
     /// The part.
     type Key;
     /// As a reference.
-    fn key(self) -> Self::Key;
+    fn __piggyback_key(self) -> Self::Key;
 }
 
 impl<'a, B: ?Sized> RefPart for Part<'_, &'a B> {
     type Key = ByRef<'a, B>;
-    fn key(self) -> ByRef<'a, B> {
+    fn __piggyback_key(self) -> ByRef<'a, B> {
         ByRef(self.0)
     }
 }
@@ -289,12 +289,12 @@ pub trait ValuePart {
     /// The part.
     type Key;
     /// As a value.
-    fn key(self) -> Self::Key;
+    fn __piggyback_key(self) -> Self::Key;
 }
 
 impl<'a, A> ValuePart for &Part<'a, A> {
     type Key = ByValue<'a, A>;
-    fn key(self) -> ByValue<'a, A> {
+    fn __piggyback_key(self) -> ByValue<'a, A> {
         ByValue(self.0)
     }
 }

@@ -4,7 +4,7 @@ pub use crate::batch::results::{
     Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
     shared_err, weight,
 };
-pub use crate::batch::{Batches, Groups, Limits, Results, Seat, WrongNumber, item};
+pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber, item};
 pub use crate::bounds::{clone_with, cloned, output as ty, share_err};
 pub use crate::dedup::{
     Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,

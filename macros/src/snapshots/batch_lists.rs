@@ -4,15 +4,15 @@ async fn save(ids: &u64, names: &str) -> u64 {
     static __PIGGYBACK: P::Batches = P::Batches::free(P::module_path!(), "save");
     let __waker = P::Waker.await;
     let __item: (u64, ::std::string::String) = (P::lent(ids), P::lent(names));
-    let __unique = P::unique(P::arg(P::of(&__item, |row| row.0)).part());
+    let __unique = P::unique(P::arg(P::of(&__item, |row| row.0)).__piggyback_part());
     let __open = || {
         let __limits = P::Limits::new(10, 10);
         let __bulk = P::shape(
                 P::Each,
                 P::ty::<(Vec<u64>, (u64, ::std::string::String))>(),
             )
-            .share(P::ByClone)
-            .bulk(move |__items: P::Vec<(u64, ::std::string::String)>| async move {
+            .__piggyback_share(P::ByClone)
+            .__piggyback_bulk(move |__items: P::Vec<(u64, ::std::string::String)>| async move {
                 let (ids, __items1) = P::unzip(__items);
                 let names = &P::refs::<str, _>(&__items1)[..];
                 if false {
@@ -22,6 +22,12 @@ async fn save(ids: &u64, names: &str) -> u64 {
             });
         (__limits, __bulk)
     };
-    let __seat = __PIGGYBACK.join(__waker, (), P::item(__item).unique(__unique), __open);
+    let __seat = P::Batches::join(
+        &__PIGGYBACK,
+        __waker,
+        (),
+        P::Item::unique(P::item(__item), __unique),
+        __open,
+    );
     __seat.await
 }

@@ -5,9 +5,11 @@ async fn save(pool: &Pool, users: User) -> Result<(), AppError> {
         let __limits = P::Limits::new(10, 10);
         let pool = P::own(P::ByRef(pool));
         let __bulk = P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>())
-            .share(P::shared_err(P::ty::<Result<(), AppError>>(), AppError::Shared))
-            .bulk(move |__items: P::Vec<User>| async move {
-                let pool = pool.lend();
+            .__piggyback_share(
+                P::shared_err(P::ty::<Result<(), AppError>>(), AppError::Shared),
+            )
+            .__piggyback_bulk(move |__items: P::Vec<User>| async move {
+                let pool = pool.__piggyback_lend();
                 let users = &__items[..];
                 if false {
                     return P::never::<Result<(), AppError>>();
@@ -16,6 +18,6 @@ async fn save(pool: &Pool, users: User) -> Result<(), AppError> {
             });
         (__limits, __bulk)
     };
-    let __seat = __PIGGYBACK.join(__waker, (), P::item(users), __open);
+    let __seat = P::Batches::join(&__PIGGYBACK, __waker, (), P::item(users), __open);
     __seat.await
 }

@@ -7,12 +7,12 @@ async fn save(&self, users: User) -> Result<(), AppError> {
         let __limits = P::Limits::new(10, 10);
         let __this = P::own_self(P::ByRef(self));
         let __bulk = P::again(P::ty::<User>())
-            .by(P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>()))
-            .share_split(P::ByClone)
-            .split(move |__items: P::Vec<User>| {
+            .__piggyback_by(P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>()))
+            .__piggyback_share_split(P::ByClone)
+            .__piggyback_split(move |__items: P::Vec<User>| {
                 let __this = P::Clone::clone(&__this);
                 async move {
-                    let __this = __this.lend();
+                    let __this = __this.__piggyback_lend();
                     let users = &__items[..];
                     if false {
                         return P::never::<Result<(), AppError>>();
@@ -22,12 +22,12 @@ async fn save(&self, users: User) -> Result<(), AppError> {
             });
         (__limits, __bulk)
     };
-    let __seat = __PIGGYBACK
-        .join(
-            __waker,
-            (P::part(P::Part(&(self.tenant)).key()), ()),
-            P::item(users),
-            __open,
-        );
+    let __seat = P::Batches::join(
+        &__PIGGYBACK,
+        __waker,
+        (P::part(P::Part(&(self.tenant)).__piggyback_key()), ()),
+        P::item(users),
+        __open,
+    );
     __seat.await
 }

@@ -1,20 +1,22 @@
 pub async fn user(id: u64) -> User {
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        __PIGGYBACK
-            .enter(
-                || {},
-                (P::ByValue(&id), ()),
-                P::cloned(P::ty::<User>()),
-                P::Joining::new(),
-            )
+        P::Flights::enter(
+            &__PIGGYBACK,
+            || {},
+            (P::ByValue(&id), ()),
+            P::cloned(P::ty::<User>()),
+            P::Joining::new(),
+        )
     };
-    __call
-        .run(async move {
-            if false {
-                return P::never::<User>();
-            }
-            body
-        })
+    P::Call::run(
+            __call,
+            async move {
+                if false {
+                    return P::never::<User>();
+                }
+                body
+            },
+        )
         .await
 }

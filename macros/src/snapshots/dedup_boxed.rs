@@ -5,22 +5,24 @@ fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>
                 P::module_path!(),
                 "user",
             );
-            __PIGGYBACK
-                .enter_in(
-                    &(self.scope),
-                    || {},
-                    (P::ByValue(&id), ()),
-                    P::cloned(P::ty::<User>()),
-                    P::Joining::new(),
-                )
+            P::Flights::enter_in(
+                &__PIGGYBACK,
+                &(self.scope),
+                || {},
+                (P::ByValue(&id), ()),
+                P::cloned(P::ty::<User>()),
+                P::Joining::new(),
+            )
         };
-        __call
-            .run(async move {
-                if false {
-                    return P::never::<User>();
-                }
-                body
-            })
+        P::Call::run(
+                __call,
+                async move {
+                    if false {
+                        return P::never::<User>();
+                    }
+                    body
+                },
+            )
             .await
     })
 }

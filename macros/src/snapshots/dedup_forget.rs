@@ -2,20 +2,22 @@ async fn user<T>(id: T) -> User {
     let __call = {
         #[allow(unused_imports)]
         use P::probing::*;
-        __user_needs_Self_in_its_signature::<T>()
-            .enter(
-                (P::part(P::Part(&id).key()), ()),
-                P::cloned(P::ty::<User>()),
-                P::Joining::new().max_age_ms(5),
-            )
+        P::Both::enter(
+            __user_needs_Self_in_its_signature::<T>(),
+            (P::part(P::Part(&id).__piggyback_key()), ()),
+            P::cloned(P::ty::<User>()),
+            P::Joining::max_age_ms(P::Joining::new(), 5),
+        )
     };
-    __call
-        .run(async move {
-            if false {
-                return P::never::<User>();
-            }
-            body
-        })
+    P::Call::run(
+            __call,
+            async move {
+                if false {
+                    return P::never::<User>();
+                }
+                body
+            },
+        )
         .await
 }
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
@@ -28,6 +30,9 @@ fn __user_needs_Self_in_its_signature<T>() -> P::Both<impl ::core::ops::Fn() + '
 fn forget_user<T>(id: T) {
     #[allow(unused_imports)]
     use P::probing::*;
-    __user_needs_Self_in_its_signature::<T>()
-        .forget((P::part(P::Part(&id).key()), ()), P::cloned(P::ty::<User>()))
+    P::Both::forget(
+        __user_needs_Self_in_its_signature::<T>(),
+        (P::part(P::Part(&id).__piggyback_key()), ()),
+        P::cloned(P::ty::<User>()),
+    )
 }

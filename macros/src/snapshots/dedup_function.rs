@@ -1,20 +1,22 @@
 async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        __PIGGYBACK
-            .enter(
-                || {},
-                (P::ByValue(&id), ()),
-                P::share_err(P::ty::<Result<User, AppError>>(), AppError::Shared),
-                P::Joining::new(),
-            )
+        P::Flights::enter(
+            &__PIGGYBACK,
+            || {},
+            (P::ByValue(&id), ()),
+            P::share_err(P::ty::<Result<User, AppError>>(), AppError::Shared),
+            P::Joining::new(),
+        )
     };
-    __call
-        .run(async move {
-            if false {
-                return P::never::<Result<User, AppError>>();
-            }
-            body
-        })
+    P::Call::run(
+            __call,
+            async move {
+                if false {
+                    return P::never::<Result<User, AppError>>();
+                }
+                body
+            },
+        )
         .await
 }

@@ -3,40 +3,51 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
     use dedup as _;
     let __call = {
         static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        __PIGGYBACK
-            .enter(
-                || {},
-                (P::ByValue(&ids), ()),
-                P::cloned(P::ty::<Result<::core::option::Option<User>, AppError>>()),
-                P::Joining::new(),
-            )
+        P::Flights::enter(
+            &__PIGGYBACK,
+            || {},
+            (P::ByValue(&ids), ()),
+            P::cloned(P::ty::<Result<::core::option::Option<User>, AppError>>()),
+            P::Joining::new(),
+        )
     };
-    __call
-        .run(async move {
-            static __PIGGYBACK: P::Batches = P::Batches::free(P::module_path!(), "user");
-            let __waker = P::Waker.await;
-            let __open = || {
-                let __limits = P::Limits::new(10, 10);
-                let __bulk = P::shape(
-                        P::Each,
-                        P::ty::<(Result<HashMap<u64, User>, AppError>, u64)>(),
-                    )
-                    .share(
-                        P::cloned(
-                                P::ty::<Result<::core::option::Option<User>, AppError>>(),
-                            )
-                            .of_batch(),
-                    )
-                    .bulk(move |ids: P::Vec<u64>| async move {
-                        if false {
-                            return P::never::<Result<HashMap<u64, User>, AppError>>();
-                        }
-                        body
-                    });
-                (__limits, __bulk)
-            };
-            let __seat = __PIGGYBACK.join(__waker, (), P::item(ids), __open);
-            __seat.await
-        })
+    P::Call::run(
+            __call,
+            async move {
+                static __PIGGYBACK: P::Batches = P::Batches::free(
+                    P::module_path!(),
+                    "user",
+                );
+                let __waker = P::Waker.await;
+                let __open = || {
+                    let __limits = P::Limits::new(10, 10);
+                    let __bulk = P::shape(
+                            P::Each,
+                            P::ty::<(Result<HashMap<u64, User>, AppError>, u64)>(),
+                        )
+                        .__piggyback_share(
+                            P::cloned(
+                                    P::ty::<Result<::core::option::Option<User>, AppError>>(),
+                                )
+                                .__piggyback_of_batch(),
+                        )
+                        .__piggyback_bulk(move |ids: P::Vec<u64>| async move {
+                            if false {
+                                return P::never::<Result<HashMap<u64, User>, AppError>>();
+                            }
+                            body
+                        });
+                    (__limits, __bulk)
+                };
+                let __seat = P::Batches::join(
+                    &__PIGGYBACK,
+                    __waker,
+                    (),
+                    P::item(ids),
+                    __open,
+                );
+                __seat.await
+            },
+        )
         .await
 }

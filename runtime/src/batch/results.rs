@@ -117,7 +117,7 @@ pub struct ByClone;
 
 impl<R> crate::dedup::Cloned<R> {
     /// The same for a batch, where `#[dedup]` is on its function too.
-    pub fn of_batch(self) -> ByClone {
+    pub fn __piggyback_of_batch(self) -> ByClone {
         ByClone
     }
 }
@@ -607,17 +607,23 @@ where
 // last: with anything still unknown, there would be but one implementation to choose from.
 impl<X, T, H, O> Shaped<X, T, H, O> {
     /// Says how what several callers get is shared by them. See [`bounds`](crate::bounds) for `M`.
-    pub fn share<S: Shares<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+    pub fn __piggyback_share<S: Shares<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
         sharing.handing(self.0)
     }
 
     /// The same for a map whose keys are called something else than the items.
-    pub fn share_by_key<S: SharesByKey<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+    pub fn __piggyback_share_by_key<S: SharesByKey<X, T, H, O, M>, M>(
+        self,
+        sharing: S,
+    ) -> S::Handing {
         sharing.handing(self.0)
     }
 
     /// The same for a batch that is split by its errors.
-    pub fn share_split<S: SharesParts<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+    pub fn __piggyback_share_split<S: SharesParts<X, T, H, O, M>, M>(
+        self,
+        sharing: S,
+    ) -> S::Handing {
         sharing.handing(self.0)
     }
 }
@@ -660,7 +666,7 @@ pub fn again<T: Again<M>, M>(_: Output<T>) -> T::Items {
 
 impl<T> Items<T> {
     /// By this strategy.
-    pub fn by<X, H, O>(self, shaped: Shaped<X, T, H, O>) -> Shaped<X, T, H, O> {
+    pub fn __piggyback_by<X, H, O>(self, shaped: Shaped<X, T, H, O>) -> Shaped<X, T, H, O> {
         shaped
     }
 }
@@ -744,7 +750,7 @@ pub struct InParts<X, T, H, S, O, B>(Handing<X, T, H, S, O>, B);
 
 impl<X, T, H, S, O> Handing<X, T, H, S, O> {
     /// What one call returns is handed out.
-    pub fn bulk<B, F>(self, body: B) -> Once<X, T, H, S, O, B>
+    pub fn __piggyback_bulk<B, F>(self, body: B) -> Once<X, T, H, S, O, B>
     where
         B: FnOnce(Vec<T>) -> F + Send + 'static,
         F: Future<Output = X> + Send + 'static,
@@ -753,7 +759,7 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
     }
 
     /// Where a call returns an error, its halves are tried.
-    pub fn split<B, F>(self, body: B) -> InParts<X, T, H, S, O, B>
+    pub fn __piggyback_split<B, F>(self, body: B) -> InParts<X, T, H, S, O, B>
     where
         T: Clone,
         B: FnMut(Vec<T>) -> F + Send + 'static,
@@ -995,7 +1001,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::bulk(
-            Shaped::<X, T, H, X::One>(how, PhantomData).share(sharing),
+            Shaped::<X, T, H, X::One>(how, PhantomData).__piggyback_share(sharing),
             items,
             body,
         )
@@ -1015,7 +1021,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::bulk(
-            shape_by(kind, output::<(X, T)>(), by).share(sharing),
+            shape_by(kind, output::<(X, T)>(), by).__piggyback_share(sharing),
             items,
             body,
         )
@@ -1031,7 +1037,7 @@ mod tests {
         F: Future<Output = X>,
     {
         super::split(
-            Shaped::<X, T, Each, X::One>(Each, PhantomData).share_split(ByClone),
+            Shaped::<X, T, Each, X::One>(Each, PhantomData).__piggyback_share_split(ByClone),
             items,
             body,
         )
@@ -1185,7 +1191,7 @@ mod tests {
             })
         };
         let each = now(super::split(
-            flat.share_split(ByClone),
+            flat.__piggyback_share_split(ByClone),
             vec![1, 2, 3, 4],
             save,
         ));

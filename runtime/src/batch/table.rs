@@ -782,7 +782,7 @@ impl<K, T, U, B, R> fmt::Debug for Table<K, T, U, B, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::key::{ByRef, ByValue};
     use crate::strangers::{names, numbers, picked, spread};
 
     fn opens(delay_ms: u64) -> Opens<()> {
@@ -796,17 +796,17 @@ mod tests {
     #[test]
     fn keys_that_a_stranger_picks_spread_like_random_ones() {
         let ids = Table::<_, (), (), (), ()>::new("ids".into(), 1);
-        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        let by_id = |id: &u64| ids.hash(&(ByValue(id), ()));
         spread(&picked(numbers()), by_id, by_id);
         let by_name = Table::<_, (), (), (), ()>::new("names".into(), 1);
-        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        let name = |name: &String| by_name.hash(&(ByRef(name.as_str()), ()));
         spread(&picked(names()), name, by_id);
     }
 
     #[test]
     fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
         let table = Table::<_, (), (), (), ()>::new("spare".into(), 1);
-        let key = (Part(&1_u64).key(), ());
+        let key = (ByValue(&1_u64), ());
         let join = || table.join(Waker::noop().clone(), &key, Item::new(()), || opens(1000));
         let spare = || table.shards[0].0.lock().spare.is_some();
         let seated = join();
@@ -826,7 +826,7 @@ mod tests {
     fn keys_spread_over_the_shards() {
         let table = Table::<_, (), (), (), ()>::new("spread".into(), 8);
         for id in 0..1000_u64 {
-            let key = (Part(&id).key(), ());
+            let key = (ByValue(&id), ());
             table.join(Waker::noop().clone(), &key, Item::new(()), || opens(0));
         }
         for shard in &table.shards {

@@ -725,16 +725,16 @@ impl<K, V> std::fmt::Debug for Table<K, V> {
 mod tests {
     use super::*;
     use crate::dedup::Cloned;
-    use crate::key::{Part, RefPart as _, ValuePart as _};
+    use crate::key::{ByRef, ByValue};
     use crate::strangers::{names, numbers, picked, spread};
 
     #[test]
     fn keys_that_a_stranger_picks_spread_like_random_ones() {
         let ids = Table::<_, ()>::new("ids".into(), 1);
-        let by_id = |id: &u64| ids.hash(&(Part(id).key(), ()));
+        let by_id = |id: &u64| ids.hash(&(ByValue(id), ()));
         spread(&picked(numbers()), by_id, by_id);
         let by_name = Table::<_, ()>::new("names".into(), 1);
-        let name = |name: &String| by_name.hash(&(Part(&name.as_str()).key(), ()));
+        let name = |name: &String| by_name.hash(&(ByRef(name.as_str()), ()));
         spread(&picked(names()), name, by_id);
     }
 
@@ -742,7 +742,7 @@ mod tests {
     fn keys_spread_over_the_shards() {
         let table = Table::<_, ()>::new("spread".into(), 8);
         for id in 0..1000_u64 {
-            let key = (Part(&id).key(), ());
+            let key = (ByValue(&id), ());
             table.enter(table.hash(&key), &key, Joining::new(), Caller::current());
         }
         for shard in &table.shards {

@@ -4,11 +4,11 @@
 //! writes, where the caller is, one of
 //!
 //! ```text
-//! let pool = own(arg(pool).part());   // the argument may be moved
-//! let name = own(Part(&name).key());       // it is still borrowed by the key
+//! let pool = own(arg(pool).__piggyback_part());   // the argument may be moved
+//! let name = own(Part(&name).__piggyback_key());       // it is still borrowed by the key
 //! ```
 //!
-//! and, where the body is, `let pool = pool.lend();`.
+//! and, where the body is, `let pool = pool.__piggyback_lend();`.
 
 use super::{About, ByRef, ByValue, OptRef, SliceRef};
 use crate::bounds::{Always, Never, Nothing};
@@ -123,14 +123,14 @@ pub struct Moved<A>(A);
 
 impl<'a, B: ?Sized> Arg<Option<&'a B>> {
     /// As an optional reference.
-    pub fn part(mut self) -> OptRef<'a, B> {
+    pub fn __piggyback_part(mut self) -> OptRef<'a, B> {
         OptRef(self.take())
     }
 }
 
 impl<'a, 'b, B: ?Sized> Arg<&'a [&'b B]> {
     /// As a slice of references.
-    pub fn part(mut self) -> SliceRef<'a, 'b, B> {
+    pub fn __piggyback_part(mut self) -> SliceRef<'a, 'b, B> {
         SliceRef(self.take())
     }
 }
@@ -140,12 +140,12 @@ pub trait RefArg {
     /// The part.
     type Part;
     /// As a reference.
-    fn part(self) -> Self::Part;
+    fn __piggyback_part(self) -> Self::Part;
 }
 
 impl<'a, B: ?Sized> RefArg for Arg<&'a B> {
     type Part = ByRef<'a, B>;
-    fn part(mut self) -> ByRef<'a, B> {
+    fn __piggyback_part(mut self) -> ByRef<'a, B> {
         ByRef(self.take())
     }
 }
@@ -155,12 +155,12 @@ pub trait ValueArg {
     /// The part.
     type Part;
     /// As a value.
-    fn part(self) -> Self::Part;
+    fn __piggyback_part(self) -> Self::Part;
 }
 
 impl<A> ValueArg for &mut Arg<A> {
     type Part = Moved<A>;
-    fn part(self) -> Moved<A> {
+    fn __piggyback_part(self) -> Moved<A> {
         Moved(self.take())
     }
 }
@@ -255,28 +255,28 @@ impl<A: Nothing> Own<A, Never> for ByValue<'_, A> {
 
 impl<A> HeldValue<A> {
     /// The value.
-    pub fn lend(self) -> A {
+    pub fn __piggyback_lend(self) -> A {
         self.0
     }
 }
 
 impl<B: ?Sized + ToOwned> HeldRef<B> {
     /// A reference again.
-    pub fn lend(&self) -> &B {
+    pub fn __piggyback_lend(&self) -> &B {
         self.0.borrow()
     }
 }
 
 impl<B: ?Sized + ToOwned> HeldOpt<B> {
     /// An optional reference again.
-    pub fn lend(&self) -> Option<&B> {
+    pub fn __piggyback_lend(&self) -> Option<&B> {
         self.0.as_ref().map(Borrow::borrow)
     }
 }
 
 impl<B: ?Sized + ToOwned> HeldSlice<B> {
     /// References again; the body sees them as a slice.
-    pub fn lend(&self) -> Vec<&B> {
+    pub fn __piggyback_lend(&self) -> Vec<&B> {
         self.0.iter().map(Borrow::borrow).collect()
     }
 }
@@ -303,13 +303,13 @@ impl<B: ?Sized + ToOwned<Owned: Clone>> Clone for HeldSlice<B> {
 // `unique` tells items apart by held parts.
 impl<B: ?Sized + ToOwned + Hash> Hash for HeldRef<B> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.lend().hash(state);
+        self.__piggyback_lend().hash(state);
     }
 }
 
 impl<B: ?Sized + ToOwned + PartialEq> PartialEq for HeldRef<B> {
     fn eq(&self, other: &Self) -> bool {
-        self.lend() == other.lend()
+        self.__piggyback_lend() == other.__piggyback_lend()
     }
 }
 
@@ -317,13 +317,13 @@ impl<B: ?Sized + ToOwned + Eq> Eq for HeldRef<B> {}
 
 impl<B: ?Sized + ToOwned + Hash> Hash for HeldOpt<B> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.lend().hash(state);
+        self.__piggyback_lend().hash(state);
     }
 }
 
 impl<B: ?Sized + ToOwned + PartialEq> PartialEq for HeldOpt<B> {
     fn eq(&self, other: &Self) -> bool {
-        self.lend() == other.lend()
+        self.__piggyback_lend() == other.__piggyback_lend()
     }
 }
 
@@ -342,20 +342,20 @@ mod tests {
         let (text, maybe, words) = (&*name, Some(&*name), [&*name, "B"]);
         let slice: &[&str] = &words;
         let held = (
-            own(arg(text).part()),
-            own(arg(maybe).part()),
-            own(arg(slice).part()),
+            own(arg(text).__piggyback_part()),
+            own(arg(maybe).__piggyback_part()),
+            own(arg(slice).__piggyback_part()),
         );
         let copies = (
-            own(Part(&text).key()),
-            own(Part(&maybe).key()),
-            own(Part(&slice).key()),
+            own(Part(&text).__piggyback_key()),
+            own(Part(&maybe).__piggyback_key()),
+            own(Part(&slice).__piggyback_key()),
         );
         drop(name);
         for (text, maybe, slice) in [held, copies] {
-            assert_eq!(text.lend(), "Ada");
-            assert_eq!(maybe.lend(), Some("Ada"));
-            assert_eq!(slice.lend(), ["Ada", "B"]);
+            assert_eq!(text.__piggyback_lend(), "Ada");
+            assert_eq!(maybe.__piggyback_lend(), Some("Ada"));
+            assert_eq!(slice.__piggyback_lend(), ["Ada", "B"]);
         }
     }
 
@@ -373,27 +373,34 @@ mod tests {
 
     #[test]
     fn items_are_told_apart_by_what_their_unique_part_lends() {
-        differ(|| ["a", "b", "ab"].map(|it| unique(Part(&it).key())).into());
+        differ(|| {
+            ["a", "b", "ab"]
+                .map(|it| unique(Part(&it).__piggyback_key()))
+                .into()
+        });
         differ(|| {
             let maybe = [None, Some(""), Some("a")];
-            maybe.map(|it| unique(Part(&it).key())).into()
+            maybe.map(|it| unique(Part(&it).__piggyback_key())).into()
         });
-        differ(|| [1, 2].map(|it| unique(arg(it).part())).into());
+        differ(|| [1, 2].map(|it| unique(arg(it).__piggyback_part())).into());
     }
 
     #[test]
     fn values_that_are_not_clone_are_moved() {
         struct Connection(u8);
-        let held = own(arg(Connection(7)).part());
-        assert_eq!(held.lend().0, 7);
+        let held = own(arg(Connection(7)).__piggyback_part());
+        assert_eq!(held.__piggyback_lend().0, 7);
     }
 
     #[test]
     fn a_counted_pointer_is_counted_and_not_copied() {
         let service = Arc::new(5);
-        let (by_ref, by_value) = (own(arg(&service).part()), own(Part(&service).key()));
+        let (by_ref, by_value) = (
+            own(arg(&service).__piggyback_part()),
+            own(Part(&service).__piggyback_key()),
+        );
         assert_eq!(Arc::strong_count(&service), 3);
-        assert!(Arc::ptr_eq(by_ref.lend(), &service));
-        assert!(Arc::ptr_eq(&by_value.lend(), &service));
+        assert!(Arc::ptr_eq(by_ref.__piggyback_lend(), &service));
+        assert!(Arc::ptr_eq(&by_value.__piggyback_lend(), &service));
     }
 }
