@@ -99,6 +99,11 @@ impl<B, W> Askers<B, W> {
         !self.asleep.is_empty()
     }
 
+    /// Whether none is asleep.
+    pub(super) fn is_empty(&self) -> bool {
+        self.asleep.is_empty()
+    }
+
     fn find(&self, number: u64) -> Option<usize> {
         self.asleep
             .binary_search_by_key(&number, |&(number, _)| number)

@@ -230,7 +230,7 @@ where
         }
     });
     if seated.opened {
-        watch::arm_thread(table);
+        watch::arm(table);
     }
     seated
 }

@@ -28,7 +28,7 @@ use crate::shards::{Padded, give_back};
 use crate::stats::Closed;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wake::{discard, guarded, wake_all};
-use crate::watch::{Watch, Watched};
+use crate::watch::{Actions, Budget, Pass, STALL, Stalled, Watch, Watched};
 
 /// The groups of one function.
 pub struct Table<K, T, U, B, R> {
@@ -62,6 +62,7 @@ struct Entry<K, T, U, B, R> {
     id: u64,
     key: K,
     group: Group<T, U, B, Waker, Arc<Cell<R>>>,
+    clock: Clock,
 }
 
 impl<K, T, U: Eq, B, R> Entry<K, T, U, B, R> {
@@ -99,10 +100,12 @@ impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
 
     /// The group of a batch, while there is one.
     fn group(&mut self, cell: &Cell<R>) -> Option<&mut Group<T, U, B, Waker, Arc<Cell<R>>>> {
-        let entry = self
-            .groups
-            .find_mut(cell.hash, |entry| entry.id == cell.group)?;
-        Some(&mut entry.group)
+        Some(&mut self.entry(cell)?.group)
+    }
+
+    fn entry(&mut self, cell: &Cell<R>) -> Option<&mut Entry<K, T, U, B, R>> {
+        self.groups
+            .find_mut(cell.hash, |entry| entry.id == cell.group)
     }
 }
 
@@ -288,6 +291,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                         id,
                         key,
                         group: shard.spare.take().unwrap_or_else(Group::new),
+                        clock: Clock::of(now),
                     })
                     .into_mut()
             }
@@ -314,6 +318,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let cell = Arc::get_mut(&mut opening.cell).expect("nobody else has it yet");
         (cell.group, cell.id) = (entry.id, id);
         let cell = opening.cell.clone();
+        entry.clock = Clock::of(now);
         let (ticket, next) = entry.group.open(id, opening, coming);
         entry.waited_for(id);
         let batch = || (cell.clone(), 0);
@@ -348,14 +353,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         loop {
             let mut guard = self.shard(cell.hash).lock();
             let shard = &mut *guard;
-            let Some(group) = shard.group(cell) else {
+            let Some(Entry { group, clock, .. }) = shard.entry(cell) else {
                 return Step::Gone;
             };
             match group.go(
                 cell.id,
                 turn,
                 seen,
-                Instant::now,
+                || clock.of_task(turn),
                 |old| old.will_wake(cx.waker()),
                 &mut waker,
             ) {
@@ -714,32 +719,105 @@ where
         &self.watch
     }
 
-    fn tick(&self) -> bool {
-        let now = Instant::now();
-        let mut any = false;
-        for shard in &self.shards {
+    fn function(&self) -> &Function {
+        &self.function
+    }
+
+    fn look(&self, pass: &mut Pass, budget: &mut Budget, actions: &mut Actions) -> Option<bool> {
+        while let Some(Padded(shard)) = self.shards.get(pass.shard) {
+            if budget.is_spent() {
+                return None;
+            }
+            let now = std::time::Instant::now();
             let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
-            let mut shard = shard.0.lock();
-            let spare = if shard.groups.is_empty() {
-                shard.spare.take()
-            } else {
-                any = true;
-                None
-            };
-            for entry in &mut shard.groups {
-                entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
+            let mut spare = None;
+            let mut shard = shard.lock();
+            let first = pass.at.unwrap_or(0);
+            let last = shard.groups.num_buckets().min(first + LOOKS);
+            if pass.at.is_none() {
+                pass.any |= shard.askers.tick(&mut wake);
+                if shard.groups.is_empty() {
+                    spare = shard.spare.take();
+                }
             }
-            any |= shard.askers.tick(&mut wake);
+            for bucket in first..last {
+                if let Some(entry) = shard.groups.get_bucket_mut(bucket) {
+                    budget.spend(Budget::GROUP);
+                    let now = entry.clock.now(now);
+                    entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
+                }
+            }
             shard.counts.stalled += stalled.len() as u64;
-            drop(shard);
-            drop(spare);
-            tasks.into_iter().for_each(|task| discard(Some(task)));
-            for cell in stalled {
-                cell.warned.stalled(&self.function);
+            pass.at = Some(last);
+            if last == shard.groups.num_buckets() {
+                pass.next_shard(!shard.groups.is_empty());
             }
-            wake_all(wake);
+            drop(shard);
+            guarded(|| drop(spare));
+            actions.wake.append(&mut wake);
+            actions.drop.append(&mut tasks);
+            actions
+                .stalled
+                .extend(stalled.into_iter().map(|cell| cell as _));
         }
-        any
+        Some(pass.any)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.shards.iter().all(|Padded(shard)| {
+            let shard = shard.lock();
+            shard.groups.is_empty() && shard.askers.is_empty() && shard.spare.is_none()
+        })
+    }
+}
+
+impl<R: Send> Stalled for Cell<R> {
+    fn warn(&self, function: &Function) {
+        self.warned.stalled(function);
+    }
+}
+
+/// How many buckets the watch looks at before it unlocks their shard for a moment. A group that moves to another bucket in such
+/// a moment, because the table grows or shrinks, may be looked at twice in that pass, or not until the next.
+const LOOKS: usize = 64;
+
+/// The clock by which the batches of a group are due.
+///
+/// It is tokio's, as the runtime of the call that opened the last batch has it. That clock may be paused, and then be ahead of
+/// the real time or behind it. The watch has no runtime and so can't ask that clock. It knows what it was when the batch was
+/// opened, and adds the real time since it first saw the batch.
+#[derive(Debug)]
+struct Clock {
+    opened: Instant,
+    seen: Option<std::time::Instant>,
+}
+
+impl Clock {
+    /// What a batch that is opened finds on its clock.
+    fn of(opened: Instant) -> Self {
+        Self { opened, seen: None }
+    }
+
+    /// What it is now, if it is not paused; `now` is the real time.
+    fn now(&mut self, now: std::time::Instant) -> Instant {
+        let opened = self.opened;
+        let seen = *self.seen.get_or_insert_with(|| {
+            // A real clock says how long ago that was. One that disagrees by more than a pass or two is paused.
+            let ago = now.checked_duration_since(opened.into_std());
+            let ago = ago.filter(|&ago| ago <= 2 * STALL);
+            now.checked_sub(ago.unwrap_or_default()).unwrap_or(now)
+        });
+        opened + now.saturating_duration_since(seen)
+    }
+
+    /// What it is for a task. The first task of a batch is where the batch was opened. One that has adopted it may be on
+    /// another clock, which may be far behind: then the batch is due when the watch thinks so.
+    fn of_task(&mut self, turn: Turn) -> Instant {
+        let now = Instant::now();
+        match turn {
+            0 => now,
+            _ => now.max(self.now(std::time::Instant::now())),
+        }
     }
 }
 

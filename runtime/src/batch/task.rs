@@ -382,7 +382,7 @@ where
             results: PhantomData,
         };
         // It ends when the watch has come by and found it asleep.
-        watch::arm_thread(&asker.table);
+        watch::arm(&asker.table);
         Some(asker)
     }
 

@@ -6,8 +6,9 @@
 
 use std::sync::OnceLock;
 
-use crate::observe::Callers;
+use crate::observe::{Callers, Function};
 use crate::sync::Mutex;
+use crate::watch::Stalled;
 
 #[derive(Debug)]
 pub(crate) struct Flight<V> {
@@ -51,5 +52,11 @@ impl<V> Flight<V> {
     pub(super) fn publish(&self, outcome: Outcome<V>) {
         let first = self.outcome.set(outcome).is_ok();
         debug_assert!(first, "a flight lands once");
+    }
+}
+
+impl<V: Send + Sync> Stalled for Flight<V> {
+    fn warn(&self, function: &Function) {
+        self.callers.warned().stalled(function);
     }
 }

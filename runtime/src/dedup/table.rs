@@ -31,7 +31,7 @@ use crate::observe::{Caller, Function, Kind, Trace};
 use crate::shards::{KEPT, Padded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
-use crate::watch::{Watch, Watched};
+use crate::watch::{Actions, Budget, Pass, Watch, Watched};
 
 /// The flights of one function.
 pub struct Table<K, V> {
@@ -531,48 +531,79 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V>
         &self.watch
     }
 
-    fn tick(&self) -> bool {
-        let mut any = false;
-        for shard in &self.shards {
-            let mut looked_at = mem::take(&mut shard.0.lock().followed);
-            looked_at.retain(|&(hash, id)| self.look_at(hash, id));
-            if !looked_at.is_empty() {
-                let mut shard = shard.0.lock();
-                looked_at.append(&mut shard.followed);
-                // Those that landed in between go at the next tick.
-                shard.followed = looked_at;
-                any = true;
+    fn function(&self) -> &Function {
+        &self.function
+    }
+
+    fn look(&self, pass: &mut Pass, budget: &mut Budget, actions: &mut Actions) -> Option<bool> {
+        while let Some(Padded(shard)) = self.shards.get(pass.shard) {
+            if budget.is_spent() {
+                return None;
+            }
+            let mut deposed = Vec::new();
+            let mut shard = shard.lock();
+            // Flights that get their first follower meanwhile are behind these, and for the next pass.
+            let left = pass.at.unwrap_or(usize::MAX).min(shard.followed.len());
+            let looks = left.min(LOOKS);
+            for _ in 0..looks {
+                self.look_at_next(&mut shard, budget, actions, &mut deposed);
+            }
+            pass.at = Some(left - looks);
+            if left == looks {
+                pass.next_shard(!shard.followed.is_empty());
+            }
+            drop(shard);
+            for followers in deposed {
+                followers.for_each(|waker| actions.wake.push(waker));
             }
         }
-        any
+        Some(pass.any)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let mut shards = self.shards.iter();
+        shards.all(|Padded(shard)| shard.lock().followed.is_empty())
     }
 }
 
+/// How many flights the watch looks at before it unlocks their shard for a moment.
+const LOOKS: usize = 32;
+
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
-    /// Looks for a stalled leader. Returns whether the flight is still up.
-    fn look_at(&self, hash: u64, id: u64) -> bool {
-        let mut shard = self.shard(hash).lock();
+    /// Looks for a stalled leader: of the flight that was not looked at for the longest time.
+    fn look_at_next(
+        &self,
+        shard: &mut Shard<K, V>,
+        budget: &mut Budget,
+        actions: &mut Actions,
+        deposed: &mut Vec<Places<Waker>>,
+    ) {
+        let Some((hash, id)) = shard.followed.pop_front() else {
+            return;
+        };
+        budget.spend(Budget::FLIGHT);
         let Some(Entry {
             flight: Stage::Shared(flight, state),
             ..
         }) = shard.entries.find_mut(hash, |entry| entry.id == id)
         else {
-            return false;
+            // It has landed.
+            return;
         };
-        let tick = state.tick(|| frames::polled_anywhere(self.execution(id)));
-        let flight = flight.clone();
-        drop(shard);
-        match tick {
+        match state.tick(|| frames::polled_anywhere(self.execution(id))) {
             Tick::Nothing => {}
-            Tick::Prod(leader) => guarded(|| leader.wake()),
+            Tick::Prod(leader) => {
+                budget.spend(Budget::PROD);
+                actions.wake.push(leader);
+            }
             Tick::Deposed { followers, leader } => {
                 self.rare.stalled.fetch_add(1, Relaxed);
-                flight.callers.warned().stalled(&self.function);
-                discard(leader);
-                wake(followers);
+                deposed.push(followers);
+                actions.drop.extend(leader);
+                actions.stalled.push(flight.clone());
             }
         }
-        true
+        shard.followed.push_back((hash, id));
     }
 }
 
