@@ -1,0 +1,87 @@
+//! A subscriber that panics on every warning, as test layers do that forbid warnings: nobody is left waiting for that.
+
+extern crate piggyback_seen as piggyback;
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use piggyback::{batch, dedup};
+use tokio::runtime::{self, Runtime};
+use tokio::time::timeout;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+static WARNINGS: AtomicUsize = AtomicUsize::new(0);
+
+struct Strict;
+
+impl Subscriber for Strict {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event()
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        if *event.metadata().level() == Level::WARN {
+            WARNINGS.fetch_add(1, SeqCst);
+            panic!("no warnings, please");
+        }
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn runtime() -> Runtime {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_time().build().unwrap()
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Polls it once on a runtime that nobody drives afterwards.
+macro_rules! park {
+    ($undriven:expr, $call:ident) => {
+        $undriven.block_on(async {
+            std::future::poll_fn(|cx| {
+                assert!($call.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await
+        })
+    };
+}
+
+#[test]
+fn a_subscriber_that_panics_on_warnings_leaves_nobody_waiting() {
+    #[dedup]
+    async fn user(id: u64) -> u64 {
+        tokio::task::yield_now().await;
+        id
+    }
+    #[batch(size = 10, delay_ms = 10)]
+    async fn save(rows: Vec<u64>) -> Vec<u64> {
+        rows
+    }
+
+    tracing::subscriber::set_global_default(Strict).unwrap();
+    let (undriven, driven) = (runtime(), runtime());
+
+    for id in 0..2 {
+        let mut parked = Box::pin(user(id));
+        park!(undriven, parked);
+        let served = driven.block_on(async { timeout(SOON, user(id)).await });
+        assert_eq!(served, Ok(id));
+
+        let mut opener = Box::pin(save(id));
+        park!(undriven, opener);
+        let served = driven.block_on(async { timeout(SOON, save(7)).await });
+        assert_eq!(served, Ok(7));
+    }
+    while WARNINGS.load(SeqCst) < 4 {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
