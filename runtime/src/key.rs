@@ -17,6 +17,7 @@
 pub(crate) mod owned;
 
 use crate::bounds::{Always, Never, Nothing};
+use std::any::Any;
 use std::borrow::{Borrow, Cow};
 use std::hash::{Hash, Hasher};
 
@@ -34,6 +35,29 @@ pub trait Key {
     fn is(&self, owned: &Self::Owned) -> bool;
     /// Makes the owned form.
     fn to_owned(&self) -> Self::Owned;
+    /// Whether making the owned form runs no code of the user's and copies at most [`LITTLE`] bytes, so that it may be done
+    /// under a lock. A key that may be large is copied outside of the lock, which then has to be taken twice.
+    fn is_little(&self) -> bool;
+}
+
+/// The most bytes of a key that are copied under a lock.
+const LITTLE: usize = 4096;
+
+/// Whether a copy of this is one of at most [`LITTLE`] bytes: nothing in it is allocated.
+fn is_little<B: ?Sized>(value: &B) -> bool {
+    !std::mem::needs_drop::<B>() && size_of_val(value) <= LITTLE
+}
+
+/// The same for a value, which may also be a string.
+fn is_little_value<A: 'static>(value: &A) -> bool {
+    let any: &dyn Any = value;
+    is_little(value)
+        || any
+            .downcast_ref()
+            .is_some_and(|it: &String| it.len() <= LITTLE)
+        || any
+            .downcast_ref()
+            .is_some_and(|it: &Vec<u8>| it.len() <= LITTLE)
 }
 
 /// What a part is about: the argument, or what `key(…)` says of it.
@@ -91,6 +115,9 @@ impl Key for () {
         true
     }
     fn to_owned(&self) {}
+    fn is_little(&self) -> bool {
+        true
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -106,6 +133,9 @@ impl<P: Key, Rest: Key> Key for (P, Rest) {
     fn to_owned(&self) -> Self::Owned {
         (self.0.to_owned(), self.1.to_owned())
     }
+    fn is_little(&self) -> bool {
+        self.0.is_little() && self.1.is_little()
+    }
 }
 
 /// What is left of a part and its `Rest` when the part's argument has been configured out.
@@ -120,6 +150,9 @@ impl<Rest: Key> Key for (Rest,) {
     }
     fn to_owned(&self) -> Self::Owned {
         (self.0.to_owned(),)
+    }
+    fn is_little(&self) -> bool {
+        self.0.is_little()
     }
 }
 
@@ -151,6 +184,9 @@ impl<A: Hash + Eq + Clone + Send + Sync + 'static> Key for ByValue<'_, A> {
     fn to_owned(&self) -> A {
         self.0.clone()
     }
+    fn is_little(&self) -> bool {
+        is_little_value(self.0)
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -167,6 +203,9 @@ where
     }
     fn to_owned(&self) -> B::Owned {
         self.0.to_owned()
+    }
+    fn is_little(&self) -> bool {
+        is_little(self.0)
     }
 }
 
@@ -185,6 +224,9 @@ where
     fn to_owned(&self) -> Option<B::Owned> {
         self.0.map(ToOwned::to_owned)
     }
+    fn is_little(&self) -> bool {
+        self.0.is_none_or(is_little)
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -201,6 +243,9 @@ where
     }
     fn to_owned(&self) -> Vec<B::Owned> {
         self.0.iter().map(|b| (*b).to_owned()).collect()
+    }
+    fn is_little(&self) -> bool {
+        self.0.len() <= 16 && self.0.iter().all(|b| is_little(*b))
     }
 }
 

@@ -97,6 +97,62 @@ fn a_flight_copies_its_key_once_and_a_follower_never() {
     assert_eq!((made, up("copies")), (0, 1));
 }
 
+/// While it is cloned for the first time, it waits for the test.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Slow(Box<u64>);
+
+mod slow {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    static CLONING: AtomicBool = AtomicBool::new(false);
+    static GO_ON: Mutex<Option<Receiver<()>>> = Mutex::new(None);
+
+    impl Clone for Slow {
+        fn clone(&self) -> Self {
+            if *self.0 == 1 && !CLONING.swap(true, SeqCst) {
+                let go_on = GO_ON.lock().unwrap().take().unwrap();
+                let _ = go_on.recv_timeout(Duration::from_secs(20));
+            }
+            Self(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn a_key_that_takes_long_to_copy_keeps_nobody_waiting() {
+        // A scope's functions have a single lock each.
+        #[dedup(name = "slow copy", scope = scope)]
+        async fn user(scope: &piggyback::Scope, key: Slow) -> u64 {
+            let id = *key.0;
+            if id == 1 { pending().await } else { id }
+        }
+
+        let scope = piggyback::Scope::new();
+        let (go_on, waits) = channel();
+        *GO_ON.lock().unwrap() = Some(waits);
+        let began = Instant::now();
+        thread::scope(|threads| {
+            let copies = threads.spawn(|| ByHand::new(user(&scope, Slow(Box::new(1)))).poll());
+            while !CLONING.load(SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let mut other = ByHand::new(user(&scope, Slow(Box::new(2))));
+            assert_eq!(other.poll(), std::task::Poll::Ready(2));
+            // Nor one with the same key: it leads, and the one that has copied follows.
+            let _leads = ByHand::waiting(user(&scope, Slow(Box::new(1))));
+            assert!(began.elapsed() < Duration::from_secs(20));
+            go_on.send(()).unwrap();
+            assert!(copies.join().unwrap().is_pending());
+            let row = &scope.stats().rows[0];
+            assert_eq!((row.executions, row.in_flight), (2, 1));
+        });
+    }
+}
+
 #[test]
 fn what_is_skipped_or_replaced_is_not_copied() {
     struct Pool;

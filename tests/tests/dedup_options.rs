@@ -199,6 +199,45 @@ mod max_age {
         assert_eq!(joins.poll(), Poll::Ready((1, 1)));
     }
 
+    /// A clock that is an hour ahead made the table, another opened the flight, and each call has its own.
+    #[test]
+    fn another_clock_never_makes_an_old_flight_young() {
+        static RUNS: Count = Count::new();
+        #[dedup(max_age_ms = 100)]
+        async fn user(id: u64) -> (u64, usize) {
+            let run = RUNS.next();
+            std::future::pending::<()>().await;
+            (id, run)
+        }
+
+        let paused = || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_time().start_paused(true).build().unwrap()
+        };
+        let (ahead, behind) = (paused(), paused());
+        let _first = ahead.block_on(async {
+            advance(ms(3_600_000)).await;
+            ByHand::waiting(user(0))
+        });
+        let call = |id, of: &tokio::runtime::Runtime, passes| {
+            of.block_on(async {
+                advance(ms(passes)).await;
+                ByHand::waiting(user(id))
+            })
+        };
+        assert_eq!(RUNS.get(), 1);
+        // On the clock that is behind, ages count as ever.
+        let _calls = [call(1, &behind, 0), call(1, &behind, 100)];
+        assert_eq!(RUNS.get(), 2);
+        let _calls = [call(1, &behind, 1)];
+        assert_eq!(RUNS.get(), 3);
+        // Neither of two clocks that are far apart takes the other's flight for a young one.
+        let _calls = [call(2, &ahead, 0), call(2, &behind, 0)];
+        assert_eq!(RUNS.get(), 5);
+        let _calls = [call(2, &ahead, 0)];
+        assert_eq!(RUNS.get(), 6);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_old_flight_that_ends_does_not_take_the_new_one_along() {
         static RUNS: Count = Count::new();

@@ -141,11 +141,15 @@ impl Joining {
         self
     }
 
-    /// Whether a flight is young enough; both in microseconds.
+    /// Whether a flight is young enough; both in microseconds. Clocks are tokio's, so that a test with a paused clock decides
+    /// how old a flight is. If that of the flight is ahead of the caller's, they are not the same clock, and nothing is known
+    /// of the flight's age; unless it is by less than a call takes to get from the clock to the lock.
     #[inline]
     fn joins(self, born: u64, now: u64) -> bool {
-        self.max_age_ms
-            .is_none_or(|ms| now.saturating_sub(born) <= ms.saturating_mul(1000))
+        const LATE: u64 = 1_000_000;
+        self.max_age_ms.is_none_or(|ms| {
+            now.saturating_sub(born) <= ms.saturating_mul(1000) && born.saturating_sub(now) <= LATE
+        })
     }
 
     #[inline]

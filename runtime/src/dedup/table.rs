@@ -1,8 +1,9 @@
 //! The map of flights of one function.
 //!
 //! Sharded by the key's hash. A shard's lock protects its entries, the [`state`](super::state) of each flight and some
-//! counts. It is held for a look-up and a few plain stores; the user code that runs under it is a key's `Eq` and `to_owned`,
-//! before anything is changed. Keys, wakers and results are cloned, woken and dropped after unlocking.
+//! counts. It is held for a look-up and a few plain stores. The user code that runs under it is a key's `Eq`, and `Clone` of a
+//! small key that owns nothing, before anything is changed. Other keys are copied, and wakers and results are cloned, woken
+//! and dropped, without the lock.
 //!
 //! A flight with a lone leader is an entry by value and allocates nothing but its key. The first follower adds what a shared
 //! one needs. As the entry goes, under the lock, the result is there: a caller that found an entry, and then finds it
@@ -14,6 +15,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -61,13 +63,30 @@ struct Entry<K, V> {
     hash: u64,
     id: u64,
     key: K,
-    /// When it began, in microseconds of the table's age, if the function has a `max_age_ms`; or [`CLOSED`].
+    /// When it began, if the function has a `max_age_ms`: see [`Table::age`]. Or [`CLOSED`].
     born: u64,
     flight: Stage<V>,
 }
 
 /// Nobody joins any more: the flight was forgotten, or is too old.
 const CLOSED: u64 = u64::MAX;
+
+/// The age of a table as it is made: half of what there is, so that clocks that are behind have a time, too.
+const EPOCH: u64 = u64::MAX / 2;
+
+/// A copy of a key that may turn out not to be needed. Dropping it is user code.
+struct Copied<K>(Option<K>);
+
+impl<K> Drop for Copied<K> {
+    #[inline]
+    fn drop(&mut self) {
+        if mem::needs_drop::<K>() {
+            if let Some(key) = self.0.take() {
+                guarded(|| drop(key));
+            }
+        }
+    }
+}
 
 enum Stage<V> {
     /// The leader alone. Its waker is there once it waits.
@@ -145,55 +164,74 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         caller: Caller,
     ) -> Entered<V> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
-        // Before the lock, so that it is dropped after unlocking.
+        // Before the lock, so that they are dropped after unlocking.
         let _left: Caller;
-        let mut shard = self.shard(hash).lock();
-        let shard = &mut *shard;
-        let entry = shard
-            .entries
-            .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
-        let place = match entry {
-            Place::Vacant(place) => place,
-            Place::Occupied(mut found) => {
-                let bucket = found.bucket_index() as u32;
-                let entry = found.get_mut();
-                if joining.joins(entry.born, now) {
-                    if joining.is_full(|| entry.followers()) {
-                        shard.alone += 1;
-                        return Entered::Alone;
+        let mut copy = Copied(None);
+        loop {
+            let mut guard = self.shard(hash).lock();
+            let shard = &mut *guard;
+            let entry =
+                shard
+                    .entries
+                    .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
+            let place = match entry {
+                Place::Vacant(place) => place,
+                Place::Occupied(mut found) => {
+                    let bucket = found.bucket_index() as u32;
+                    let entry = found.get_mut();
+                    if joining.joins(entry.born, now) {
+                        if joining.is_full(|| entry.followers()) {
+                            shard.alone += 1;
+                            return Entered::Alone;
+                        }
+                        let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
+                        state.join();
+                        shard.joined += 1;
+                        let flight = flight.clone();
+                        _left = flight.callers.add(caller);
+                        return Entered::Follows(Following { flight, first });
                     }
-                    let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
-                    state.join();
-                    shard.joined += 1;
-                    let flight = flight.clone();
-                    _left = flight.callers.add(caller);
-                    return Entered::Follows(Following { flight, first });
+                    entry.born = CLOSED;
+                    let entry = shard.entries.entry(hash, |_| false, |entry| entry.hash);
+                    match entry {
+                        Place::Vacant(place) => place,
+                        Place::Occupied(_) => unreachable!("nothing is looked for"),
+                    }
                 }
-                entry.born = CLOSED;
-                let entry = shard.entries.entry(hash, |_| false, |entry| entry.hash);
-                match entry {
-                    Place::Vacant(place) => place,
-                    Place::Occupied(_) => unreachable!("nothing is looked for"),
+            };
+            let key = match copy.0.take() {
+                Some(key) => key,
+                None if key.is_little() => key.to_owned(),
+                // Others would wait for the copy. They may open a flight with this key meanwhile, so it looks again.
+                None => {
+                    drop(guard);
+                    copy.0 = Some(key.to_owned());
+                    continue;
                 }
-            }
-        };
-        let key = key.to_owned();
-        let id = shard.next_id;
-        shard.next_id += self.shards.len() as u64;
-        // Made where it stays: the place is there already.
-        let entry = place.insert(Entry {
-            hash,
-            id,
-            key,
-            born: now,
-            flight: Stage::Lone(None),
-        });
-        Entered::Leads(id, entry.bucket_index() as u32)
+            };
+            let id = shard.next_id;
+            shard.next_id += self.shards.len() as u64;
+            // Made where it stays: the place is there already.
+            let entry = place.insert(Entry {
+                hash,
+                id,
+                key,
+                born: now,
+                flight: Stage::Lone(None),
+            });
+            return Entered::Leads(id, entry.bucket_index() as u32);
+        }
     }
 
+    /// The time by the clock of this call's runtime, in microseconds: the table was made at [`EPOCH`]. A paused clock may be
+    /// behind the one on which the table was made.
     fn age(&self) -> u64 {
-        let age = Instant::now().saturating_duration_since(self.base);
-        u64::try_from(age.as_micros()).map_or(CLOSED - 1, |age| age.min(CLOSED - 1))
+        let now = Instant::now();
+        let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(EPOCH).min(EPOCH);
+        match now.checked_duration_since(self.base) {
+            Some(age) => (EPOCH + micros(age)).min(CLOSED - 1),
+            None => EPOCH - micros(self.base - now),
+        }
     }
 
     /// Calls that begin from now on do not join the flight that is up.
