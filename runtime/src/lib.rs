@@ -8,6 +8,8 @@ mod batch;
 mod bounds;
 mod dedup;
 mod fixed;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 mod frames;
 mod key;
 #[cfg(test)]

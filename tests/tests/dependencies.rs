@@ -29,7 +29,16 @@ fn without_features_nothing_comes_along_to_be_seen_with() {
     for ours in ["piggyback", "piggyback-macros", "tokio"] {
         assert!(all.iter().any(|name| name == ours), "{ours} in {all:?}");
     }
-    for other in ["tracing", "tracing-core", "metrics", "anyhow", "eyre"] {
+    let others = [
+        "tracing",
+        "tracing-core",
+        "metrics",
+        "anyhow",
+        "eyre",
+        "serde",
+        "rmp-serde",
+    ];
+    for other in others {
         assert!(!all.iter().any(|name| name == other), "{other} in {all:?}");
     }
 }
@@ -44,4 +53,13 @@ fn each_feature_brings_its_crate_and_no_other() {
             assert_eq!(there, other == feature, "{other} in {all:?}");
         }
     }
+}
+
+#[test]
+fn a_fleet_needs_a_format_and_no_client_of_a_store() {
+    let all = dependencies(&["fleet"]);
+    for there in ["serde", "rmp-serde"] {
+        assert!(all.iter().any(|name| name == there), "{there} in {all:?}");
+    }
+    assert!(!all.iter().any(|name| name == "redis"), "{all:?}");
 }
