@@ -6,9 +6,9 @@
 pub(crate) use std::sync::Arc;
 use std::sync::{PoisonError, TryLockError};
 
-#[cfg(piggyback_loom)]
+#[cfg(all(test, piggyback_loom))]
 use loom::sync as imp;
-#[cfg(not(piggyback_loom))]
+#[cfg(not(all(test, piggyback_loom)))]
 use std::sync as imp;
 
 pub(crate) use imp::MutexGuard;
@@ -23,7 +23,7 @@ pub(crate) struct Mutex<T>(imp::Mutex<T>);
 /// Who looks again and again takes the lock's cache line from the one who holds it, and makes the other slow just where
 /// others wait for it. Ours are held for some dozen nanoseconds, so it is free after a moment, unless many come for it:
 /// then one who stays away for longer lets another take it several times, at the speed of one who is alone.
-const KEEPS_AWAY: &[u32] = if cfg!(piggyback_loom) {
+const KEEPS_AWAY: &[u32] = if cfg!(all(test, piggyback_loom)) {
     &[]
 } else {
     &[8, 64, 128, 256]

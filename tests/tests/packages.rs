@@ -1,0 +1,89 @@
+//! The files of the two published packages that have to agree with others in the repository.
+
+use std::fs;
+use std::path::Path;
+
+fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn each_package_holds_both_licences() {
+    for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        for package in ["runtime", "macros"] {
+            assert!(
+                file(licence) == file(&format!("{package}/{licence}")),
+                "{package}/{licence} is not the file in the root"
+            );
+        }
+    }
+}
+
+/// The targets of all links and pictures in a Markdown text: `[…](target)`, `[…]: target`, `href="target"`, `src="target"`,
+/// `srcset="target"`.
+fn links(text: &str) -> Vec<String> {
+    let mut code = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            code = !code;
+        }
+        if code {
+            continue;
+        }
+        for (before, end) in [
+            ("](", ')'),
+            ("href=\"", '"'),
+            ("src=\"", '"'),
+            ("srcset=\"", '"'),
+        ] {
+            for (at, _) in line.match_indices(before) {
+                let target = &line[at + before.len()..];
+                found.extend(target.split([end, ' ']).next().map(str::to_owned));
+            }
+        }
+        if let Some((label, target)) = line.split_once("]: ")
+            && label.starts_with('[')
+        {
+            found.push(target.to_owned());
+        }
+    }
+    found
+}
+
+/// A registry shows a README without the files beside it.
+#[test]
+fn links_and_pictures_of_the_readmes_are_absolute() {
+    for readme in ["README.md", "macros/README.md"] {
+        let all = links(&file(readme));
+        assert!(!all.is_empty(), "{readme} has no links");
+        for link in all {
+            assert!(
+                link.starts_with("https://") || link.starts_with('#'),
+                "{readme}: `{link}` leads nowhere in a registry"
+            );
+        }
+    }
+}
+
+/// `https://github.com/…/blob/main/path` and its like lead to files that exist.
+#[test]
+fn links_into_the_repository_lead_to_files() {
+    let repository = "piggyback-rs/piggyback/";
+    let mut checked = 0;
+    for link in links(&file("README.md")) {
+        let Some((_, path)) = link.split_once(repository) else {
+            continue;
+        };
+        let path = path.trim_start_matches("blob/").trim_start_matches("tree/");
+        let Some(path) = path.strip_prefix("main/") else {
+            continue;
+        };
+        let path = path.split('#').next().unwrap();
+        let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+        assert!(there.exists(), "{link}: there is no {path}");
+        checked += 1;
+    }
+    assert!(checked > 0, "no link leads into the repository");
+}
