@@ -120,6 +120,16 @@ pub(crate) fn expand(
         None => quote!(join(&__PIGGYBACK, #waker, #key, #value, #opening)),
     };
 
+    let seated = quote!(#private::Batches::#join);
+    let seated = match &common.failed {
+        None => seated,
+        Some(Given { value, .. }) => {
+            let of = private.output_at(place, &bulk.one);
+            let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
+            quote!(#private::Seat::or_failed(#seated, #failed))
+        }
+    };
+
     let probed = all.are_probed(true) || options.unique.is_some();
     let imports = private.probing(probed);
     quote! {
@@ -131,7 +141,7 @@ pub(crate) fn expand(
         #allow
         let #opening = #open;
         #allow
-        let #seat = #private::Batches::#join;
+        let #seat = #seated;
         #seat.await
     }
 }

@@ -96,14 +96,21 @@ fn sharing(call: &Call<'_>) -> TokenStream {
         ..
     } = call;
     let of = private.output_at(call.output_place, output);
-    match (&common.share_err, &common.clone_with) {
+    let share = match (&common.share_err, &common.clone_with) {
         (Some(Given { value, .. }), _) => {
             private.call_at(Place::of(value), "share_err", quote!(#of, #value))
         }
         (None, Some(Given { value, .. })) => {
             private.call_at(Place::of(value), "clone_with", quote!(#of, #value))
         }
-        (None, None) => private.call_at(call.output_place, "cloned", of),
+        (None, None) => private.call_at(call.output_place, "cloned", of.clone()),
+    };
+    match &common.failed {
+        None => share,
+        Some(Given { value, .. }) => {
+            let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
+            quote!(#private::Failed::new(#share, #failed))
+        }
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) struct Common {
     pub(crate) scope: Option<Given<Expr>>,
     pub(crate) share_err: Option<Given<Expr>>,
     pub(crate) clone_with: Option<Given<Expr>>,
+    pub(crate) failed: Option<Given<Expr>>,
     pub(crate) direct: Option<Given<Ident>>,
     pub(crate) name: Option<Given<LitStr>>,
     pub(crate) krate: Option<Given<Path>>,
@@ -103,6 +104,7 @@ impl Common {
         fill(&mut self.skip, &other.skip);
         fill(&mut self.key, &other.key);
         fill(&mut self.scope, &other.scope);
+        fill(&mut self.failed, &other.failed);
         fill(&mut self.direct, &other.direct);
         fill(&mut self.name, &other.name);
         fill(&mut self.krate, &other.krate);
@@ -135,6 +137,7 @@ const COMMON: &[&str] = &[
     "scope",
     "share_err",
     "clone_with",
+    "failed",
     "direct",
     "name",
     "crate",
@@ -215,6 +218,9 @@ impl Options {
             }),
             "clone_with" => set(&mut self.common.clone_with, name, input, |i, n| {
                 value(i, n, "clone_with = copy_of")
+            }),
+            "failed" => set(&mut self.common.failed, name, input, |i, n| {
+                value(i, n, "failed = AppError::Failed")
             }),
             "direct" => set(&mut self.common.direct, name, input, |i, n| {
                 value(i, n, "direct = user_now")

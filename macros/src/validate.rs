@@ -28,6 +28,7 @@ pub(crate) fn common(
         [
             (&common.share_err, "share_err = AppError::Shared"),
             (&common.clone_with, "clone_with = copy_of"),
+            (&common.failed, "failed = AppError::Failed"),
         ],
         errors,
     );
@@ -493,6 +494,18 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         errors.at(
             &share.name,
             "there is no error to share, since callers get no `Result`; remove `share_err`",
+        );
+        return;
+    }
+    if let Some(failed) = plan
+        .common
+        .failed
+        .as_ref()
+        .filter(|_| plan.has_plainly_no_error(output.as_ref()))
+    {
+        errors.at(
+            &failed.name,
+            "`failed` makes an `Err` of a failure, but callers get no `Result`; return a `Result`, or remove `failed`",
         );
         return;
     }

@@ -7,6 +7,7 @@
 //! bound nothing meets; the `M` that tells them apart is always inferred.
 
 use crate::dedup::{CloneWith, Cloned, Share, ShareErr};
+use crate::failure::Failure;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -126,6 +127,11 @@ macro_rules! never {
         impl<R: Nothing> Failing<$m> for R {
             type Err = Never;
         }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> Fails<$m> for R {
+            type Err = Never;
+        }
     )*};
 }
 never!(Never Nowhere);
@@ -141,6 +147,39 @@ pub trait ErrOf<E, M>: Fn(Arc<E>) -> E + Sized {
     type Itself: Fn(Arc<E>) -> E;
     /// The function.
     fn itself(self) -> Self::Itself;
+}
+
+/// A `Result` whose error says that something failed.
+#[diagnostic::on_unimplemented(
+    message = "`failed` makes an `Err` of a failure, but each caller gets a `{Self}`",
+    label = "not a `Result`",
+    note = "return a `Result`, or remove `failed`: a caller then panics if what it shares fails"
+)]
+pub trait Fails<M> {
+    /// Its error.
+    type Err;
+}
+
+impl<T, E> Fails<Always> for Result<T, E> {
+    type Err = E;
+}
+
+/// What makes an error of a failure.
+#[diagnostic::on_unimplemented(
+    message = "`failed` takes a function from `piggyback::Failure` to `{E}`",
+    label = "not from `piggyback::Failure` to `{E}`",
+    note = "give it a variant of the error, `failed = AppError::Failed` with `Failed(piggyback::Failure)`, or a closure, `failed = |failure| …`"
+)]
+pub trait ErrOfFailure<E, M>: Fn(Failure) -> E + Sized {
+    /// The function.
+    type Itself: Fn(Failure) -> E;
+    /// The function.
+    fn itself(self) -> Self::Itself;
+}
+
+/// `failed`, for callers that get an `R`.
+pub fn failed<R: Fails<N>, N, F: ErrOfFailure<R::Err, M>, M>(_: Output<R>, failed: F) -> F::Itself {
+    failed.itself()
 }
 
 /// What copies a result.
@@ -180,6 +219,8 @@ macro_rules! functions {
 functions! {
     ErrOf<E> Arc<E>, Always [];
     ErrOf<E> Arc<E>, Never [+ Nothing];
+    ErrOfFailure<E> Failure, Always [];
+    ErrOfFailure<E> Failure, Never [+ Nothing];
     CopyOf<R> &R, Always [];
     CopyOf<R> &R, Never [+ Nothing];
 }

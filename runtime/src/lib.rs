@@ -8,6 +8,7 @@ pub mod __private;
 mod batch;
 mod bounds;
 mod dedup;
+mod failure;
 mod fixed;
 #[cfg(feature = "fleet")]
 pub mod fleet;
@@ -29,6 +30,7 @@ mod waits;
 mod wake;
 mod watch;
 
+pub use failure::{Failure, FailureKind};
 #[doc = include_str!("../docs/batch.md")]
 pub use piggyback_macros::batch;
 #[doc = include_str!("../docs/dedup.md")]

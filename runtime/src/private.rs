@@ -5,9 +5,10 @@ pub use crate::batch::results::{
     shared_err, weight,
 };
 pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber, item};
-pub use crate::bounds::{clone_with, cloned, output as ty, share_err};
+pub use crate::bounds::{clone_with, cloned, failed, output as ty, share_err};
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned, Table,
+    Call, CloneWith, Cloned, Failed, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned,
+    Table,
 };
 pub use crate::fixed::Fixed;
 pub use crate::key::owned::{arg, own, own_self, unique};

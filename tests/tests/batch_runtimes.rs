@@ -112,7 +112,7 @@ fn a_runtime_that_dies_during_the_call_is_a_panic_that_says_so() {
     opener.shutdown_background();
     let said = other.join().unwrap();
     assert!(
-        said.contains("save` ran the bulk call of this call was shut down"),
+        said.contains("save`: the tokio runtime that was running this batch was shut down"),
         "{said}"
     );
     assert_eq!(log.calls(), [[1, 2]]);

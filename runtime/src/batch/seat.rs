@@ -7,9 +7,11 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-use super::cell::{Cell, Failure};
+use super::cell::{Cell, Failure as Cause};
 use super::group::{Ticket, Turn};
 use super::table::{Polled, Queue, Seated};
+use crate::dedup::IsResult;
+use crate::failure::{Failure, Shared, Why};
 use crate::sync::Arc;
 
 /// A place in a batch. Dropped before the bulk call has begun, it takes its item along.
@@ -118,17 +120,31 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        let this = self.get_mut();
-        if this.stage == Stage::Seated {
-            this.stage = Stage::Polled;
-            return Poll::Pending;
-        }
-        // Woken for what it waits for, most likely.
-        if let Some(result) = this.cell.take(this.ticket) {
-            this.stage = Stage::Served;
-            return Poll::Ready(result);
-        }
-        this.look(cx)
+        self.get_mut().poll_or(cx, |failure| panic!("{failure}"))
+    }
+}
+
+/// A place in a batch; a failure becomes an error by `failed`.
+pub struct OrFailed<H, R, F>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    seat: Seat<H, R>,
+    failed: F,
+}
+
+impl<H, R, F> Future for OrFailed<H, R, F>
+where
+    H: Deref<Target: Queue<R>> + Clone + Unpin,
+    R: IsResult,
+    F: Fn(Failure) -> R::Err + Unpin,
+{
+    type Output = R;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let Self { seat, failed } = self.get_mut();
+        seat.poll_or(cx, |failure| R::from_result(Err(failed(failure))))
     }
 }
 
@@ -136,8 +152,31 @@ impl<H, R> Seat<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone,
 {
+    /// With `failed`, a failure is an error of the call.
+    pub fn or_failed<F>(self, failed: F) -> OrFailed<H, R, F>
+    where
+        R: IsResult,
+        F: Fn(Failure) -> R::Err,
+    {
+        OrFailed { seat: self, failed }
+    }
+
+    #[inline(always)]
+    fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
+        if self.stage == Stage::Seated {
+            self.stage = Stage::Polled;
+            return Poll::Pending;
+        }
+        // Woken for what it waits for, most likely.
+        if let Some(result) = self.cell.take(self.ticket) {
+            self.stage = Stage::Served;
+            return Poll::Ready(result);
+        }
+        self.look(cx, failed)
+    }
+
     #[inline(never)]
-    fn look(&mut self, cx: &mut Context<'_>) -> Poll<R> {
+    fn look(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
         let mut ended = false;
         loop {
             match self.table.poll(&self.cell, self.ticket, cx) {
@@ -145,9 +184,9 @@ where
                     self.stage = Stage::Served;
                     return Poll::Ready(result);
                 }
-                Polled::Failed(failure) => {
+                Polled::Failed(cause) => {
                     self.stage = Stage::Served;
-                    failed(self.table.path(), &failure)
+                    return Poll::Ready(failed(failure(self.table.path(), cause)));
                 }
                 Polled::Waits => return Poll::Pending,
                 // Its last task was dropped as soon as it was made.
@@ -165,22 +204,18 @@ where
     }
 }
 
+/// What callers are told. A runtime without timers is a mistake of the program's, which no caller can handle.
 #[cold]
-fn failed(path: &str, failure: &Failure) -> ! {
-    match failure {
-        Failure::Panic(said) => {
-            panic!("`{path}` panicked in the bulk call that this call was part of: {said}")
-        }
-        Failure::WrongNumber { items, results } => {
-            panic!("`{path}` returned {results} results for {items} items")
-        }
-        Failure::RuntimeGone => {
-            panic!("the runtime on which `{path}` ran the bulk call of this call was shut down")
-        }
-        Failure::NoTimers => panic!(
+fn failure(path: &str, cause: Cause) -> Failure {
+    let why = match cause {
+        Cause::Panic(said) => Why::Panicked(said),
+        Cause::WrongNumber { items, results } => Why::WrongNumber { items, results },
+        Cause::RuntimeGone => Why::RuntimeShutDown,
+        Cause::NoTimers => panic!(
             "`{path}` could not wait for more calls: its runtime has no timers (see `tokio::runtime::Builder::enable_time`)"
         ),
-    }
+    };
+    Failure::new(path, Shared::Batch, why)
 }
 
 impl<H, R> Drop for Seat<H, R>
@@ -192,6 +227,15 @@ where
         if self.stage != Stage::Served {
             self.table.leave(&self.cell, self.ticket);
         }
+    }
+}
+
+impl<H, R, F> fmt::Debug for OrFailed<H, R, F>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seat.fmt(f)
     }
 }
 

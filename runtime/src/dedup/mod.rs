@@ -21,7 +21,7 @@ use std::any::TypeId;
 use std::fmt;
 
 pub use self::run::{Call, Run};
-pub use self::share::{CloneWith, Cloned, IsResult, Share, ShareErr};
+pub use self::share::{CloneWith, Cloned, Failed, IsResult, Share, ShareErr};
 pub use self::spawned::Spawned;
 pub use self::table::Table;
 use crate::fixed::Fixed;

@@ -17,6 +17,7 @@ use super::places::Slot;
 use super::share::Share;
 use super::state::{Body, Deposed, Followed, Turn};
 use super::table::{Entered, Following, Landed, Rested, Table};
+use crate::failure::{Failure, Shared, Why};
 use crate::frames;
 use crate::key::Key;
 use crate::observe::{Began, Caller, Ended, Noted, Trace};
@@ -180,10 +181,9 @@ where
                     return Poll::Ready(Next::Run);
                 }
                 Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
-                Followed::Lost => panic!(
-                    "the runtime on which `{}` ran the execution that this call shares was shut down",
-                    self.table.function.path()
-                ),
+                Followed::Lost => {
+                    return Poll::Ready(Next::Return(self.failed(Why::RuntimeShutDown)));
+                }
             }
         }
         if *noted == 0 && frames::inside_any() {
@@ -252,12 +252,17 @@ where
                 self.share
                     .sole(stored.expect("a single caller takes it once"))
             }
-            Some(Outcome::Panic(said)) => panic!(
-                "`{}` panicked in the execution that this call shares: {said}",
-                self.table.function.path()
-            ),
+            Some(Outcome::Panic(said)) => self.failed(Why::Panicked(said.clone())),
             None => unreachable!("a flight with followers lands with a result"),
         }
+    }
+
+    /// There is no result: an `Err`, with `failed`, or a panic.
+    #[cold]
+    fn failed(&self, why: Why) -> S::Output {
+        let function = self.table.function.path();
+        self.share
+            .failed(Failure::new(function, Shared::Execution, why))
     }
 
     /// One poll of the body by a leader.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::failure::Failure;
+
 /// A way to keep a result and to hand it to each caller.
 pub trait Share {
     /// What the function returns.
@@ -16,6 +18,10 @@ pub trait Share {
     fn hand(&self, stored: &Self::Stored) -> Self::Output;
     /// Makes the result of a caller that shares with nobody: the original.
     fn sole(&self, stored: Self::Stored) -> Self::Output;
+    /// Makes the result of a caller whose execution came to nothing, or panics.
+    fn failed(&self, failure: Failure) -> Self::Output {
+        panic!("{failure}")
+    }
 }
 
 /// A `Result`, by whatever alias.
@@ -118,6 +124,47 @@ impl<R: Send + 'static, F: Fn(&R) -> R> Share for CloneWith<R, F> {
     }
     fn sole(&self, stored: Mutex<R>) -> R {
         stored.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// By any of these; a failure becomes an error by `failed`.
+pub struct Failed<S, F> {
+    share: S,
+    failed: F,
+}
+
+impl<S, F> Failed<S, F> {
+    /// `share`, and what makes an error of a failure.
+    pub const fn new(share: S, failed: F) -> Self {
+        Self { share, failed }
+    }
+}
+
+impl<S, F> Share for Failed<S, F>
+where
+    S: Share<Output: IsResult>,
+    F: Fn(Failure) -> <S::Output as IsResult>::Err,
+{
+    type Output = S::Output;
+    type Stored = S::Stored;
+    fn store(output: S::Output) -> S::Stored {
+        S::store(output)
+    }
+    #[inline]
+    fn hand(&self, stored: &S::Stored) -> S::Output {
+        self.share.hand(stored)
+    }
+    fn sole(&self, stored: S::Stored) -> S::Output {
+        self.share.sole(stored)
+    }
+    fn failed(&self, failure: Failure) -> S::Output {
+        IsResult::from_result(Err((self.failed)(failure)))
+    }
+}
+
+impl<S, F> fmt::Debug for Failed<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failed")
     }
 }
 
