@@ -74,20 +74,6 @@ const CLOSED: u64 = u64::MAX;
 /// The age of a table as it is made: half of what there is, so that clocks that are behind have a time, too.
 const EPOCH: u64 = u64::MAX / 2;
 
-/// A copy of a key that may turn out not to be needed. Dropping it is user code.
-struct Copied<K>(Option<K>);
-
-impl<K> Drop for Copied<K> {
-    #[inline]
-    fn drop(&mut self) {
-        if mem::needs_drop::<K>() {
-            if let Some(key) = self.0.take() {
-                guarded(|| drop(key));
-            }
-        }
-    }
-}
-
 enum Stage<V> {
     /// The leader alone. Its waker is there once it waits.
     Lone(Option<Waker>),
@@ -163,64 +149,85 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         joining: Joining,
         caller: Caller,
     ) -> Entered<V> {
+        let copy = || key.is_little().then(|| key.to_owned());
+        self.try_enter(hash, key, joining, caller, copy)
+            .unwrap_or_else(|caller| self.enter_copied(hash, key, joining, caller))
+    }
+
+    /// The same for a key that is copied outside of the lock, since others would wait for the copy. They may open a flight with
+    /// this key meanwhile: then the copy is not needed.
+    #[cold]
+    #[inline(never)]
+    fn enter_copied(
+        &self,
+        hash: u64,
+        key: &impl Key<Owned = K>,
+        joining: Joining,
+        caller: Caller,
+    ) -> Entered<V> {
+        let mut copy = Some(key.to_owned());
+        let entered = self.try_enter(hash, key, joining, caller, || copy.take());
+        guarded(|| drop(copy));
+        entered.unwrap_or_else(|_| unreachable!("it has a copy"))
+    }
+
+    /// A call begins. `copy` gives a copy of its key, under the lock. If it gives none, the call has not begun.
+    #[inline(always)]
+    fn try_enter(
+        &self,
+        hash: u64,
+        key: &impl Key<Owned = K>,
+        joining: Joining,
+        caller: Caller,
+        copy: impl FnOnce() -> Option<K>,
+    ) -> Result<Entered<V>, Caller> {
         let now = joining.max_age_ms.map_or(0, |_| self.age());
-        // Before the lock, so that they are dropped after unlocking.
+        // Before the lock, so that it is dropped after unlocking.
         let _left: Caller;
-        let mut copy = Copied(None);
-        loop {
-            let mut guard = self.shard(hash).lock();
-            let shard = &mut *guard;
-            let entry =
-                shard
-                    .entries
-                    .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
-            let place = match entry {
-                Place::Vacant(place) => place,
-                Place::Occupied(mut found) => {
-                    let bucket = found.bucket_index() as u32;
-                    let entry = found.get_mut();
-                    if joining.joins(entry.born, now) {
-                        if joining.is_full(|| entry.followers()) {
-                            shard.alone += 1;
-                            return Entered::Alone;
-                        }
-                        let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
-                        state.join();
-                        shard.joined += 1;
-                        let flight = flight.clone();
-                        _left = flight.callers.add(caller);
-                        return Entered::Follows(Following { flight, first });
+        let mut shard = self.shard(hash).lock();
+        let shard = &mut *shard;
+        let entry = shard
+            .entries
+            .entry(hash, |entry| entry.is_open(hash, key), |entry| entry.hash);
+        let place = match entry {
+            Place::Vacant(place) => place,
+            Place::Occupied(mut found) => {
+                let bucket = found.bucket_index() as u32;
+                let entry = found.get_mut();
+                if joining.joins(entry.born, now) {
+                    if joining.is_full(|| entry.followers()) {
+                        shard.alone += 1;
+                        return Ok(Entered::Alone);
                     }
-                    entry.born = CLOSED;
-                    let entry = shard.entries.entry(hash, |_| false, |entry| entry.hash);
-                    match entry {
-                        Place::Vacant(place) => place,
-                        Place::Occupied(_) => unreachable!("nothing is looked for"),
-                    }
+                    let (flight, state, first) = entry.shared(bucket, &mut shard.followed);
+                    state.join();
+                    shard.joined += 1;
+                    let flight = flight.clone();
+                    _left = flight.callers.add(caller);
+                    return Ok(Entered::Follows(Following { flight, first }));
                 }
-            };
-            let key = match copy.0.take() {
-                Some(key) => key,
-                None if key.is_little() => key.to_owned(),
-                // Others would wait for the copy. They may open a flight with this key meanwhile, so it looks again.
-                None => {
-                    drop(guard);
-                    copy.0 = Some(key.to_owned());
-                    continue;
+                entry.born = CLOSED;
+                let entry = shard.entries.entry(hash, |_| false, |entry| entry.hash);
+                match entry {
+                    Place::Vacant(place) => place,
+                    Place::Occupied(_) => unreachable!("nothing is looked for"),
                 }
-            };
-            let id = shard.next_id;
-            shard.next_id += self.shards.len() as u64;
-            // Made where it stays: the place is there already.
-            let entry = place.insert(Entry {
-                hash,
-                id,
-                key,
-                born: now,
-                flight: Stage::Lone(None),
-            });
-            return Entered::Leads(id, entry.bucket_index() as u32);
-        }
+            }
+        };
+        let Some(key) = copy() else {
+            return Err(caller);
+        };
+        let id = shard.next_id;
+        shard.next_id += self.shards.len() as u64;
+        // Made where it stays: the place is there already.
+        let entry = place.insert(Entry {
+            hash,
+            id,
+            key,
+            born: now,
+            flight: Stage::Lone(None),
+        });
+        Ok(Entered::Leads(id, entry.bucket_index() as u32))
     }
 
     /// The time by the clock of this call's runtime, in microseconds: the table was made at [`EPOCH`]. A paused clock may be
