@@ -13,6 +13,7 @@ mod fallback;
 mod items;
 mod known;
 mod options;
+mod other;
 mod outcome;
 mod plan;
 mod signature;
@@ -30,6 +31,16 @@ pub fn dedup(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     plan::expand(Attribute::Dedup, options.into(), item.into()).into()
+}
+
+/// Not for users: see `other`.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn __piggyback_expanded(
+    marker: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    other::expanded(marker.into(), item.into()).into()
 }
 
 /// A bulk function that is called with one item. Documented in the `piggyback` crate.

@@ -3,7 +3,8 @@
 use crate::batch::Bulk;
 use crate::errors::Errors;
 use crate::items::Items;
-use crate::options::{Attribute, Common, Given, Options};
+use crate::options::{Attribute, Common, Options};
+use crate::other::{self, Expanded};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Body, Form, Function};
 use crate::tokens::{Place, Private, mentions};
@@ -66,6 +67,7 @@ impl Call<'_> {
 
 pub(crate) fn expand(attribute: Attribute, options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
+    let as_given = options.clone();
     let mut options = Options::read(attribute, options, &mut errors);
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
@@ -75,26 +77,47 @@ pub(crate) fn expand(attribute: Attribute, options: TokenStream, item: TokenStre
             return quote!(#errors #item);
         }
     };
-    let mut other = take_other(attribute, &mut function, &mut errors);
+    let expanded = Expanded::take(&mut function);
+    let mut other = match expanded {
+        Some(expanded) if expanded.attribute == attribute => {
+            validate::given_once(attribute, TokenStream::new(), &mut errors);
+            None
+        }
+        Some(expanded) if !expanded.is_unchanged(&function) => {
+            errors.push(syn::Error::new(Span::call_site(), format!(
+                "an attribute between `#[{}]` and `#[{}]` has changed the function, so that they can't be expanded together; put the two next to each other",
+                expanded.attribute.name(),
+                attribute.name()
+            )));
+            None
+        }
+        Some(expanded) => match syn::parse2(expanded.original) {
+            Ok(original) => {
+                let attrs = std::mem::replace(&mut function, original).attrs;
+                function.attrs = attrs;
+                Some(Options::read(
+                    attribute.other(),
+                    expanded.options,
+                    &mut errors,
+                ))
+            }
+            Err(error) => {
+                errors.push(error);
+                None
+            }
+        },
+        None => take_other(attribute, &mut function, &mut errors),
+    };
     if let Some(again) = take(attribute, &mut function) {
-        validate::given_once(
-            attribute,
-            &Given {
-                name: again
-                    .path()
-                    .segments
-                    .last()
-                    .map_or_else(|| function.sig.ident.clone(), |last| last.ident.clone()),
-                value: (),
-            },
-            &mut errors,
-        );
+        validate::given_once(attribute, again.path(), &mut errors);
     }
     if let Some(other) = &mut other {
         options.common.contradictions(&other.common, &mut errors);
         options.common.fill_from(&other.common);
         other.common.fill_from(&options.common);
     }
+    let may_meet_other = other.is_none() && function.attrs.iter().any(other::may_be_ours);
+    let marker = may_meet_other.then(|| Expanded::new(attribute, as_given, &function));
     let (dedup, batch) = match attribute {
         Attribute::Dedup => (Some(options), other),
         Attribute::Batch => (other, Some(options)),
@@ -103,6 +126,7 @@ pub(crate) fn expand(attribute: Attribute, options: TokenStream, item: TokenStre
         dedup,
         batch,
         function,
+        marker,
     }
     .expand(errors)
 }
@@ -165,6 +189,8 @@ struct Plan {
     dedup: Option<Options>,
     batch: Option<Options>,
     function: Function,
+    /// If there may be another attribute of ours on the function.
+    marker: Option<Expanded>,
 }
 
 impl Plan {
@@ -173,6 +199,7 @@ impl Plan {
             dedup,
             batch,
             function,
+            marker,
         } = self;
         let common = dedup
             .as_ref()
@@ -242,6 +269,7 @@ impl Plan {
         let (Some(form), Some(body), true) = (form, body, errors.is_empty()) else {
             let errors = errors.into_tokens();
             let siblings = fallback::siblings(&function, &common, dedup.as_ref());
+            let attrs = std::mem::take(&mut function.attrs);
             let function = if has_batch {
                 fallback::batch(
                     function,
@@ -253,7 +281,10 @@ impl Plan {
             } else {
                 fallback::dedup(function)
             };
-            return quote!(#errors #function #siblings);
+            return match marker {
+                Some(marker) => marker.mark(&attrs, errors, function, siblings, &private),
+                None => quote!(#errors #(#attrs)* #function #siblings),
+            };
         };
 
         let mut siblings = TokenStream::new();
@@ -310,8 +341,12 @@ impl Plan {
             }
             None => body,
         };
+        let attrs = std::mem::take(&mut function.attrs);
         let function = function.with_code(&form, &quote!(#imported #body), &private);
-        quote!(#function #siblings)
+        match marker {
+            Some(marker) => marker.mark(&attrs, TokenStream::new(), function, siblings, &private),
+            None => quote!(#(#attrs)* #function #siblings),
+        }
     }
 }
 

@@ -621,9 +621,9 @@ fn mentions_impl(ty: &Type) -> bool {
 }
 
 /// An attribute that stands on the function twice.
-pub(crate) fn given_once(attribute: Attribute, again: &Given<()>, errors: &mut Errors) {
+pub(crate) fn given_once(attribute: Attribute, again: impl ToTokens, errors: &mut Errors) {
     errors.at(
-        &again.name,
+        again,
         format!(
             "`#[{}]` is on this function twice; keep one of them",
             attribute.name()

@@ -14,6 +14,8 @@ pub use crate::fixed::Fixed;
 pub use crate::key::owned::{arg, own, own_self, unique};
 pub use crate::key::{ByRef, ByValue, Key, Part, part, self_part};
 
+pub use piggyback_macros::__piggyback_expanded;
+
 // By these paths, since the user's prelude may be another one.
 pub use std::boxed::Box;
 pub use std::clone::Clone;

@@ -1,0 +1,234 @@
+//! The other attribute on the same function: whichever expands first leaves the function in a form in which the other
+//! recognises it.
+//!
+//! An attribute can't know what a name below it stands for: `#[in_bulk(…)]` may be our `batch` under another name, or
+//! anything else. If it is ours, both have to be expanded together. If it is not, we must expand now, since an attribute
+//! below ours wraps each call. So the one that comes first expands, and leaves a *marker* behind all attributes that
+//! remain: it holds the function as written and the options. If another of ours comes to a marker, it discards that
+//! expansion and expands both from the original. If none does, the marker itself is an attribute that expands to the function.
+
+use crate::options::Attribute;
+use crate::signature::Function;
+use crate::tokens::Private;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::{LitInt, Meta, Path, Token, parse_quote};
+
+/// The marker's name, which nothing else has.
+const MARKER: &str = "__piggyback_expanded";
+
+/// What a marker says.
+pub(crate) struct Expanded {
+    /// Which attribute has expanded.
+    pub(crate) attribute: Attribute,
+    /// Its options.
+    pub(crate) options: TokenStream,
+    /// The function as it was written, without its attributes.
+    pub(crate) original: TokenStream,
+    /// Functions that were made beside it.
+    siblings: TokenStream,
+    /// Of the expansion.
+    fingerprint: u64,
+}
+
+impl Expanded {
+    /// What there is to be found again of a function that is about to be expanded.
+    pub(crate) fn new(attribute: Attribute, options: TokenStream, function: &Function) -> Self {
+        let mut function = function.clone();
+        function.attrs.clear();
+        Self {
+            attribute,
+            options,
+            original: function.as_written(),
+            siblings: TokenStream::new(),
+            fingerprint: 0,
+        }
+    }
+
+    /// The expansion with the marker. Mistakes are told in its body, and functions beside it are made by the marker, so that
+    /// both are gone if it is discarded.
+    //
+    // Output: #[in_bulk(…)] #[private::__piggyback_expanded(dedup {options} {original} {siblings} 123)] async fn user(…) { … }
+    pub(crate) fn mark(
+        mut self,
+        attributes: &[syn::Attribute],
+        errors: TokenStream,
+        function: TokenStream,
+        siblings: TokenStream,
+        private: &Private,
+    ) -> TokenStream {
+        let function = if errors.is_empty() {
+            function
+        } else {
+            in_body(errors, function)
+        };
+        self.fingerprint = fingerprint(function.clone());
+        self.siblings = siblings;
+        let Self {
+            attribute,
+            options,
+            original,
+            siblings,
+            fingerprint,
+        } = self;
+        let marker = Ident::new(MARKER, Span::call_site());
+        let attribute = Ident::new(attribute.name(), Span::call_site());
+        quote! {
+            #(#attributes)*
+            #[#private::#marker(#attribute {#options} {#original} {#siblings} #fingerprint)]
+            #function
+        }
+    }
+
+    /// Takes the marker off a function, if it has one.
+    pub(crate) fn take(function: &mut Function) -> Option<Self> {
+        let is_marker = |attr: &syn::Attribute| {
+            let last = attr.path().segments.last();
+            last.is_some_and(|last| last.ident == MARKER)
+        };
+        let index = function.attrs.iter().position(is_marker)?;
+        match function.attrs.remove(index).meta {
+            Meta::List(list) => Self::read(list.tokens),
+            _ => None,
+        }
+    }
+
+    fn read(tokens: TokenStream) -> Option<Self> {
+        let mut trees = tokens.into_iter();
+        let attribute = match trees.next()? {
+            TokenTree::Ident(name) if name == Attribute::Dedup.name() => Attribute::Dedup,
+            _ => Attribute::Batch,
+        };
+        let mut next = || match trees.next()? {
+            TokenTree::Group(group) => Some(group.stream()),
+            _ => None,
+        };
+        let (options, original, siblings) = (next()?, next()?, next()?);
+        let fingerprint: LitInt = syn::parse2(trees.collect()).ok()?;
+        Some(Self {
+            attribute,
+            options,
+            original,
+            siblings,
+            fingerprint: fingerprint.base10_parse().ok()?,
+        })
+    }
+
+    /// Whether the function is still what it was expanded to.
+    pub(crate) fn is_unchanged(&self, function: &Function) -> bool {
+        let mut function = function.clone();
+        function.attrs.clear();
+        fingerprint(function.as_written()) == self.fingerprint
+    }
+}
+
+/// What the marker expands to, if no attribute of ours took it.
+pub(crate) fn expanded(marker: TokenStream, function: TokenStream) -> TokenStream {
+    let siblings = Expanded::read(marker).map(|expanded| expanded.siblings);
+    quote!(#function #siblings)
+}
+
+/// Puts `errors` into the body, the last thing in braces.
+fn in_body(errors: TokenStream, function: TokenStream) -> TokenStream {
+    let mut trees: Vec<TokenTree> = function.into_iter().collect();
+    if let Some(TokenTree::Group(body)) = trees.last_mut() {
+        let mut group = Group::new(
+            Delimiter::Brace,
+            errors.into_iter().chain(body.stream()).collect(),
+        );
+        group.set_span(body.span());
+        *body = group;
+    }
+    trees.into_iter().collect()
+}
+
+/// Tells whether two functions are the same, but for their attributes, spaces, and invisible groups.
+fn fingerprint(function: TokenStream) -> u64 {
+    fn feed(tokens: TokenStream, hasher: &mut DefaultHasher) {
+        for tree in tokens {
+            match tree {
+                TokenTree::Group(group) => {
+                    let delimiter = format!("{:?}", group.delimiter());
+                    let is_visible = group.delimiter() != Delimiter::None;
+                    if is_visible {
+                        delimiter.hash(hasher);
+                    }
+                    feed(group.stream(), hasher);
+                    if is_visible {
+                        delimiter.hash(hasher);
+                    }
+                }
+                TokenTree::Punct(punct) => punct.as_char().hash(hasher),
+                other => other.to_string().hash(hasher),
+            }
+        }
+    }
+    let mut trees = function.into_iter().peekable();
+    while matches!(trees.peek(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#') {
+        trees.next();
+        trees.next();
+    }
+    let mut hasher = DefaultHasher::new();
+    feed(trees.collect(), &mut hasher);
+    hasher.finish()
+}
+
+/// Whether an attribute may be one of ours under another name.
+pub(crate) fn may_be_ours(attr: &syn::Attribute) -> bool {
+    if attr.path().is_ident("cfg_attr") {
+        let Meta::List(list) = &attr.meta else {
+            return false;
+        };
+        let inside = Punctuated::<Meta, Token![,]>::parse_terminated;
+        return match inside.parse2(list.tokens.clone()) {
+            Ok(metas) => metas
+                .into_iter()
+                .skip(1)
+                .any(|meta| may_be_ours(&parse_quote!(#[#meta]))),
+            Err(_) => true,
+        };
+    }
+    !is_known(attr.path())
+}
+
+/// The compiler's own attributes, those of its tools, and those of others that everybody knows.
+fn is_known(path: &Path) -> bool {
+    let (Some(first), Some(last)) = (path.segments.first(), path.segments.last()) else {
+        return false;
+    };
+    let is_one_of = |names: &[&str], name: &Ident| names.iter().any(|known| name == known);
+    if path.segments.len() > 1 {
+        return is_one_of(
+            &["clippy", "rustfmt", "rustdoc", "diagnostic"],
+            &first.ident,
+        ) || is_one_of(OTHERS, &last.ident);
+    }
+    is_one_of(BUILTIN, &first.ident) || is_one_of(OTHERS, &first.ident)
+}
+
+const BUILTIN: &[&str] = &[
+    "allow",
+    "cfg",
+    "cold",
+    "coverage",
+    "deny",
+    "deprecated",
+    "doc",
+    "expect",
+    "export_name",
+    "forbid",
+    "ignore",
+    "inline",
+    "link_section",
+    "must_use",
+    "no_mangle",
+    "optimize",
+    "should_panic",
+    "target_feature",
+    "track_caller",
+    "warn",
+];
+const OTHERS: &[&str] = &["async_trait", "instrument", "main", "test"];
