@@ -1,6 +1,7 @@
 //! Integration tests of `piggyback`: see `tests/` and `ui/` beside this folder. What several of them need is here.
 
 pub mod by_hand;
+pub mod fresh;
 
 /// Says that a test is skipped, and why: past the harness, which keeps what a passing test prints to itself.
 pub fn skipped(why: &str) {

@@ -1,8 +1,6 @@
 //! The packages that `piggyback` adds to a user's lock file.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use piggyback_tests::fresh::{Fresh, repository};
 
 /// Without features.
 const PACKAGES: [&str; 11] = [
@@ -21,31 +19,14 @@ const PACKAGES: [&str; 11] = [
 
 /// The packages in the lock file of a new crate that depends on `piggyback` with these features.
 fn locked(features: &[&str]) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("locked-{}", features.join("-")));
-    fs::create_dir_all(folder.join("src")).unwrap();
-    fs::write(folder.join("src/lib.rs"), "").unwrap();
-    let runtime = root.join("runtime");
-    let manifest = format!(
-        "workspace = {{}}\n[package]\nname = \"user\"\nedition = \"2024\"\n[dependencies]\npiggyback = {{ path = {runtime:?}, features = {features:?} }}\n",
+    let runtime = repository().join("runtime");
+    let user = Fresh::new(
+        env!("CARGO_TARGET_TMPDIR"),
+        &format!("locked-{}", features.join("-")),
+        &format!("[dependencies]\npiggyback = {{ path = {runtime:?}, features = {features:?} }}\n"),
     );
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    // Cargo takes the versions of a lock file that is there, and removes what the crate does not need. So nothing has to be
-    // downloaded, and the answer does not change with the registry.
-    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(&folder)
-        .args(["update", "--workspace", "--offline"])
-        .output()
-        .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let lock = fs::read_to_string(folder.join("Cargo.lock")).unwrap();
+    user.succeeds(&["update", "--workspace"]);
+    let lock = user.read("Cargo.lock");
     let names = lock.lines().filter_map(|line| line.strip_prefix("name = "));
     names
         .map(|name| name.trim_matches('"').to_owned())

@@ -1,5 +1,6 @@
 //! What the attributes say to wrong use: each case in `ui/fail` is one mistake, and gets one error.
 
+use piggyback_tests::fresh::{Fresh, repository};
 use std::fs;
 use std::path::Path;
 
@@ -40,36 +41,39 @@ fn one_mistake_gets_one_error() {
     assert!(cases >= 25, "{cases} cases");
 }
 
-/// Each error of a body: what it says, and where.
-fn errors_of(name: &str) -> Vec<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("ui/bodies")
-        .join(name);
-    let text = fs::read_to_string(path).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    let place = |line: &str| {
-        line.rsplit_once(".rs:")
-            .map(|(_, place)| place.to_owned())
-            .unwrap_or_default()
-    };
-    let mut errors: Vec<(String, String)> = lines
-        .windows(2)
-        .filter(|pair| pair[0].starts_with("error["))
-        .map(|pair| {
-            (
-                pair[0].replace("async block", "async function"),
-                place(pair[1]),
-            )
-        })
+/// Each error of a file in `ui/bodies`, out of cargo's output: its line, its column, and what it says.
+fn errors_of(file: &str, output: &str) -> Vec<String> {
+    let errors = output.lines().filter_map(|line| {
+        let (_, error) = line.split_once(file)?;
+        error.contains(": error[").then_some(error)
+    });
+    let mut errors: Vec<String> = errors
+        .map(|error| error.replace("async block", "async function"))
         .collect();
     errors.sort();
     errors
 }
 
+/// In cargo's short form, since the long one differs where rustc finds the sources of std, to show lines of.
 #[test]
 fn bodies_are_checked_as_ever() {
-    trybuild::TestCases::new().compile_fail("ui/bodies/*.rs");
-    let (plain, annotated) = (errors_of("plain.stderr"), errors_of("annotated.stderr"));
-    assert!(plain.len() >= 20, "{plain:#?}");
-    assert_eq!(plain, annotated);
+    let [runtime, bodies] = ["runtime", "tests/ui/bodies"].map(|path| repository().join(path));
+    let bin = |name: &str| {
+        let path = bodies.join(name).with_extension("rs");
+        format!("[[bin]]\nname = {name:?}\npath = {path:?}\n")
+    };
+    let user = Fresh::new(
+        env!("CARGO_TARGET_TMPDIR"),
+        "bodies",
+        &format!(
+            "[dependencies]\npiggyback = {{ path = {runtime:?} }}\n{}{}",
+            bin("plain"),
+            bin("annotated")
+        ),
+    );
+    let output = user.cargo(&["check", "--keep-going", "--message-format=short"]);
+    let output = String::from_utf8_lossy(&output.stderr);
+    let plain = errors_of("plain.rs:", &output);
+    assert!(plain.len() >= 20, "{output}");
+    assert_eq!(plain, errors_of("annotated.rs:", &output));
 }
