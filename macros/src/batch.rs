@@ -1,12 +1,13 @@
 //! The expansion of `#[batch]`. Nothing here can fail.
 
 use crate::arguments::Arguments;
+use crate::dedup;
 use crate::items::Items;
 use crate::options::{Given, Options};
 use crate::outcome::HandOut;
 use crate::plan::Call;
-use crate::tokens::{Place, Private, borrow_at, local, method_at, without_self};
-use proc_macro2::TokenStream;
+use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at, without_self};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
 /// What is known of a bulk function beyond its options.
@@ -15,6 +16,8 @@ pub(crate) struct Bulk {
     pub(crate) hand_out: HandOut,
     /// What each caller gets.
     pub(crate) one: TokenStream,
+    /// Whether it gives a map, as far as its name tells.
+    pub(crate) is_map: bool,
     /// Whether it gives a map whose keys are written otherwise than the items.
     pub(crate) has_other_keys: bool,
     /// Whether `#[dedup]` shares it too, and has its say about what can be shared.
@@ -36,7 +39,7 @@ pub(crate) struct Bulk {
 //                 });
 //             (limits, bulk)
 //         };
-//         let seat = private::Batches::join(&BATCHES, waker, key, private::item(users), open);
+//         let seat = private::item(users).__piggyback_join(&BATCHES, waker, key, open);
 //         seat.await
 pub(crate) fn expand(
     call: &Call<'_>,
@@ -66,7 +69,7 @@ pub(crate) fn expand(
     let allow = call.allow(&names);
     let (weighed, value) = item(options, bulk, private, allow.as_ref());
     let limits = limits(options, private);
-    let sharing = sharing(call, bulk);
+    let sharing = sharing(call, bulk, options.split_on_err.is_some());
     let owned = all.owned(true, &quote!(#limits; #weighed));
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
@@ -115,18 +118,21 @@ pub(crate) fn expand(
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(join_in(&__PIGGYBACK, #scope, #waker, #key, #value, #opening))
+            let given = quote!(&__PIGGYBACK, #scope, #waker, #key, #opening);
+            method_at(bulk.items.place, value, "join_in", given)
         }
-        None => quote!(join(&__PIGGYBACK, #waker, #key, #value, #opening)),
+        None => {
+            let given = quote!(&__PIGGYBACK, #waker, #key, #opening);
+            method_at(bulk.items.place, value, "join", given)
+        }
     };
 
-    let seated = quote!(#private::Batches::#join);
     let seated = match &common.failed {
-        None => seated,
+        None => join,
         Some(Given { value, .. }) => {
             let of = private.output_at(place, &bulk.one);
             let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
-            quote!(#private::Seat::or_failed(#seated, #failed))
+            quote!(#private::Seat::or_failed(#join, #failed))
         }
     };
 
@@ -199,23 +205,37 @@ fn limits(options: &Options, private: &Private) -> TokenStream {
 }
 
 /// How an error for all becomes one for each.
-fn sharing(call: &Call<'_>, bulk: &Bulk) -> TokenStream {
+fn sharing(call: &Call<'_>, bulk: &Bulk, splits: bool) -> TokenStream {
     let Call {
         private, common, ..
     } = call;
     let of = private.output_at(call.output_place, &bulk.one);
+    // Of an alias, it is the runtime's trait that says what a caller gets; an error about that should be one.
+    let one_is_known = !mentions(&bulk.one, &Ident::new("Outcome", Span::call_site()));
+    let rows = |sharing| {
+        if one_is_known && bulk.hand_out.finds_rows(bulk.is_map) {
+            let row = method_at(call.output_place, of.clone(), "row", quote!());
+            private.call_at(call.output_place, "rows", quote!(#row, #sharing))
+        } else {
+            sharing
+        }
+    };
     match (&common.share_err, &common.clone_with) {
         (Some(Given { value, .. }), _) => {
-            private.call_at(Place::of(value), "shared_err", quote!(#of, #value))
+            rows(private.call_at(Place::of(value), "shared_err", quote!(#of, #value)))
         }
         (None, Some(Given { value, .. })) => {
             private.call_at(Place::of(value), "cloned_with", quote!(#of, #value))
         }
         // The same words at the same place as `#[dedup]` has for what is not `Clone`: the compiler says them once.
         (None, None) if bulk.is_deduplicated => {
-            let cloned = private.call_at(call.output_place, "cloned", of);
+            let cloned = dedup::cloned(call, of);
             method_at(call.output_place, cloned, "of_batch", quote!())
         }
-        (None, None) => private.value_at(call.output_place, "ByClone"),
+        (None, None) if one_is_known && call.may_be_result && !splits => {
+            let kind = method_at(call.output_place, of.clone(), "kind", quote!());
+            rows(private.call_at(call.output_place, "by_clone", kind))
+        }
+        (None, None) => rows(private.value_at(call.output_place, "ByClone")),
     }
 }

@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use crate::options::{Given, Options};
 use crate::plan::Call;
 use crate::signature::Function;
-use crate::tokens::{Place, borrow_at, local, without_self};
+use crate::tokens::{Place, borrow_at, local, method_at, without_self};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::GenericParam;
@@ -103,7 +103,7 @@ fn sharing(call: &Call<'_>) -> TokenStream {
         (None, Some(Given { value, .. })) => {
             private.call_at(Place::of(value), "clone_with", quote!(#of, #value))
         }
-        (None, None) => private.call_at(call.output_place, "cloned", of.clone()),
+        (None, None) => cloned(call, of.clone()),
     };
     match &common.failed {
         None => share,
@@ -111,6 +111,18 @@ fn sharing(call: &Call<'_>) -> TokenStream {
             let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
             quote!(#private::Failed::new(#share, #failed))
         }
+    }
+}
+
+/// By `Clone`. Of what may be a `Result`, each half is asked by itself, so that an error names the one that isn't.
+//
+// Output: private::cloned(of), private::cloned_as(of.__piggyback_kind())
+pub(crate) fn cloned(call: &Call<'_>, of: TokenStream) -> TokenStream {
+    if call.may_be_result {
+        let kind = method_at(call.output_place, of, "kind", quote!());
+        call.private.call_at(call.output_place, "cloned_as", kind)
+    } else {
+        call.private.call_at(call.output_place, "cloned", of)
     }
 }
 

@@ -59,6 +59,21 @@ pub(crate) fn did_you_mean<'a>(
         .map(|(_, name)| name)
 }
 
+/// What to say of an argument that is not there.
+pub(crate) fn no_argument(word: &str, known: &[String]) -> String {
+    match did_you_mean(word, known.iter().map(String::as_str)) {
+        _ if word == "self" => "this function has no `self`".to_owned(),
+        Some(meant) => format!("there is no argument `{word}`; did you mean `{meant}`?"),
+        None if known.is_empty() => {
+            format!("there is no argument `{word}`; this function has no arguments")
+        }
+        None => format!(
+            "there is no argument `{word}`; the arguments are `{}`",
+            known.join("`, `")
+        ),
+    }
+}
+
 /// How many letters are to be added, dropped, changed or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

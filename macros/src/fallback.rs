@@ -8,7 +8,7 @@ use crate::signature::{Form, Function};
 use crate::tokens::{Private, mentions, with_static_lifetimes};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{FnArg, ReturnType, parse_quote};
+use syn::{FnArg, Pat, ReturnType, parse_quote};
 
 /// A function for `#[dedup]`: as written, and at least `async`.
 pub(crate) fn dedup(mut function: Function) -> TokenStream {
@@ -61,6 +61,10 @@ pub(crate) fn batch(
         // It is not known which argument is the items, so callers may give what they like.
         for argument in &mut function.sig.inputs {
             if let FnArg::Typed(argument) = argument {
+                // A pattern does not fit that.
+                if !matches!(*argument.pat, Pat::Ident(_)) {
+                    *argument.pat = parse_quote!(_);
+                }
                 *argument.ty = parse_quote!(impl ::core::marker::Sized);
             }
         }

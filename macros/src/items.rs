@@ -1,6 +1,6 @@
 //! The items of a bulk function: which argument they are, in which form it wants them, and what a caller gives instead.
 
-use crate::errors::Errors;
+use crate::errors::{Errors, no_argument};
 use crate::options::Given;
 use crate::signature::{Function, item_of, peel};
 use crate::tokens::{Place, local, without_lifetimes};
@@ -63,7 +63,7 @@ impl Items {
             Some(named) if named.value.len() > MOST_LISTS => {
                 errors.at(
                     &named.value[MOST_LISTS],
-                    format!("at most {MOST_LISTS} lists can go in step; make one list of tuples, or of a struct, of them"),
+                    format!("at most {MOST_LISTS} parallel lists are supported; use one list of tuples or of a struct instead"),
                 );
                 return None;
             }
@@ -86,11 +86,18 @@ impl Items {
     fn named(function: &Function, name: &Ident, errors: &mut Errors) -> Option<List> {
         let arguments = function.arguments();
         let Some(index) = arguments.iter().position(|argument| argument.binds(name)) else {
-            errors.at(name, format!("there is no argument `{name}`"));
+            let bindings = arguments.iter().flat_map(|argument| &argument.bindings);
+            let known: Vec<_> = bindings.map(|binding| binding.ident.to_string()).collect();
+            errors.at(name, no_argument(&name.to_string(), &known));
             return None;
         };
         let list = List::read(function, index);
-        if list.is_none() {
+        if list.is_none() && !arguments[index].is_plain_name {
+            errors.at(
+                &arguments[index].written,
+                format!("the items can't be bound by a pattern, since callers pass one item; move the bulk call to a function of its own that takes `{name}` as a plain argument"),
+            );
+        } else if list.is_none() {
             errors.at(
                 &arguments[index].written,
                 format!("`{name}` can't be the items: write it as `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`"),
@@ -121,14 +128,14 @@ impl Items {
                     .join(", "),
             );
             errors.at(inputs, format!(
-                "{} could all be the items; say which: `items({first})`, or `items({all})` for lists that go in step",
+                "{} could be the items; write `items({first})` for one of them, or `items({all})` for parallel lists",
                 names.join(", ")
             ));
             return None;
         }
         let list = lists.pop();
         if list.is_none() {
-            let message = "none of the arguments is a list of items; one must be a `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`";
+            let message = "a bulk function takes its items as a list, and none of these arguments is one; write `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`";
             if function.sig.inputs.is_empty() {
                 errors.at(&function.sig.ident, message);
             } else {

@@ -98,7 +98,7 @@ pub(crate) fn wrong_keys<'a>(
 }
 
 /// What to write for an error that is never `Clone`, known by its name.
-pub(crate) fn foreign_error(output: &Type) -> Option<(&'static str, &'static str)> {
+pub(crate) fn foreign_error(output: &Type) -> Option<(&'static str, String)> {
     let Type::Path(path) = peel(output) else {
         return None;
     };
@@ -156,40 +156,74 @@ pub(crate) fn is_no_result(ty: &Type) -> bool {
     }
 }
 
+/// Whether it is a `Result` by its name, such as `io::Result<T>`.
+pub(crate) fn is_called_result(ty: &Type) -> bool {
+    let name = match peel(ty) {
+        Type::Path(path) => last(path).map(|last| last.ident.to_string()),
+        // One that was put together of tokens.
+        Type::Verbatim(tokens) => tokens
+            .clone()
+            .into_iter()
+            .take_while(|tree| !matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '<'))
+            .last()
+            .map(|last| last.to_string()),
+        _ => None,
+    };
+    name.is_some_and(|name| name.ends_with("Result"))
+}
+
 /// `anyhow::…`, `eyre::…`.
-fn reporter(path: &TypePath) -> Option<(&'static str, &'static str)> {
+fn reporter(path: &TypePath) -> Option<(&'static str, String)> {
     let names: Vec<String> = path
         .path
         .segments
         .iter()
         .map(|segment| segment.ident.to_string())
         .collect();
-    match names.iter().rev().nth(1)?.as_str() {
-        "anyhow" => Some((
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let modules = names.split_last()?.1;
+    let to = match modules {
+        [] => String::new(),
+        modules => format!("{}::", modules.join("::")),
+    };
+    match modules {
+        [.., "anyhow"] => Some((
             "`anyhow::Error`",
-            "add `share_err = piggyback::anyhow::shared`, and the feature `anyhow` to the dependency on `piggyback`",
+            "add `share_err = piggyback::anyhow::shared`, and enable the feature `anyhow` of `piggyback`".to_owned(),
         )),
-        "eyre" | "color_eyre" => Some((
+        [.., "eyre" | "color_eyre"] => Some((
             "`eyre::Report`",
-            "add `share_err = piggyback::eyre::shared`, and the feature `eyre` to the dependency on `piggyback`",
+            "add `share_err = piggyback::eyre::shared`, and enable the feature `eyre` of `piggyback`".to_owned(),
+        )),
+        ["io"] | ["std", "io"] => Some((
+            "`std::io::Error`",
+            format!("add `share_err = |error| {to}Error::new(error.kind(), error)`, which keeps the kind, the message and the sources"),
+        )),
+        ["sqlx"] => Some((
+            "`sqlx::Error`",
+            "see the recipe for it under `share_err` in the documentation of `piggyback::dedup`, or return `Arc<sqlx::Error>` as the error".to_owned(),
+        )),
+        ["diesel", "result"] => Some((
+            "`diesel::result::Error`",
+            "see the recipe for it under `share_err` in the documentation of `piggyback::dedup`, or return `Arc<diesel::result::Error>` as the error".to_owned(),
         )),
         _ => None,
     }
 }
 
 /// `dyn Error`, in its box.
-fn boxed(inside: &Type) -> Option<(&'static str, &'static str)> {
+fn boxed(inside: &Type) -> Option<(&'static str, String)> {
     let Type::TraitObject(object) = inside else {
         return None;
     };
     let has = |name| has_bound(object, name);
     has("Error").then(|| {
         let share = if has("Send") && has("Sync") {
-            "add `share_err = |error| error.to_string().into()`, which keeps its message"
+            "add `share_err = |error| error.to_string().into()`, which keeps the message"
         } else {
-            "write `Box<dyn Error + Send + Sync>`, and add `share_err = |error| error.to_string().into()`, which keeps its message"
+            "write `Box<dyn Error + Send + Sync>`, and add `share_err = |error| error.to_string().into()`, which keeps the message"
         };
-        ("`Box<dyn Error>`", share)
+        ("`Box<dyn Error>`", share.to_owned())
     })
 }
 
@@ -258,7 +292,17 @@ pub(crate) fn traits(output: &Type) -> Vec<Path> {
 /// A type as it is written in a message: tokens that no user wrote come with spaces between them.
 pub(crate) fn in_words(ty: impl ToTokens) -> String {
     let spaced = ty.to_token_stream().to_string();
-    spaced.replace(" < ", "<").replace(" >", ">")
+    let pairs = [
+        (" < ", "<"),
+        (" >", ">"),
+        (" . ", "."),
+        (" :: ", "::"),
+        (" (", "("),
+        ("& ", "&"),
+    ];
+    pairs
+        .iter()
+        .fold(spaced, |text, (wide, tight)| text.replace(wide, tight))
 }
 
 /// The type with `String` for `&str`, `Vec<T>` for `&[T]` and `T` for `&T`.

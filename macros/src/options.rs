@@ -1,8 +1,9 @@
 //! What may stand in the parentheses of the two attributes, as plain data with its spans.
 
 use crate::errors::{Errors, did_you_mean};
+use crate::known::in_words;
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -119,7 +120,7 @@ impl Common {
     pub(crate) fn contradictions(&self, other: &Self, errors: &mut Errors) {
         let mut both = |name: &Ident, here: String, there: String| {
             if here != there {
-                errors.at(name, format!("the other attribute on this function has another `{name}`; say it on one of them only"));
+                errors.at(name, format!("the two attributes on this function have different values for `{name}`; set it on one of them only"));
             }
         };
         if let (Some(here), Some(there)) = (&self.direct, &other.direct) {
@@ -204,10 +205,10 @@ impl Options {
         }
         let name = Ident::parse_any(input)?;
         match name.to_string().as_str() {
-            "skip" => set(&mut self.common.skip, name, input, |i, n| {
-                list(i, n, "skip(pool, headers)", Ident::parse_any)
+            "skip" => set_list(&mut self.common.skip, name, input, |i, n| {
+                list(i, n, "skip(pool)", Ident::parse_any)
             }),
-            "key" => set(&mut self.common.key, name, input, |i, n| {
+            "key" => set_list(&mut self.common.key, name, input, |i, n| {
                 list(i, n, "key(user = user.id)", KeyPart::parse)
             }),
             "scope" => set(&mut self.common.scope, name, input, |i, n| {
@@ -259,7 +260,7 @@ impl Options {
                 })
             }
             "items" if attribute == Attribute::Batch => {
-                set(&mut self.items, name, input, |i, n| {
+                set_list(&mut self.items, name, input, |i, n| {
                     list(i, n, "items(users)", Ident::parse_any)
                 })
             }
@@ -312,7 +313,7 @@ fn unknown_option(attribute: Attribute, unknown: &str) -> String {
     let other = attribute.other();
     if own_names(other).contains(&unknown) {
         return format!(
-            "`{unknown}` is an option of `#[{}]`; `#[{this}]` does not have it",
+            "`{unknown}` is an option of `#[{}]`, not of `#[{this}]`",
             other.name()
         );
     }
@@ -340,24 +341,24 @@ fn never_had(attribute: Attribute, unknown: &str) -> Option<&'static str> {
             | "max_entries" | "capacity",
             Attribute::Dedup,
         ) => Some(
-            "nothing is cached, a result is forgotten the moment it is there; `max_age_ms = 50` bounds the age of an execution that a call joins",
+            "nothing is cached, and a result is dropped as soon as its callers have it; to bound the age of an execution that a call joins, write `max_age_ms = 50`",
         ),
         (
             "ttl" | "ttl_ms" | "ttl_secs" | "cache" | "time_to_live" | "expire" | "expiry"
             | "max_entries",
             Attribute::Batch,
-        ) => Some("nothing is cached, a result is forgotten the moment it is there"),
-        ("timeout" | "timeout_ms", _) => Some(
-            "nothing is given up, and nothing is cached; put `tokio::time::timeout` around the call, or around what the body waits for",
-        ),
-        ("skip_args" | "skip_arg" | "skip_all" | "ignore" | "exclude" | "except", _) => {
-            Some("write `skip(pool)` to leave arguments out of the key")
+        ) => Some("nothing is cached, and a result is dropped as soon as its callers have it"),
+        ("timeout" | "timeout_ms", _) => {
+            Some("wrap the call, or what the body awaits, in `tokio::time::timeout`")
         }
+        ("skip_args" | "skip_arg" | "skip_all" | "ignore" | "exclude" | "except", _) => Some(
+            "to leave arguments out of the key, on which the result does not depend, write `skip(…)` with their names",
+        ),
         ("key_by" | "keys" | "convert", _) => {
-            Some("write `key(user = user.id)` for what stands for an argument in the key")
+            Some("to compare calls by part of an argument, write for example `key(user = user.id)`")
         }
         ("max_size" | "max_batch_size" | "batch_size" | "limit", Attribute::Batch) => {
-            Some("write `size = 100` for the number of items in one call at most")
+            Some("the maximum number of items in one bulk call is `size = 100`")
         }
         _ => None,
     }
@@ -379,10 +380,35 @@ fn set<T>(
 ) -> syn::Result<()> {
     let value = read(input, &name)?;
     if slot.is_some() {
-        let message = format!("`{name}` is given twice; keep one of them");
+        let message = format!("`{name}` is given twice; remove one of them");
         return Err(syn::Error::new_spanned(name, message));
     }
     *slot = Some(Given { name, value });
+    Ok(())
+}
+
+/// The same for an option that takes a list: the two become one.
+fn set_list<T: ToTokens>(
+    slot: &mut Option<Given<Vec<T>>>,
+    name: Ident,
+    input: ParseStream<'_>,
+    read: impl FnOnce(ParseStream<'_>, &Ident) -> syn::Result<Vec<T>>,
+) -> syn::Result<()> {
+    let list = read(input, &name)?;
+    if let Some(before) = slot {
+        let mut all: Vec<String> = Vec::new();
+        for one in before.value.iter().chain(&list).map(in_words) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        let message = format!(
+            "`{name}` is given twice; write one list, `{name}({})`",
+            all.join(", ")
+        );
+        return Err(syn::Error::new_spanned(name, message));
+    }
+    *slot = Some(Given { name, value: list });
     Ok(())
 }
 
@@ -393,7 +419,7 @@ fn flag(input: ParseStream<'_>, name: &Ident) -> syn::Result<()> {
     let rest: TokenStream = std::iter::from_fn(|| tree_before_comma(input)).collect();
     Err(syn::Error::new_spanned(
         rest,
-        format!("`{name}` takes no value; write just `{name}`"),
+        format!("`{name}` takes no value; write `{name}`"),
     ))
 }
 
@@ -419,7 +445,7 @@ fn value<T: Parse>(input: ParseStream<'_>, name: &Ident, example: &str) -> syn::
             .map_or_else(|_| quote!(#name), |tree| quote!(#tree));
         syn::Error::new_spanned(
             wrong,
-            format!("this is not what `{name}` takes; write for example `{example}`"),
+            format!("`{name}` can't have this value; write for example `{example}`"),
         )
     })
 }
@@ -539,17 +565,24 @@ fn list<T>(
             content.parse::<TokenStream>()?;
             return Err(syn::Error::new(
                 error.span(),
-                format!("`{name}` is written `{example}`"),
+                format!("`{name}` is written like this: `{example}`"),
             ));
         }
     };
     if items.is_empty() {
         return Err(syn::Error::new_spanned(
             name,
-            format!("`{name}` is empty; name the arguments, as in `{example}`"),
+            format!("`{name}` is empty; name at least one argument, as in `{example}`"),
         ));
     }
     Ok(items.into_iter().collect())
+}
+
+impl ToTokens for KeyPart {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { argument, expr } = self;
+        tokens.extend(quote!(#argument = #expr));
+    }
 }
 
 impl KeyPart {

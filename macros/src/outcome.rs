@@ -31,6 +31,11 @@ impl HandOut {
         }
     }
 
+    /// Whether results are rows that are found by their item, which two callers may have in common.
+    pub(crate) fn finds_rows(self, is_map: bool) -> bool {
+        matches!(self, Self::OneBy | Self::ManyBy) || self == Self::Each && is_map
+    }
+
     /// `Each` or `Flat`, by the shape of the output.
     pub(crate) fn by_order(output: &Type) -> Self {
         if flat(output).is_some() {

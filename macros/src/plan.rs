@@ -24,6 +24,8 @@ pub(crate) struct Call<'a> {
     /// What the body gives, as it can be written in an expression: `_` for an `impl Trait`.
     pub(crate) output: TokenStream,
     pub(crate) output_place: Place,
+    /// Whether the output may be a `Result`, as far as its name tells.
+    pub(crate) may_be_result: bool,
     pub(crate) name: &'a Ident,
     pub(crate) generics: &'a Generics,
     /// Whether it is called as `Self::name`, as far as can be seen.
@@ -214,7 +216,7 @@ impl Plan {
             errors.at(
                 fn_token,
                 format!(
-                    "this function is not async; write `async fn`, or return `impl Future<Output = …>`; if it is written `async`, an attribute above has taken that away: put `#[{}]` above that one",
+                    "this function is not async; write `async fn`, or return `impl Future<Output = …>`; if it is written as `async fn`, another attribute has already rewritten it: move `#[{}]` above that attribute",
                     if dedup.is_some() { "dedup" } else { "batch" }
                 ),
             );
@@ -309,6 +311,7 @@ impl Plan {
                 let one = hand_out.one(&output, &items.item(), &private);
                 let has_other_keys = known::has_other_keys(&output, &items.item());
                 let bulk = Bulk {
+                    is_map: known::map(&output).is_some(),
                     has_other_keys,
                     items,
                     hand_out,
@@ -379,6 +382,7 @@ fn call<'a>(
         output_place: output
             .as_ref()
             .map_or_else(|| Place::of(&function.sig.ident), Place::of),
+        may_be_result: output.as_ref().is_some_and(known::is_called_result),
         output: in_expression(output.as_ref()),
         name: &function.sig.ident,
         generics: &function.sig.generics,

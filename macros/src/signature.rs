@@ -93,7 +93,7 @@ impl Parse for Function {
         if input.peek(Token![;]) {
             return Err(syn::Error::new_spanned(
                 &sig,
-                "this function has no body; put the attribute on the functions that implement it, or on a default body",
+                "this function has no body; put the attribute on its implementations instead",
             ));
         }
         let braces = match input.parse()? {

@@ -172,7 +172,7 @@ fn all_mistakes_are_told_at_once() {
         "write `delay_ms = 10`",
         "borrow `pool` mutably",
         "write `String`",
-        "its type being known",
+        "a hidden type",
     ] {
         assert_eq!(
             expansion.matches(mistake).count(),

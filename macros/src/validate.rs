@@ -1,15 +1,18 @@
 //! Whether the options and the function fit together: all that can be seen without knowing types.
 
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::{Errors, no_argument};
 use crate::items::{Items, List};
 use crate::known;
 use crate::options::{Attribute, Common, Given, Options};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Function, peel};
 use crate::tokens::mentions;
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Expr, GenericArgument, PathArguments, ReceiverKind, Type};
+use syn::punctuated::Punctuated;
+use syn::{
+    Expr, GenericArgument, PathArguments, ReceiverKind, Token, Type, TypeParamBound, WherePredicate,
+};
 
 /// What both attributes have, by itself; and the names of the functions that are made.
 pub(crate) fn common(
@@ -21,7 +24,7 @@ pub(crate) fn common(
     if let (Some(_), Some(clone)) = (&common.share_err, &common.clone_with) {
         errors.at(
             &clone.name,
-            "`share_err` and `clone_with` both say how an error is shared; keep one of them",
+            "`share_err` and `clone_with` both decide how an error is shared; remove one of them",
         );
     }
     functions(
@@ -39,7 +42,7 @@ pub(crate) fn common(
     {
         errors.at(
             &scope.value,
-            "this makes a new scope for each call, so that nothing is ever shared; keep one in a field, `scope = self.scope`, or in a `static SCOPE: LazyLock<Scope>`, `scope = SCOPE`",
+            "this creates a new scope for every call, so no two calls would ever share anything; store a `Scope` in a field and write `scope = self.scope`, or in a `static SCOPE: LazyLock<Scope>` and write `scope = SCOPE`",
         );
     }
     for named in [common.direct.as_ref(), forget].into_iter().flatten() {
@@ -47,7 +50,7 @@ pub(crate) fn common(
             errors.at(
                 &named.value,
                 format!(
-                    "`{}` is the function itself; give `{}` another name",
+                    "`{}` is the name of the function itself; choose another name for `{}`",
                     named.value, named.name
                 ),
             );
@@ -57,7 +60,7 @@ pub(crate) fn common(
         if direct.value == forget.value {
             errors.at(
                 &forget.value,
-                "`direct` and `forget` make two functions; give them two names",
+                "`direct` and `forget` each generate a function; choose two different names",
             );
         }
     }
@@ -92,7 +95,7 @@ fn functions<const N: usize>(options: [(&Option<Given<Expr>>, &str); N], errors:
         {
             errors.at(
                 literal,
-                format!("`{name}` takes a function or a closure; write for example `{example}`"),
+                format!("`{name}` takes a function or a closure, for example `{example}`"),
             );
         }
     }
@@ -122,7 +125,7 @@ fn dedup(options: &Options, function: &Function, errors: &mut Errors) {
         .find(|input| matches!(input, syn::FnArg::Typed(arg) if mentions_impl(&arg.ty)));
     if let Some(generic) = generic {
         let name = &forget.name;
-        errors.at(generic, format!("`{name}` can't tell which type this `impl` stands for; write a type parameter, as in `fn f<T: …>(argument: T)`"));
+        errors.at(generic, format!("`{name}` generates a second function, which can't name the type behind this `impl`; use a type parameter instead, as in `fn f<T: …>(argument: T)`"));
     }
 }
 
@@ -141,10 +144,10 @@ fn batch(options: &Options, errors: &mut Errors) {
             Some("`#[batch]` needs a size and a delay; write `#[batch(size = 100, delay_ms = 10)]`")
         }
         (None, Some(_)) => Some(
-            "`#[batch]` needs a size: the number of items in one call at most; add `size = 100`",
+            "`#[batch]` needs `size`, the maximum number of items in one bulk call; add `size = 100`",
         ),
         (Some(_), None) => Some(
-            "`#[batch]` needs a delay: how long the first item waits for others; add `delay_ms = 10`",
+            "`#[batch]` needs `delay_ms`, how long the first item waits for others; add `delay_ms = 10`",
         ),
         (Some(_), Some(_)) => None,
     };
@@ -165,7 +168,9 @@ fn batch(options: &Options, errors: &mut Errors) {
         let first = hand_out[0];
         errors.at(
             second,
-            format!("`{first}` and `{second}` both say what each caller gets; keep one of them"),
+            format!(
+                "`{first}` and `{second}` both decide what each caller gets; remove one of them"
+            ),
         );
     }
     match (&options.weight, &options.max_weight) {
@@ -175,12 +180,12 @@ fn batch(options: &Options, errors: &mut Errors) {
         ),
         (None, Some(max)) if !options.common.is_unread("weight") => errors.at(
             &max.name,
-            "`max_weight` needs to know what an item weighs; add `weight = |item| …`",
+            "`max_weight` needs the weight of an item; add `weight = |item| …`",
         ),
         _ => {}
     }
     if let (Some(split), Some(_)) = (&options.split_on_err, &options.shared) {
-        errors.at(&split.name, "a batch that is split has no one answer for all callers; remove `split_on_err` or `shared`");
+        errors.at(&split.name, "`shared` gives all callers one result, but `split_on_err` runs the batch in parts that have a result each; remove one of them");
     }
 }
 
@@ -210,7 +215,7 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
                 .any(|binding| is_in_key(common, argument, &binding.ident));
         if let Some(syn::FnArg::Typed(typed)) = function.sig.inputs.iter().nth(index) {
             if let syn::Pat::Macro(pat) = &*typed.pat {
-                errors.at(pat, "the names that a macro binds can't be seen here; write a plain name, and the pattern in the body");
+                errors.at(pat, "an attribute can't see which names a macro binds; use a plain name here, and the macro in the body");
                 continue;
             }
         }
@@ -220,44 +225,57 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
             .bindings
             .first()
             .map_or_else(String::new, |binding| binding.ident.to_string());
+        if plan.outlives() && is_lent_to(function, argument) {
+            let ty = argument
+                .ty
+                .as_ref()
+                .map(known::in_words)
+                .unwrap_or_default();
+            errors.at(
+                &argument.written,
+                format!("{} runs in its own task and can outlive its caller, but `{ty}` can be a borrow, for example of a connection; take an owned value, for example the pool", plan.execution()),
+            );
+            continue;
+        }
         match borrow_of(function, index, argument) {
             Borrow::No => {
                 if let (Some(ty), true) = (&argument.ty, in_key && is_plain) {
                     if let Some(bits) = known::float(ty, &name) {
                         errors.at(
                             &argument.written,
-                            format!("a float can't be part of the key, since it is not `Eq`; write `key({name} = {bits})`, or `skip({name})` to leave it out"),
+                            format!("a float is not `Eq`, so `{name}` can't be part of the key; write `key({name} = {bits})`, or `skip({name})` if the result does not depend on it"),
                         );
                     }
                 }
             }
             Borrow::Mut if plan.outlives() && argument.receiver => errors.at(
                 &argument.written,
-                format!("{} goes on without its caller, so it can't borrow `&mut self`; take `&self` or `self: Arc<Self>`", plan.execution()),
+                format!("{} runs in its own task, so it can't borrow `&mut self`; take `&self` or `self: Arc<Self>`", plan.execution()),
             ),
             Borrow::Mut if plan.outlives() => errors.at(
                 &argument.written,
-                format!("{} goes on without its caller, so it can't borrow `{name}` mutably; take something that it can own: the pool instead of a connection", plan.execution()),
+                format!("{} runs in its own task, so it can't borrow `{name}` mutably; take an owned value, for example the pool instead of a connection", plan.execution()),
             ),
             Borrow::Mut if in_key && argument.receiver => errors.at(
                 &argument.written,
-                "`&mut self` can't be part of the key; write `key(self = self.…)` for what identifies it, `scope = …` for a `Scope` of its own, or `skip(self)` if all instances are interchangeable",
+                "`&mut self` can't be part of the key; write `key(self = self.…)` with the fields that identify the instance, `scope = self.…` with a field of type `piggyback::Scope`, or `skip(self)` if the result does not depend on the instance",
             ),
             Borrow::Mut if in_key => errors.at(
                 &argument.written,
-                format!("a `&mut` can't be part of the key; write `key({name} = …)` for what identifies it, or `skip({name})`"),
+                format!("`{name}` is a `&mut`, which can't be part of the key; if it is a connection, write `skip({name})`, and note that the result then comes from the connection of one of the callers; otherwise write `key({name} = …)` with a value that identifies it"),
             ),
             Borrow::Within if in_key => errors.at(
                 &argument.written,
-                format!("this type borrows, so it can't be part of the key; write `key({name} = …)` for what identifies it, or `skip({name})`"),
+                format!("the type of `{name}` borrows, so it can't be part of the key; write `key({name} = …)` with a value that identifies it, or `skip({name})` if the result does not depend on it"),
             ),
             Borrow::Within if plan.outlives() => errors.at(
                 &argument.written,
-                format!("{} goes on without its caller, so it can't use a `{name}` that borrows; take an owned value", plan.execution()),
+                format!("{} runs in its own task, so it can't use `{name}`, whose type borrows; take an owned value", plan.execution()),
             ),
             Borrow::Mut | Borrow::Within => {}
         }
     }
+    calls_itself(plan, errors);
     output(plan, errors);
 }
 
@@ -298,7 +316,7 @@ impl Seen<'_> {
 
     fn execution(&self) -> &'static str {
         if self.is_batch {
-            "a batch"
+            "the bulk call"
         } else {
             "a spawned execution"
         }
@@ -336,17 +354,7 @@ fn named(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
     let mut seen: Vec<(&Ident, &Ident)> = Vec::new();
     for (option, name) in skip.chain(key) {
         if !arguments.iter().any(|argument| argument.binds(name)) {
-            let message = match did_you_mean(&name.to_string(), known.iter().map(String::as_str)) {
-                _ if name == "self" => "this function has no `self`".to_owned(),
-                Some(meant) => format!("there is no argument `{name}`; did you mean `{meant}`?"),
-                None if known.is_empty() => {
-                    format!("there is no argument `{name}`; this function has none")
-                }
-                None => format!(
-                    "there is no argument `{name}`; the arguments are `{}`",
-                    known.join("`, `")
-                ),
-            };
+            let message = no_argument(&name.to_string(), &known);
             errors.at(name, message);
         } else if items.is_some_and(|items| {
             items
@@ -354,12 +362,12 @@ fn named(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
                 .iter()
                 .any(|list| arguments[list.index].binds(name))
         }) {
-            errors.at(name, format!("`{name}` is the list of items, which is never part of a batch's key; remove it from `{option}`"));
+            errors.at(name, format!("`{name}` is the list of items, which is never part of the key; remove it from `{option}`"));
         } else if let Some((before, _)) = seen.iter().find(|(_, other)| *other == name) {
             let message = if *before == option {
-                format!("`{name}` is given twice in `{option}`; keep one of them")
+                format!("`{name}` is in `{option}` twice; remove one of them")
             } else {
-                format!("`{name}` is skipped and also given a `key`; keep one of them")
+                format!("`{name}` is in both `skip` and `key`; remove one of them")
             };
             errors.at(name, message);
         }
@@ -413,19 +421,114 @@ fn not_owned(list: &List) -> String {
     let owned = known::owned(list.item.clone());
     let name = &list.name;
     if shows_borrow(owned.clone()) {
-        return "items wait for others, perhaps longer than who gave them, so they must be owned; take a type that borrows from nobody".to_owned();
+        return "items can wait longer than the call that supplied them, so they must be owned; use a type that doesn't borrow".to_owned();
     }
     let references = match syn::parse2::<Type>(list.item.clone()) {
         Ok(Type::Reference(reference)) => format!(
-            "; with `{name}: &[&{}]` the body still sees references",
+            "; with `{name}: &[&{}]` the body still gets references",
             known::in_words(reference.elem)
         ),
         _ => String::new(),
     };
     format!(
-        "items wait for others, perhaps longer than who gave them, so they must be owned; write `{}`{references}",
+        "items can wait longer than the call that supplied them, so they must be owned; write `{}`{references}",
         known::in_words(owned)
     )
+}
+
+/// Whether the argument's type is a parameter that may borrow by its bounds, such as `E: PgExecutor<'e>`.
+fn is_lent_to(function: &Function, argument: &Argument) -> bool {
+    let Some(Type::Path(path)) = argument.ty.as_ref().map(peel) else {
+        return matches!(argument.ty.as_ref().map(peel), Some(Type::ImplTrait(ty)) if may_borrow(&ty.bounds));
+    };
+    let Some(name) = path.path.get_ident() else {
+        return false;
+    };
+    let generics = &function.sig.generics;
+    let inline = generics
+        .type_params()
+        .filter(|param| param.ident == *name)
+        .map(|param| &param.bounds);
+    let predicates = generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
+    let wheres = predicates.filter_map(|predicate| match predicate {
+        WherePredicate::Type(bound) if matches!(peel(&bound.bounded_ty), Type::Path(path) if path.path.is_ident(name)) => {
+            Some(&bound.bounds)
+        }
+        _ => None,
+    });
+    let bounds: Vec<_> = inline.chain(wheres).collect();
+    let is_static = |bounds: &&Bounds| {
+        bounds
+            .iter()
+            .any(|bound| bound.to_token_stream().to_string() == "'static")
+    };
+    !bounds.iter().any(is_static) && bounds.iter().any(|bounds| may_borrow(bounds))
+}
+
+type Bounds = Punctuated<TypeParamBound, Token![+]>;
+
+fn may_borrow(bounds: &Bounds) -> bool {
+    let is_static = bounds
+        .iter()
+        .any(|bound| bound.to_token_stream().to_string() == "'static");
+    !is_static
+        && bounds.iter().any(|bound| {
+            matches!(bound, TypeParamBound::Trait(_)) && shows_borrow(bound.to_token_stream())
+        })
+}
+
+/// A function that calls itself in a task must know that its future is `Send` before it is made. Only what is plainly
+/// such a call is one: a free function's name, without a path.
+fn calls_itself(plan: &Seen<'_>, errors: &mut Errors) {
+    let function = plan.function;
+    let name = &function.sig.ident;
+    let is_free = function.sig.receiver().is_none()
+        && !mentions(
+            &function.sig.to_token_stream(),
+            &Ident::new("Self", Span::call_site()),
+        );
+    if !plan.outlives() || !is_free || function.sig.asyncness.is_none() {
+        return;
+    }
+    if let Some(call) = call_of(name, &function.body) {
+        errors.at(
+            call,
+            format!("a function that runs in its own task can't call itself directly; call it through a plain `fn` that returns `Pin<Box<dyn Future<Output = …> + Send>>`, or, if this is another function called `{name}`, write its path, `self::{name}(…)`"),
+        );
+    }
+}
+
+/// Where `name(…)` is called, unless it may be another thing of that name.
+fn call_of(name: &Ident, body: &TokenStream) -> Option<Ident> {
+    let trees: Vec<TokenTree> = body.clone().into_iter().collect();
+    let mut found = None;
+    for (at, tree) in trees.iter().enumerate() {
+        match tree {
+            TokenTree::Group(group) => {
+                if let Some(call) = call_of(name, &group.stream()) {
+                    found = Some(call);
+                }
+            }
+            TokenTree::Ident(ident) if ident == name => {
+                let before = at.checked_sub(1).map(|before| trees[before].to_string());
+                let is_call = matches!(trees.get(at + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+                match before.as_deref() {
+                    Some("fn" | "let" | "mut" | "|" | "," | "use" | "as") if !is_call => {
+                        return None;
+                    }
+                    Some("fn") => return None,
+                    Some("." | ":" | "!") => {}
+                    _ if is_call => found = Some(ident.clone()),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn peel_reference(ty: &Type) -> &Type {
@@ -450,6 +553,18 @@ fn within(ty: &Type) -> Borrow {
     if borrows { Borrow::Within } else { Borrow::No }
 }
 
+/// What is called: the arguments that follow borrow from nobody.
+const CALLABLE: &[&str] = &[
+    "for",
+    "fn",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+];
+
 /// Whether there is a lifetime other than `'static`, or a reference without one.
 fn shows_borrow(tokens: TokenStream) -> bool {
     let mut trees = tokens.into_iter().peekable();
@@ -462,7 +577,7 @@ fn shows_borrow(tokens: TokenStream) -> bool {
                 !matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
             }
             // The arguments of a function type borrow from nobody.
-            TokenTree::Ident(name) if name == "for" || name == "fn" || name == "Fn" => {
+            TokenTree::Ident(name) if CALLABLE.iter().any(|known| name == known) => {
                 return false;
             }
             TokenTree::Group(group) => shows_borrow(group.stream()),
@@ -481,7 +596,7 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
     if let (Some(split), true) = (plan.split_on_err, is_plainly_no_result(output.as_ref())) {
         errors.at(
             &split.name,
-            "there is no `Err` to split on; return a `Result`, or remove `split_on_err`",
+            "`split_on_err` needs a `Result`, and this function doesn't return one; return a `Result`, or remove `split_on_err`",
         );
         return;
     }
@@ -493,7 +608,7 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
     {
         errors.at(
             &share.name,
-            "there is no error to share, since callers get no `Result`; remove `share_err`",
+            "`share_err` needs a `Result`, and the callers of this function don't get one; remove `share_err`",
         );
         return;
     }
@@ -505,14 +620,14 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
     {
         errors.at(
             &failed.name,
-            "`failed` makes an `Err` of a failure, but callers get no `Result`; return a `Result`, or remove `failed`",
+            "`failed` needs a `Result`, and the callers of this function don't get one; return a `Result`, or remove `failed`",
         );
         return;
     }
     let Some(output) = output else {
         if let Some(HandOut::OneBy | HandOut::ManyBy) = plan.hand_out {
             let name = &plan.function.sig.ident;
-            errors.at(name, "there are no rows to hand out; with `one_by` or `many_by`, the function returns them as a `Vec`");
+            errors.at(name, "`one_by` and `many_by` distribute the rows that a function returns, and this one returns none; return them as a `Vec`");
         }
         return;
     };
@@ -530,12 +645,12 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
     if plan.common.share_err.is_some() && known::is_unshareable_box(&output) {
         errors.at(
             &output,
-            "this error may go to other threads; write `Box<dyn Error + Send + Sync>`",
+            "a shared error can reach other threads; write `Box<dyn Error + Send + Sync>`",
         );
         return;
     }
     let word = if plan.is_batch {
-        "handed out to several callers"
+        "divided among several callers"
     } else {
         "shared by several callers"
     };
@@ -547,21 +662,17 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         )
     };
     let message = if is_impl && (is_lazy("Stream") || is_lazy("Iterator")) {
-        format!(
-            "a result that is produced bit by bit can't be {word}; collect it, and return a `Vec`"
-        )
+        format!("a stream or an iterator can't be {word}; collect it, and return a `Vec`")
     } else if is_impl {
-        format!(
-            "a result can't be {word} without its type being known; write the type instead of `impl …`"
-        )
+        format!("a result of a hidden type can't be {word}; write the type instead of `impl …`")
     } else if plan
         .hand_out
         .is_some_and(|hand_out| hand_out.is_hopeless(&output))
     {
-        "there is no result for each item in this; return `()`, a `Vec` with one for each, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these; or add `shared`, if all callers get the whole".to_owned()
+        "this return type can't be split among the callers: return `()`, a `Vec` with one result per item, a `HashMap` or `BTreeMap` keyed by item, or a `Result` of one of these; or add `shared` to give every caller the whole value".to_owned()
     } else if shows_borrow(output.to_token_stream()) {
         format!(
-            "a result that borrows can't be {word}; return an owned value, such as a `String` for a `&str`, or an `Arc`"
+            "a result that borrows can't be {word}; return an owned value, for example a `String` instead of a `&str`, or an `Arc`"
         )
     } else {
         return;
@@ -580,7 +691,7 @@ fn misused_map(plan: &Seen<'_>, output: &Type) -> Option<(String, TokenStream)> 
                 "many_by"
             };
             let message = format!(
-                "`{option}` is for rows in a `Vec`; what is in a `{map}` is found by its key, the item: remove `{option}`, or return a `Vec`"
+                "`{option}` is for rows in a `Vec`, and each caller's entry of a `{map}` is already found by its key; remove `{option}`, or return a `Vec`"
             );
             Some((message, output.to_token_stream()))
         }
@@ -625,7 +736,7 @@ pub(crate) fn given_once(attribute: Attribute, again: impl ToTokens, errors: &mu
     errors.at(
         again,
         format!(
-            "`#[{}]` is on this function twice; keep one of them",
+            "`#[{}]` is on this function twice; remove one of them",
             attribute.name()
         ),
     );

@@ -6,7 +6,8 @@
 //! unless there is another one to choose from. So each trait here has two: the real one, and one for [`Never`], whose
 //! bound nothing meets; the `M` that tells them apart is always inferred.
 
-use crate::dedup::{CloneWith, Cloned, Share, ShareErr};
+use crate::batch::results::ByClone;
+use crate::dedup::{CloneWith, Cloned, ShareErr};
 use crate::failure::Failure;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -26,69 +27,274 @@ pub struct Always(());
 /// Implemented by nothing.
 pub trait Nothing {}
 
-/// A result of which each caller gets a clone.
+/// States a bound in two steps, so that the message can name the one that is missing: the value of the first step is
+/// what the second one is asked of. A step that fails gives an error type, of which the compiler says no more.
+macro_rules! clone_steps {
+    ($($(#[$attribute:meta])* $step:ident;)*) => {$(
+        $(#[$attribute])*
+        pub trait $step<R, M> {
+            /// What the next step is asked of.
+            type Next;
+            /// `X`.
+            type If<X>;
+            /// `X`.
+            fn then<X>(x: X) -> Self::If<X>;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Clone> $step<R, Always> for Output<R> {
+            type Next = Next<R>;
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> $step<R, Never> for Output<R> {
+            type Next = Next<R>;
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+    )*};
+}
+
+clone_steps! {
+    /// A result that each caller gets a clone of.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}` must be `Clone`, since several callers can get this result",
+        label = "`{R}` is not `Clone`",
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), return an `Arc`, or add `clone_with = …` with a function that copies the result"
+    )]
+    CloneOf;
+    /// The success of such a result.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}`, the success type of this `Result`, must be `Clone`, since several callers can get it",
+        label = "`{R}` is not `Clone`",
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), return an `Arc<{R}>`, or add `clone_with = …` with a function that copies the result"
+    )]
+    OkOf;
+    /// The error of such a result.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}`, the error type of this `Result`, must be `Clone`, since several callers can get it",
+        label = "`{R}` is not `Clone`",
+        note = "if you can change `{R}`, derive `Clone`, or add a variant `Shared(Arc<{R}>)` and `share_err = {R}::Shared`; if it has a catch-all variant, for example `Other(anyhow::Error)`, write `share_err = |error| {R}::Other(error.into())`",
+        note = "if it is from another crate, return `Arc<{R}>` as the error, or an error type of your own that holds one; the documentation of `piggyback::dedup` has recipes under `share_err`"
+    )]
+    ErrorOf;
+    /// The row that a caller of a batch gets.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}` must be `Clone`, since two callers can ask for the same item",
+        label = "`{R}` is not `Clone`",
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), or put the rows in an `Arc`"
+    )]
+    RowOf;
+}
+
+/// What is left to be asked of a type.
+#[derive(Debug)]
+pub struct Next<R>(PhantomData<fn() -> R>);
+
+/// A result that may reach callers on other threads.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be shared by several callers",
-    label = "not `Clone + Send + Sync + 'static`",
-    note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; for `anyhow` and `eyre`: `share_err = piggyback::anyhow::shared`, with the feature of that name",
-    note = "otherwise derive `Clone`, return an `Arc`, or add `clone_with = …` with a function that copies it"
+    message = "`{R}` must be `Send + Sync + 'static`, since callers on other threads can share it",
+    label = "`{R}` is not `Send + Sync + 'static`",
+    note = "use types that may be shared between threads, for example `Arc` instead of `Rc`, `Mutex` instead of `RefCell`, `Box<dyn Error + Send + Sync>` instead of `Box<dyn Error>`; for a type parameter, add the bounds"
 )]
-pub trait Shareable<M> {
-    /// How.
-    type By: Share<Output = Self>;
-    /// How.
-    fn by() -> Self::By;
+pub trait ThreadsOf<R, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
 }
 
 #[diagnostic::do_not_recommend]
-impl<R: Clone + Send + Sync + 'static> Shareable<Always> for R {
-    type By = Cloned<R>;
-    fn by() -> Cloned<R> {
-        Cloned::new()
+impl<R: Send + Sync + 'static> ThreadsOf<R, Always> for Next<R> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<R: Send + Nothing + 'static> Shareable<Never> for R {
-    type By = CloneWith<R, fn(&R) -> R>;
-    fn by() -> Self::By {
-        unreachable!("nothing is `Nothing`")
+impl<R: Nothing> ThreadsOf<R, Never> for Next<R> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
     }
 }
 
 /// A type, where a value is wanted: a bound on an argument's type is reported once, one on a type that is written out is
 /// reported there and where the function is.
 #[derive(Debug)]
-pub struct Output<R>(PhantomData<fn() -> R>);
+pub struct Output<R>(Plain<R>);
+
+/// The same for a type that is not a `Result`: method resolution gets here from [`Output`] only then.
+#[derive(Debug)]
+pub struct Plain<R>(PhantomData<fn() -> R>);
+
+impl<R> std::ops::Deref for Output<R> {
+    type Target = Plain<R>;
+    fn deref(&self) -> &Plain<R> {
+        &self.0
+    }
+}
 
 /// Names a type.
 pub const fn output<R>() -> Output<R> {
-    Output(PhantomData)
+    Output(Plain(PhantomData))
 }
+
+type AfterClone<R, M> = <Output<R> as CloneOf<R, M>>::Next;
+type AfterOk<R, M> = <Output<R> as OkOf<R, M>>::Next;
+type If<After, R, M, X> = <After as ThreadsOf<R, M>>::If<X>;
 
 /// By `Clone`.
-pub fn cloned<R: Shareable<M>, M>(_: Output<R>) -> R::By {
-    R::by()
+pub fn cloned<R, M, N>(_: Output<R>) -> If<AfterClone<R, M>, R, N, Cloned<R>>
+where
+    Output<R>: CloneOf<R, M>,
+    AfterClone<R, M>: ThreadsOf<R, N>,
+{
+    AfterClone::<R, M>::then(Cloned::new())
 }
 
-/// A result whose error goes through an `Arc`.
-#[diagnostic::on_unimplemented(
-    message = "`share_err` needs a `Result<T, E>` with `T: Clone`, and both of them `Send + Sync + 'static`, not a `{Self}`",
-    label = "not such a `Result`",
-    note = "without `share_err`, an output that is `Clone` is shared as it is; with `clone_with = …`, one that a function copies",
-    note = "an error in a box is `Box<dyn Error + Send + Sync>`, not `Box<dyn Error>`"
-)]
-pub trait Fallible<M> {
+/// A result that is not a `Result`.
+#[derive(Debug)]
+pub struct Whole<R>(PhantomData<fn() -> R>);
+
+/// A `Result`, each half of which is asked by itself.
+#[derive(Debug)]
+pub struct Halves<T, E>(PhantomData<fn() -> (T, E)>);
+
+/// One of the two.
+pub trait Kind {
+    /// Itself.
+    type Output;
+    /// What is not a `Result`.
+    type Whole;
+    /// The success of a `Result`.
+    type Ok;
     /// Its error.
     type Err;
-    /// How.
+    /// The success, or the whole.
+    type First;
+}
+
+impl<R> Kind for Whole<R> {
+    type Output = R;
+    type Whole = R;
+    type Ok = ();
+    type Err = ();
+    type First = R;
+}
+
+impl<T, E> Kind for Halves<T, E> {
+    type Output = Result<T, E>;
+    type Whole = ();
+    type Ok = T;
+    type Err = E;
+    type First = T;
+}
+
+// These have no bounds: method resolution must not depend on what a type lacks.
+impl<R> Plain<R> {
+    /// What it is.
+    pub fn __piggyback_kind(&self) -> Whole<R> {
+        Whole(PhantomData)
+    }
+}
+
+impl<T, E> Output<Result<T, E>> {
+    /// What it is.
+    pub fn __piggyback_kind(&self) -> Halves<T, E> {
+        Halves(PhantomData)
+    }
+}
+
+type First<K, N, X> = If<Next<<K as Kind>::First>, <K as Kind>::First, N, X>;
+type Second<K, P, X> = If<Next<<K as Kind>::Err>, <K as Kind>::Err, P, X>;
+type Whether<K, M, X> = <Output<<K as Kind>::Whole> as CloneOf<<K as Kind>::Whole, M>>::If<X>;
+type Success<K, O, X> = <Output<<K as Kind>::Ok> as OkOf<<K as Kind>::Ok, O>>::If<X>;
+type FailureOf<K, Q, X> = <Output<<K as Kind>::Err> as ErrorOf<<K as Kind>::Err, Q>>::If<X>;
+
+/// By `Clone`, where it is not plain to see whether the output is a `Result`.
+pub fn cloned_as<K: Kind, M, O, Q, N, P>(
+    _: K,
+) -> Whether<K, M, Success<K, O, FailureOf<K, Q, First<K, N, Second<K, P, Cloned<K::Output>>>>>>
+where
+    Output<K::Whole>: CloneOf<K::Whole, M>,
+    Output<K::Ok>: OkOf<K::Ok, O>,
+    Output<K::Err>: ErrorOf<K::Err, Q>,
+    Next<K::First>: ThreadsOf<K::First, N>,
+    Next<K::Err>: ThreadsOf<K::Err, P>,
+{
+    let cloned = Next::<K::First>::then(Next::<K::Err>::then(Cloned::new()));
+    let cloned =
+        <Output<K::Ok> as OkOf<_, O>>::then(<Output<K::Err> as ErrorOf<_, Q>>::then(cloned));
+    <Output<K::Whole> as CloneOf<_, M>>::then(cloned)
+}
+
+/// An error of a batch, by `Clone`.
+pub fn by_clone<K: Kind, M>(_: K) -> FailureOf<K, M, ByClone>
+where
+    Output<K::Err>: ErrorOf<K::Err, M>,
+{
+    <Output<K::Err> as ErrorOf<_, M>>::then(ByClone)
+}
+
+impl<R> Plain<R> {
+    /// The row in it, if there is one: none is known.
+    pub fn __piggyback_row(&self) -> Output<()> {
+        output()
+    }
+}
+
+macro_rules! rows {
+    ($([$($e:ident)*] $one:ty;)*) => {$(
+        impl<R, $($e)*> Output<$one> {
+            /// The row in it.
+            pub fn __piggyback_row(&self) -> Output<R> {
+                output()
+            }
+        }
+    )*};
+}
+rows! {
+    [] Option<R>;
+    [] Vec<R>;
+    [E] Result<Option<R>, E>;
+    [E] Result<Vec<R>, E>;
+}
+
+/// A sharing of rows, which must be `Clone`.
+pub fn rows<R, S, M>(_: Output<R>, sharing: S) -> <Output<R> as RowOf<R, M>>::If<S>
+where
+    Output<R>: RowOf<R, M>,
+{
+    <Output<R> as RowOf<R, M>>::then(sharing)
+}
+
+/// A `Result`, of whatever.
+#[diagnostic::on_unimplemented(
+    message = "`share_err` needs a `Result`, but each caller gets a `{Self}`",
+    label = "not a `Result`",
+    note = "a result that is `Clone` needs no `share_err`; `clone_with = …` takes a function that copies what a caller gets"
+)]
+pub trait Failing<M> {
+    /// Its success.
+    type Ok;
+    /// Its error.
+    type Err;
+    /// By `share_err`.
     type By<F>;
-    /// How.
+    /// By `share_err`.
     fn by<F: Fn(Arc<Self::Err>) -> Self::Err>(share: F) -> Self::By<F>;
 }
 
-#[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static, E: Send + Sync + 'static> Fallible<Always> for Result<T, E> {
+impl<T, E> Failing<Always> for Result<T, E> {
+    type Ok = T;
     type Err = E;
     type By<F> = ShareErr<Self, F>;
     fn by<F: Fn(Arc<E>) -> E>(share: F) -> Self::By<F> {
@@ -96,36 +302,17 @@ impl<T: Clone + Send + Sync + 'static, E: Send + Sync + 'static> Fallible<Always
     }
 }
 
-/// A `Result`, of whatever.
-#[diagnostic::on_unimplemented(
-    message = "`share_err` is about the error of a `Result`, but each caller gets a `{Self}`",
-    label = "not a `Result`",
-    note = "what is `Clone` is shared as it is; `clone_with = …` takes a function that copies what a caller gets"
-)]
-pub trait Failing<M> {
-    /// Its error.
-    type Err;
-}
-
-impl<T, E> Failing<Always> for Result<T, E> {
-    type Err = E;
-}
-
 macro_rules! never {
     // Two, since the real implementation does not apply to what is not a `Result`.
     ($($m:ty)*) => {$(
         #[diagnostic::do_not_recommend]
-        impl<R: Nothing> Fallible<$m> for R {
+        impl<R: Nothing> Failing<$m> for R {
+            type Ok = Never;
             type Err = Never;
             type By<F> = Never;
             fn by<F>(_: F) -> Never {
                 unreachable!("nothing is `Nothing`")
             }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<R: Nothing> Failing<$m> for R {
-            type Err = Never;
         }
 
         #[diagnostic::do_not_recommend]
@@ -139,8 +326,8 @@ never!(Never Nowhere);
 /// What makes an error of a shared one.
 #[diagnostic::on_unimplemented(
     message = "`share_err` takes a function from `Arc<{E}>` to `{E}`",
-    label = "not from `Arc<{E}>` to `{E}`",
-    note = "give it a variant of the error, `share_err = AppError::Shared` with `Shared(Arc<AppError>)`, or a closure, `share_err = |error| …`"
+    label = "not a function from `Arc<{E}>` to `{E}`",
+    note = "write `share_err = {E}::Shared` for a variant `Shared(Arc<{E}>)`, or a closure that takes an `Arc<{E}>`"
 )]
 pub trait ErrOf<E, M>: Fn(Arc<E>) -> E + Sized {
     /// The function.
@@ -151,9 +338,9 @@ pub trait ErrOf<E, M>: Fn(Arc<E>) -> E + Sized {
 
 /// A `Result` whose error says that something failed.
 #[diagnostic::on_unimplemented(
-    message = "`failed` makes an `Err` of a failure, but each caller gets a `{Self}`",
+    message = "`failed` needs a `Result`, but each caller gets a `{Self}`",
     label = "not a `Result`",
-    note = "return a `Result`, or remove `failed`: a caller then panics if what it shares fails"
+    note = "return a `Result`, or remove `failed`; a caller then panics if the execution that it shares fails"
 )]
 pub trait Fails<M> {
     /// Its error.
@@ -167,8 +354,8 @@ impl<T, E> Fails<Always> for Result<T, E> {
 /// What makes an error of a failure.
 #[diagnostic::on_unimplemented(
     message = "`failed` takes a function from `piggyback::Failure` to `{E}`",
-    label = "not from `piggyback::Failure` to `{E}`",
-    note = "give it a variant of the error, `failed = AppError::Failed` with `Failed(piggyback::Failure)`, or a closure, `failed = |failure| …`"
+    label = "not a function from `piggyback::Failure` to `{E}`",
+    note = "write `failed = {E}::Failed` for a variant `Failed(piggyback::Failure)`, or a closure, `failed = |failure| …`"
 )]
 pub trait ErrOfFailure<E, M>: Fn(Failure) -> E + Sized {
     /// The function.
@@ -184,8 +371,8 @@ pub fn failed<R: Fails<N>, N, F: ErrOfFailure<R::Err, M>, M>(_: Output<R>, faile
 
 /// What copies a result.
 #[diagnostic::on_unimplemented(
-    message = "`clone_with` takes a function that makes another `{R}` from a `&{R}`",
-    label = "not from `&{R}` to `{R}`"
+    message = "`clone_with` takes a function from `&{R}` to `{R}`",
+    label = "not a function from `&{R}` to `{R}`"
 )]
 pub trait CopyOf<R, M>: Fn(&R) -> R + Sized {
     /// The function.
@@ -196,14 +383,16 @@ pub trait CopyOf<R, M>: Fn(&R) -> R + Sized {
 
 /// What a caller of a batch hands in.
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` can't be an item of a batch",
-    label = "not `Send`: another caller's task may take it to the bulk call",
-    note = "give items something that may go to another thread, such as an `Arc` instead of an `Rc`"
+    message = "`{T}`, the item type of this batch, must be `Send + 'static`, since the bulk call runs in its own task",
+    label = "`{T}` is not `Send + 'static`",
+    note = "use types that may be sent to other threads, for example `Arc` instead of `Rc`; for a type parameter, add the bounds `Send + 'static`"
 )]
-pub trait Sendable: Send + 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Send + 'static> Sendable for T {}
+pub trait SendableOf<T, M> {
+    /// The item.
+    type Item;
+    /// The item.
+    fn item(self) -> Self::Item;
+}
 
 macro_rules! functions {
     ($($trait:ident<$t:ident> $arg:ty, $m:ident [$($nothing:tt)*];)*) => {$(
@@ -226,11 +415,16 @@ functions! {
 }
 
 /// By `share_err`.
-pub fn share_err<R: Fallible<N>, N, F: ErrOf<R::Err, M>, M>(
+pub fn share_err<R: Failing<N>, N, F: ErrOf<R::Err, M>, M, A, B, C>(
     _: Output<R>,
     share: F,
-) -> R::By<F::Itself> {
-    R::by(share.itself())
+) -> If<AfterOk<R::Ok, A>, R::Ok, B, If<Next<R::Err>, R::Err, C, R::By<F::Itself>>>
+where
+    Output<R::Ok>: OkOf<R::Ok, A>,
+    AfterOk<R::Ok, A>: ThreadsOf<R::Ok, B>,
+    Next<R::Err>: ThreadsOf<R::Err, C>,
+{
+    AfterOk::<R::Ok, A>::then(Next::<R::Err>::then(R::by(share.itself())))
 }
 
 /// By `clone_with`.

@@ -66,13 +66,53 @@ pub trait About {
     type Argument: ?Sized;
 }
 
-/// States that an argument's part is a key: the same as [`Key`], but its message is about the user's type `A`.
-/// See [`bounds`](crate::bounds) for `M`.
+/// States one bound of a key, so that the message can name the one that is missing. See [`bounds`](crate::bounds) for
+/// `M`, and for why a step's result is what the next step is asked of.
+macro_rules! steps {
+    ($($(#[$attribute:meta])* $step:ident;)*) => {$(
+        $(#[$attribute])*
+        pub trait $step<A: ?Sized, M> {
+            /// The part itself.
+            type Next;
+            /// The part itself.
+            fn next(self) -> Self::Next;
+        }
+    )*};
+}
+
+steps! {
+    /// A part that is hashed.
+    #[diagnostic::on_unimplemented(
+        message = "`{A}` can't be part of the key, since it is not `Hash`",
+        label = "`{A}` is not `Hash`",
+        note = "derive `Hash`, `PartialEq` and `Eq` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
+        note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+    )]
+    HashOf;
+    /// A part that is compared.
+    #[diagnostic::on_unimplemented(
+        message = "`{A}` can't be part of the key, since it is not `Eq`",
+        label = "`{A}` is not `Eq`",
+        note = "derive `PartialEq` and `Eq` for `{A}` (for a type parameter, add `Eq + Clone + Send + Sync + 'static` to its bounds)",
+        note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+    )]
+    EqOf;
+    /// A part that is kept.
+    #[diagnostic::on_unimplemented(
+        message = "`{A}` can't be part of the key, since it is not `Clone`",
+        label = "`{A}` is not `Clone`",
+        note = "derive `Clone` for `{A}` (for a type parameter, add `Clone + Send + Sync + 'static` to its bounds)",
+        note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+    )]
+    OwnedOf;
+}
+
+/// The last of these steps, with which a part is a [`Key`].
 #[diagnostic::on_unimplemented(
-    message = "`{A}` can't be part of a key",
-    label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "in the attribute, say what identifies the argument, as in `key(user = user.id)`, or leave it out, as in `skip(user)`; of a float, `key(x = x.to_bits())`; or derive `Hash`, `PartialEq`, `Eq` and `Clone`",
-    note = "for a type parameter or an `impl Trait`, add the bounds: `T: Hash + Eq + Clone + Send + Sync + 'static`"
+    message = "`{A}` can't be part of the key, since it is not `Send + Sync + 'static`",
+    label = "`{A}` is not `Send + Sync + 'static`",
+    note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
+    note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
 )]
 pub trait KeyOf<A: ?Sized, M> {
     /// The part itself.
@@ -83,11 +123,11 @@ pub trait KeyOf<A: ?Sized, M> {
 
 /// The same for a receiver, which has its own ways out.
 #[diagnostic::on_unimplemented(
-    message = "`self` is part of the key, but `{A}` can't be one",
-    label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "if `self` holds part of the key, write `key(self = self.…)`, such as `key(self = self.tenant)`",
-    note = "if each instance is to be by itself, give it a field of type `piggyback::Scope` and write `scope = self.…`",
-    note = "if all instances are interchangeable, write `skip(self)`"
+    message = "`self` is part of the key, but `{A}` is not `Hash + Eq + Clone + Send + Sync + 'static`",
+    label = "`{A}` can't be part of the key",
+    note = "if the result depends on some of its fields, write `key(self = self.…)`, for example `key(self = self.tenant)`",
+    note = "if instances must not share calls, add a field of type `piggyback::Scope` and write `scope = self.…`",
+    note = "if the result does not depend on `self` at all, write `skip(self)`; users, tenants, permissions and locales must stay in the key"
 )]
 pub trait SelfKeyOf<A: ?Sized, M> {
     /// The part itself.
@@ -103,9 +143,21 @@ pub fn self_part<K: About + SelfKeyOf<K::Argument, M>, M>(
     part.part()
 }
 
+type Hashed<K, A, M> = <K as HashOf<A, M>>::Next;
+type Compared<K, A, M, N> = <Hashed<K, A, M> as EqOf<A, N>>::Next;
+type Kept<K, A, M, N, O> = <Compared<K, A, M, N> as OwnedOf<A, O>>::Next;
+
 /// An argument's part of the key. An expansion calls it with the argument's span, so that errors point there.
-pub fn part<K: About + KeyOf<K::Argument, M>, M>(part: K) -> <K as KeyOf<K::Argument, M>>::Part {
-    part.part()
+pub fn part<K, M, N, O, P>(
+    part: K,
+) -> <Kept<K, K::Argument, M, N, O> as KeyOf<K::Argument, P>>::Part
+where
+    K: About + HashOf<K::Argument, M>,
+    Hashed<K, K::Argument, M>: EqOf<K::Argument, N>,
+    Compared<K, K::Argument, M, N>: OwnedOf<K::Argument, O>,
+    Kept<K, K::Argument, M, N, O>: KeyOf<K::Argument, P>,
+{
+    part.next().next().next().part()
 }
 
 impl Key for () {
@@ -251,46 +303,58 @@ where
 
 /// Two implementations for each kind of part: see [`bounds`](crate::bounds).
 macro_rules! key_of {
-    ($($part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*];)*) => {$(
+    ($($part:ty, $argument:ident: [$($sized:tt)*] [$($owned:tt)*] [$($bounds:tt)*];)*) => {$(
         impl<$argument $($sized)*> About for $part {
             type Argument = $argument;
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* $($bounds)*> KeyOf<$argument, Always> for $part {
-            type Part = Self;
-            fn part(self) -> Self {
-                self
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* + Nothing> KeyOf<$argument, Never> for $part {
-            type Part = ();
-            fn part(self) {}
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* $($bounds)*> SelfKeyOf<$argument, Always> for $part {
-            type Part = Self;
-            fn part(self) -> Self {
-                self
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* + Nothing> SelfKeyOf<$argument, Never> for $part {
-            type Part = ();
-            fn part(self) {}
-        }
+        key_of!(step HashOf, $part, $argument: [$($sized)*] [+ Hash]);
+        key_of!(step EqOf, $part, $argument: [$($sized)*] [+ Eq]);
+        key_of!(step OwnedOf, $part, $argument: [$($sized)*] [$($owned)*]);
+        key_of!(last KeyOf, $part, $argument: [$($sized)*] [$($bounds)*]);
+        key_of!(last SelfKeyOf, $part, $argument: [$($sized)*] [$($bounds)*]);
     )*};
+    (step $step:ident, $part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*]) => {
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* $($bounds)*> $step<$argument, Always> for $part {
+            type Next = Self;
+            #[inline]
+            fn next(self) -> Self {
+                self
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* + Nothing> $step<$argument, Never> for $part {
+            type Next = Self;
+            fn next(self) -> Self {
+                self
+            }
+        }
+    };
+    (last $last:ident, $part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*]) => {
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* $($bounds)*> $last<$argument, Always> for $part {
+            type Part = Self;
+            #[inline]
+            fn part(self) -> Self {
+                self
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument $($sized)* + Nothing> $last<$argument, Never> for $part {
+            type Part = ();
+            fn part(self) {}
+        }
+    };
 }
 
 key_of! {
-    ByValue<'_, A>, A: [: Sized] [+ Hash + Eq + Clone + Send + Sync + 'static];
-    ByRef<'_, B>, B: [: ?Sized] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
-    OptRef<'_, B>, B: [: ?Sized] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
-    SliceRef<'_, '_, B>, B: [: ?Sized] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
+    ByValue<'_, A>, A: [: Sized] [+ Clone] [+ Hash + Eq + Clone + Send + Sync + 'static];
+    ByRef<'_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
+    OptRef<'_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
+    SliceRef<'_, '_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
 }
 
 impl<'a, B: ?Sized> Part<'_, Option<&'a B>> {

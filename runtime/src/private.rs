@@ -5,7 +5,9 @@ pub use crate::batch::results::{
     shared_err, weight,
 };
 pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber, item};
-pub use crate::bounds::{clone_with, cloned, failed, output as ty, share_err};
+pub use crate::bounds::{
+    by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
+};
 pub use crate::dedup::{
     Call, CloneWith, Cloned, Failed, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned,
     Table,

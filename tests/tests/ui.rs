@@ -4,14 +4,12 @@ use piggyback_tests::fresh::{Fresh, repository};
 use std::fs;
 use std::path::Path;
 
+// One object for all cases: each would prepare, lock and check a project of its own.
 #[test]
-fn wrong_use_is_explained() {
-    trybuild::TestCases::new().compile_fail("ui/fail/*.rs");
-}
-
-#[test]
-fn right_use_compiles() {
-    trybuild::TestCases::new().pass("ui/pass/*.rs");
+fn wrong_use_is_explained_and_right_use_compiles() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("ui/fail/*.rs");
+    cases.pass("ui/pass/*.rs");
 }
 
 #[test]

@@ -16,7 +16,9 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
                 P::ty::<(Vec<Row>, (u64, u64))>(),
                 |row| row.0,
             )
-            .__piggyback_share(P::ByClone)
+            .__piggyback_share(
+                P::rows(P::ty::<Vec<Row>>().__piggyback_row(), P::ByClone),
+            )
             .__piggyback_bulk(move |__items: P::Vec<(u64, u64)>| async move {
                 let __this = __this.__piggyback_lend();
                 let tag = tag.__piggyback_lend();
@@ -28,13 +30,13 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
             });
         (__limits, __bulk)
     };
-    let __seat = P::Batches::join_in(
-        &__PIGGYBACK,
-        &(self.scope),
-        __waker,
-        (P::part(P::Part(&tag).__piggyback_key()), ()),
-        P::Item::weight(P::item(__item), __weight),
-        __open,
-    );
+    let __seat = P::Item::weight(P::item(__item), __weight)
+        .__piggyback_join_in(
+            &__PIGGYBACK,
+            &(self.scope),
+            __waker,
+            (P::part(P::Part(&tag).__piggyback_key()), ()),
+            __open,
+        );
     __seat.await
 }

@@ -22,12 +22,7 @@ async fn save(ids: &u64, names: &str) -> u64 {
             });
         (__limits, __bulk)
     };
-    let __seat = P::Batches::join(
-        &__PIGGYBACK,
-        __waker,
-        (),
-        P::Item::unique(P::item(__item), __unique),
-        __open,
-    );
+    let __seat = P::Item::unique(P::item(__item), __unique)
+        .__piggyback_join(&__PIGGYBACK, __waker, (), __open);
     __seat.await
 }

@@ -18,6 +18,6 @@ async fn save(pool: &Pool, users: User) -> Result<(), AppError> {
             });
         (__limits, __bulk)
     };
-    let __seat = P::Batches::join(&__PIGGYBACK, __waker, (), P::item(users), __open);
+    let __seat = P::item(users).__piggyback_join(&__PIGGYBACK, __waker, (), __open);
     __seat.await
 }

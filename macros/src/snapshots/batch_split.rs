@@ -22,12 +22,12 @@ async fn save(&self, users: User) -> Result<(), AppError> {
             });
         (__limits, __bulk)
     };
-    let __seat = P::Batches::join(
-        &__PIGGYBACK,
-        __waker,
-        (P::part(P::Part(&(self.tenant)).__piggyback_key()), ()),
-        P::item(users),
-        __open,
-    );
+    let __seat = P::item(users)
+        .__piggyback_join(
+            &__PIGGYBACK,
+            __waker,
+            (P::part(P::Part(&(self.tenant)).__piggyback_key()), ()),
+            __open,
+        );
     __seat.await
 }

@@ -7,7 +7,10 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
             &__PIGGYBACK,
             || {},
             (P::ByValue(&ids), ()),
-            P::cloned(P::ty::<Result<::core::option::Option<User>, AppError>>()),
+            P::cloned_as(
+                P::ty::<Result<::core::option::Option<User>, AppError>>()
+                    .__piggyback_kind(),
+            ),
             P::Joining::new(),
         )
     };
@@ -26,8 +29,9 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                             P::ty::<(Result<HashMap<u64, User>, AppError>, u64)>(),
                         )
                         .__piggyback_share(
-                            P::cloned(
-                                    P::ty::<Result<::core::option::Option<User>, AppError>>(),
+                            P::cloned_as(
+                                    P::ty::<Result<::core::option::Option<User>, AppError>>()
+                                        .__piggyback_kind(),
                                 )
                                 .__piggyback_of_batch(),
                         )
@@ -39,13 +43,8 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                         });
                     (__limits, __bulk)
                 };
-                let __seat = P::Batches::join(
-                    &__PIGGYBACK,
-                    __waker,
-                    (),
-                    P::item(ids),
-                    __open,
-                );
+                let __seat = P::item(ids)
+                    .__piggyback_join(&__PIGGYBACK, __waker, (), __open);
                 __seat.await
             },
         )

@@ -27,7 +27,7 @@ use self::results::Bulk;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
 use self::table::{Opens, Queue, Seated, Table};
-use crate::bounds::Sendable;
+use crate::bounds::{Always, Never, Nothing, SendableOf};
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::path::Path;
@@ -63,8 +63,68 @@ impl<T> Item<T> {
 }
 
 /// An item. An expansion calls it with the argument's span, so that errors point there.
-pub fn item<T>(item: T) -> Item<T> {
-    Item::new(item)
+pub fn item<T, M>(item: T) -> <Item<T> as SendableOf<T, M>>::Item
+where
+    Item<T>: SendableOf<T, M>,
+{
+    SendableOf::item(Item::new(item))
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> SendableOf<T, Always> for Item<T> {
+    type Item = Self;
+    fn item(self) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Nothing> SendableOf<T, Never> for Item<T> {
+    type Item = Self;
+    fn item(self) -> Self {
+        self
+    }
+}
+
+// A method, so that of an item that can't be one nothing more is said.
+impl<T, U> Item<T, U> {
+    /// Joins a batch.
+    #[inline]
+    pub fn __piggyback_join<K, B, R>(
+        self,
+        batches: &'static Batches,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Seat<Fixed<dyn Tasks<R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        batches.join(waker, key, self, open)
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_join_in<K, B, R>(
+        self,
+        batches: &'static Batches,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        batches.join_in(scope, waker, key, self, open)
+    }
 }
 
 impl<T, U> Item<T, U> {
@@ -160,7 +220,7 @@ impl Batches {
     ) -> Seat<Fixed<dyn Tasks<R>>, R>
     where
         K: Key,
-        T: Sendable,
+        T: Send + 'static,
         U: Hash + Eq + Send + 'static,
         B: Bulk<T, R>,
         R: Send + 'static,
@@ -190,7 +250,7 @@ impl Batches {
     ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
     where
         K: Key,
-        T: Sendable,
+        T: Send + 'static,
         U: Hash + Eq + Send + 'static,
         B: Bulk<T, R>,
         R: Send + 'static,

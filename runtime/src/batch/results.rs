@@ -6,7 +6,7 @@
 //! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
 
 use super::{Results, WrongNumber};
-use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output, Sendable};
+use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -46,10 +46,10 @@ impl<K: Nested, F> Nested for By<K, F> {}
 
 /// What each caller of a function that returns `Self` gets.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be handed out to the callers of a batch",
-    label = "not one result for each item",
-    note = "return `()`, a `Vec` with one result for each item, a `HashMap` or `BTreeMap` from item to result, or a `Result` of these",
-    note = "for rows in any order write `one_by = |row| …` or `many_by = |row| …`; for one answer to all, `shared`"
+    message = "`{Self}` can't be split among the callers of a batch",
+    label = "not one result per item",
+    note = "return `()`, a `Vec` with one result per item, a `HashMap` or `BTreeMap` keyed by item, or a `Result` of one of these",
+    note = "for rows in any order add `one_by = |row| …` or `many_by = |row| …`; to give every caller the whole value, add `shared`"
 )]
 pub trait Outcome<T, K> {
     /// Each caller's.
@@ -80,7 +80,7 @@ pub trait Split<T, H, S, One> {
 
 /// A list of rows, or a `Result` of one.
 #[diagnostic::on_unimplemented(
-    message = "`one_by` and `many_by` need a function that returns its rows as a `Vec`, not a `{Self}`",
+    message = "`one_by` and `many_by` need a function that returns its rows as a `Vec`, not as a `{Self}`",
     label = "not a `Vec` of rows"
 )]
 pub trait Rows {
@@ -630,11 +630,11 @@ impl<X, T, H, O> Shaped<X, T, H, O> {
 
 /// An item that may be tried more than once. See [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
-    message = "`split_on_err` tries items again, so a `{Self}` must be `Clone`",
-    label = "its items are not `Clone`",
-    note = "derive `Clone` for them, put them into an `Arc`, or remove `split_on_err`"
+    message = "`{T}` must be `Clone`, since `split_on_err` runs the items of a failed batch again",
+    label = "`{T}` is not `Clone`",
+    note = "derive `Clone` for `{T}` (for a type parameter, add the bound), put the items in an `Arc`, or remove `split_on_err`"
 )]
-pub trait Again<M> {
+pub trait Again<T, M> {
     /// What knows it.
     type Items;
     /// What knows it.
@@ -646,7 +646,7 @@ pub trait Again<M> {
 pub struct Items<T>(PhantomData<fn() -> T>);
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone> Again<Always> for T {
+impl<T: Clone> Again<T, Always> for Output<T> {
     type Items = Items<T>;
     fn items() -> Items<T> {
         Items(PhantomData)
@@ -654,14 +654,17 @@ impl<T: Clone> Again<Always> for T {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Nothing> Again<Never> for T {
+impl<T: Nothing> Again<T, Never> for Output<T> {
     type Items = ();
     fn items() {}
 }
 
 /// States that items may be tried again. An expansion calls it with their span, so that errors point there.
-pub fn again<T: Again<M>, M>(_: Output<T>) -> T::Items {
-    T::items()
+pub fn again<T, M>(_: Output<T>) -> <Output<T> as Again<T, M>>::Items
+where
+    Output<T>: Again<T, M>,
+{
+    <Output<T> as Again<T, M>>::items()
 }
 
 impl<T> Items<T> {
@@ -708,24 +711,24 @@ macro_rules! states {
 states! {
     /// States that `sharing` shares what several callers get.
     #[diagnostic::on_unimplemented(
-        message = "`{X}` can't be handed out to several callers",
-        label = "what more than one of them gets must be `Clone`",
-        note = "if its error is what isn't `Clone`: add `share_err = AppError::Shared`, with a variant `Shared(Arc<AppError>)`, or return an `Arc` of the error; for `anyhow` and `eyre`: `share_err = piggyback::anyhow::shared`, with the feature of that name; `clone_with = …` takes a function that copies what a caller gets",
-        note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+        message = "`{X}` can't be split among the callers of a batch whose items are `{T}`",
+        label = "each caller would get a `{O}`",
+        note = "results that are found by their item need `{T}: Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and a map must be keyed by `{T}`",
+        note = "a result that several callers can get must be `Clone`, or copied by `clone_with = …`"
     )]
     Shares: HandOut;
     /// States the same where results are looked up by what may be another type than the items.
     #[diagnostic::on_unimplemented(
-        message = "each caller of a batch gets what its item, a `{T}`, finds in the map: `{X}` can't be handed out so",
-        label = "the keys of this map must be the items: `{T}`, which must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`)",
-        note = "if the keys are of that type by another name, then it is what several callers get that must be `Clone`: what is found, or the error (else add `share_err = …`, or `clone_with = …`)"
+        message = "the map that a bulk function returns must be keyed by its item type, `{T}`, and this is a `{X}`",
+        label = "not a map keyed by `{T}`, or `{T}` is not `Hash + Eq + Clone` (`Ord + Clone` for a `BTreeMap`)",
+        note = "change the keys to `{T}`; if they are the same type under another name, derive the traits named above for it"
     )]
     SharesByKey: HandOut;
     /// States the same where errors split the batch.
     #[diagnostic::on_unimplemented(
-        message = "`split_on_err` needs a function that returns a `Result` with something for each item, not a `{X}`",
-        label = "there is no `Err` to split on, or its `Ok` can't be handed out",
-        note = "where results are found by their items, a map's keys must be of the items' type, here `{T}`; this must be `Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and what is found `Clone`, for the callers of equal items"
+        message = "`split_on_err` needs a `Result` whose `Ok` can be split among the callers, not a `{X}`",
+        label = "not a `Result`, or its `Ok` can't be split",
+        note = "results that are found by their item need `{T}: Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and a map must be keyed by `{T}`"
     )]
     SharesParts: Split;
 }
@@ -737,7 +740,7 @@ pub trait Bulk<T, R>: Send + 'static {
     /// Makes the call.
     fn run(self, items: Vec<T>) -> impl Future<Output = Results<R>> + Send + 'static
     where
-        T: Sendable;
+        T: Send + 'static;
 }
 
 /// A bulk call that is made once.
@@ -782,7 +785,7 @@ where
     type Body = B;
     fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
     where
-        T: Sendable,
+        T: Send + 'static,
     {
         let Self(handing, body) = self;
         bulk(handing, items, body)
@@ -802,7 +805,7 @@ where
     type Body = B;
     fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
     where
-        T: Sendable,
+        T: Send + 'static,
     {
         let Self(handing, body) = self;
         split(handing, items, body)
@@ -956,8 +959,8 @@ fn halves(Range { start, end }: Range<usize>) -> [Part; 2] {
 
 /// A weight, as a closure gives it.
 #[diagnostic::on_unimplemented(
-    message = "`weight` takes a closure that gives a whole number, such as `|row| row.len()`, not a `{Self}`",
-    label = "not a number"
+    message = "`weight` takes a closure that returns an integer, for example `|row| row.len()`, not a `{Self}`",
+    label = "not an integer"
 )]
 pub trait Weight {
     /// In the unit of `max_weight`.

@@ -17,9 +17,9 @@ use std::hash::{Hash, Hasher};
 
 /// A part that can outlive its caller. See [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
-    message = "`{A}` can't outlive its caller, as it must here",
-    label = "the execution may go on when the caller is gone: a value must be `Send + 'static`, what is borrowed also `Clone`",
-    note = "take something cheap to clone that it can own, such as a pool instead of a connection, or an `Arc`; if it is a type of yours that holds such things: derive `Clone` for it"
+    message = "`{A}` must be `Send + 'static`, and also `Clone` if it is borrowed, since the function runs in its own task",
+    label = "`{A}` can't be moved to that task",
+    note = "derive `Clone` for `{A}`, take it by value or in an `Arc`, or take something that is cheap to clone, for example a pool instead of a connection; for a type parameter, add the bounds"
 )]
 pub trait Own<A: ?Sized, M> {
     /// What is kept.
@@ -35,9 +35,10 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
 
 /// The same for a receiver, which has its own ways out.
 #[diagnostic::on_unimplemented(
-    message = "the execution goes on without its caller, so it needs a `{A}` of its own",
-    label = "not `Clone + Send + 'static`",
-    note = "derive `Clone` for it (cheap, where its fields are pools, `Arc`s and the like), or take `self: Arc<Self>`"
+    message = "the function runs in its own task, so it needs an owned `{A}`: derive `Clone`, or take `self: Arc<Self>`",
+    label = "`{A}` is not `Clone + Send + 'static`",
+    note = "if `{A}` is generic, `#[derive(Clone)]` also requires `Clone` of its type parameters; write `impl Clone` by hand, or take `self: Arc<Self>`",
+    note = "in a trait, add `where Self: Clone + Send + 'static` to the method"
 )]
 pub trait OwnSelf<A: ?Sized, M> {
     /// What is kept.
@@ -69,8 +70,9 @@ impl<A: ?Sized, P: About<Argument = A> + Nothing> OwnSelf<A, Never> for P {
 
 /// What `unique` tells an item by.
 #[diagnostic::on_unimplemented(
-    message = "`unique` can't tell items apart by a `{A}`",
-    label = "gives something that isn't `Hash + Eq + Send + 'static`; what is borrowed from the item must also be `Clone`"
+    message = "`unique` takes a closure that returns something `Hash + Eq + Send + 'static`, and `{A}` is not",
+    label = "returns `{A}`, by which items can't be compared",
+    note = "return a value that can be compared, for example `row.id`; what is borrowed from the item must also be `Clone`"
 )]
 pub trait Unique<A: ?Sized, M> {
     /// What is kept.
