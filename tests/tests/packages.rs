@@ -1,4 +1,4 @@
-//! The files of the two published packages that have to agree with others in the repository.
+//! The files of the published packages that have to agree with others in the repository.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn file(path: &str) -> String {
 #[test]
 fn each_package_holds_both_licences() {
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        for package in ["runtime", "macros"] {
+        for package in ["runtime", "macros", "redis"] {
             assert!(
                 file(licence) == file(&format!("{package}/{licence}")),
                 "{package}/{licence} is not the file in the root"
@@ -55,7 +55,7 @@ fn links(text: &str) -> Vec<String> {
 /// A registry shows a README without the files beside it.
 #[test]
 fn links_and_pictures_of_the_readmes_are_absolute() {
-    for readme in ["README.md", "macros/README.md"] {
+    for readme in ["README.md", "macros/README.md", "redis/README.md"] {
         let all = links(&file(readme));
         assert!(!all.is_empty(), "{readme} has no links");
         for link in all {

@@ -7,14 +7,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
 
 use super::call::Seat;
 use super::engine::{Engine, Flight, Reply, Token};
 use super::machine::{Event, Why};
 use super::stats::{Counters, FleetStats};
-use super::wakes::Wakes;
+use super::wakes::{Heard, Hears, Wakes};
 use crate::sync::Mutex;
 
 /// Late answers in a row, after which no call uses the store until the engine has checked it.
@@ -62,8 +62,10 @@ impl Hub {
 
     /// Starts the engine, once. It connects in the background: no call waits for that.
     pub(crate) fn start(self: &Arc<Self>) {
-        self.started
-            .call_once(|| self.engine.start(Wakes(Arc::downgrade(self))));
+        self.started.call_once(|| {
+            let hub: Weak<Self> = Arc::downgrade(self);
+            self.engine.start(Wakes(hub));
+        });
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
@@ -97,7 +99,7 @@ impl Hub {
         self.local_until.fetch_max(until, Relaxed);
     }
 
-    pub(crate) fn up(&self) {
+    fn up(&self) {
         let unsure = std::mem::take(&mut self.registry.lock().unsure);
         self.late.store(0, Relaxed);
         let was_up = self.up.swap(true, Release);
@@ -118,19 +120,11 @@ impl Hub {
         }
     }
 
-    pub(crate) fn down(&self) {
+    fn down(&self) {
         self.up.store(false, Release);
     }
 
-    pub(crate) fn landed(&self, token: Token) {
-        self.tell(token, Event::Told(token), true);
-    }
-
-    pub(crate) fn forgotten(&self, token: Token) {
-        self.tell(token, Event::Forgotten(token), false);
-    }
-
-    fn tell(&self, token: Token, event: Event, keep: bool) {
+    fn tell(&self, token: Token, event: &Event, keep: bool) {
         let mut registry = self.registry.lock();
         let seats = match registry.seats.get(&token) {
             Some(seats) => seats.clone(),
@@ -221,6 +215,17 @@ impl Hub {
     pub(crate) fn is_idle(&self) -> bool {
         let registry = self.registry.lock();
         registry.seats.is_empty() && registry.unsure.is_empty()
+    }
+}
+
+impl Hears for Hub {
+    fn hear(&self, heard: Heard) {
+        match heard {
+            Heard::Up => self.up(),
+            Heard::Down => self.down(),
+            Heard::Landed(token) => self.tell(token, &Event::Told(token), true),
+            Heard::Forgotten(token) => self.tell(token, &Event::Forgotten(token), false),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub use self::memory::Memory;
 pub use self::payload::{Encoded, Payload};
 pub use self::payload::{Success, Whole};
 pub use self::stats::FleetStats;
-pub use self::wakes::Wakes;
+pub use self::wakes::{Heard, Listening, Wakes};
 use crate::sync::Mutex;
 
 /// Longer keys are not shared.
