@@ -66,3 +66,46 @@ pub(crate) fn spread<K: Hash>(picked: &[K], hash: impl Fn(&K) -> u64, of: impl F
     assert!(pairs < 3 * random_pairs, "{pairs}, random {random_pairs}");
     assert!(shard < 3 * random_shard, "{shard}, random {random_shard}");
 }
+
+/// How many pairs of keys meet in a bucket, at most, by keys of two numbers of which the first is the stranger's pick.
+///
+/// The stranger starts with the best of many picks, and keeps each change of one or two bits that makes more pairs. This
+/// one sees the pairs themselves, which is more than any timing tells.
+fn climb(hash: impl Fn(&(u64, u64)) -> u64) -> u64 {
+    const TOGETHER: u64 = 256;
+    let pairs = |first: u64| {
+        let mut buckets = [0u64; TOGETHER as usize];
+        for second in 0..TOGETHER {
+            buckets[(hash(&(first, second)) % TOGETHER) as usize] += 1;
+        }
+        buckets.iter().map(|n| n * n.saturating_sub(1) / 2).sum()
+    };
+    let picks = at_random().take(2_000);
+    let (mut most, mut first) = picks
+        .map(|pick| (pairs(pick), pick))
+        .max()
+        .unwrap_or_default();
+    for _ in 0..2 {
+        for (one, other) in (0..64).flat_map(|one| (0..=one).map(move |other| (one, other))) {
+            // Equal ones change one bit.
+            let changed = first ^ (1 << one) ^ ((1 << other) & !(1 << one));
+            let found = pairs(changed);
+            if found > most {
+                (most, first) = (found, changed);
+            }
+        }
+    }
+    most
+}
+
+/// Asserts that a stranger who sees how the keys of a table spread can't make them meet, as one can with foldhash's faster
+/// variant: its hash of two numbers is one product, whose lowest bits are those of the first number, times the second.
+pub(crate) fn withstands_one_who_watches(hash: impl Fn(&(u64, u64)) -> u64) {
+    // Of random keys, half as many as there are buckets.
+    let random = 128;
+    let weak = FixedState::with_seed(1);
+    let attacked = climb(|key| weak.hash_one(key));
+    assert!(attacked > 20 * random, "no attack: {attacked}");
+    let found = climb(hash);
+    assert!(found < 3 * random, "{found}, random {random}");
+}

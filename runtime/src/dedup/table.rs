@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
 use tokio::time::Instant;
@@ -802,7 +802,15 @@ mod tests {
     use super::*;
     use crate::dedup::Cloned;
     use crate::key::{ByRef, ByValue};
-    use crate::strangers::{names, numbers, picked, spread};
+    use crate::strangers::{names, numbers, picked, spread, withstands_one_who_watches};
+
+    #[test]
+    fn keys_do_not_meet_even_if_a_stranger_sees_how_they_spread() {
+        let table = Table::<_, ()>::new("pairs".into(), 1);
+        withstands_one_who_watches(|(one, other)| {
+            table.hash(&(ByValue(one), (ByValue(other), ())))
+        });
+    }
 
     #[test]
     fn keys_that_a_stranger_picks_spread_like_random_ones() {
