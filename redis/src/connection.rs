@@ -62,6 +62,14 @@ pub(crate) fn start(
     });
 }
 
+/// Says something to whoever runs the service.
+macro_rules! tell {
+    ($level:ident, $($message:tt)*) => {{
+        #[cfg(feature = "tracing")]
+        tracing::$level!($($message)*);
+    }};
+}
+
 struct Link {
     client: redis::Client,
     inbox: String,
@@ -77,40 +85,66 @@ struct Checked {
 }
 
 enum Failed {
-    /// Not now.
-    Now,
+    /// Not now, for this reason.
+    Now(String),
     /// It is a cluster.
     Cluster,
 }
 
 impl From<redis::RedisError> for Failed {
-    fn from(_: redis::RedisError) -> Self {
-        Self::Now
+    fn from(error: redis::RedisError) -> Self {
+        Self::Now(error.to_string())
     }
 }
 
 impl Link {
     async fn run(&self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut delay = FIRST_DELAY;
+        let mut told = false;
         loop {
             let connecting = timeout(CONNECTS, self.connect());
             let connected = tokio::select! {
-                connected = connecting => connected.unwrap_or(Err(Failed::Now)),
+                connected = connecting => connected.unwrap_or_else(|_| Err(Failed::Now("it does not answer".to_owned()))),
                 () = refuse(&mut orders) => return,
             };
             let wait = match connected {
                 Ok(checked) => {
                     delay = FIRST_DELAY;
+                    tell!(
+                        info,
+                        presence = checked.presence,
+                        "calls are shared with other processes"
+                    );
                     self.wakes.up();
                     let open = serve(checked, &self.wakes, &mut orders).await;
                     self.wakes.down();
                     if !open {
                         return;
                     }
+                    tell!(
+                        warn,
+                        "the connection is lost: calls are shared within this process only"
+                    );
+                    told = true;
                     jittered(delay)
                 }
-                Err(Failed::Cluster) => CLUSTER_DELAY,
-                Err(Failed::Now) => jittered(delay),
+                Err(Failed::Cluster) => {
+                    tell!(
+                        warn,
+                        "the server is a cluster, which is not supported: calls are shared within this process only"
+                    );
+                    CLUSTER_DELAY
+                }
+                Err(Failed::Now(_reason)) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tell!(
+                            warn,
+                            reason = _reason,
+                            "the server can't be used: calls are shared within this process only"
+                        );
+                    }
+                    jittered(delay)
+                }
             };
             delay = (delay * 2).min(LONGEST_DELAY);
             tokio::select! {
@@ -194,7 +228,9 @@ impl Link {
         let parsed = Token::parse(&token)
             .and_then(|token| crate::answers::joined(&joined, token, &self.inbox));
         if parsed != Some(piggyback::fleet::Joined::Leads) {
-            return Err(Failed::Now);
+            return Err(Failed::Now(
+                "its answer to a JOIN is not understood".to_owned(),
+            ));
         }
         let looked = run(&SCRIPTS.look, &keys, &[&token, "1", "1"]).await;
         let up = looked.map(crate::answers::looked);

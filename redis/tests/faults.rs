@@ -159,6 +159,24 @@ async fn without_a_server_calls_run_at_once_and_share_when_there_is_one() {
     assert_eq!((fleet.stats().away, fleet.stats().led), (100, 0));
 }
 
+#[tokio::test]
+async fn in_a_cluster_calls_stay_local() {
+    if !installed() {
+        return;
+    }
+    let nodes = format!("piggyback-nodes-{}.conf", std::process::id());
+    let server = Server::start(&["--cluster-enabled", "yes", "--cluster-config-file", &nodes]);
+    let fleet = piggyback_redis::fleet("test", server.client()).with_build("1");
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(500) {
+        assert_eq!(fleet.share("f", &1, after(0, 1)).await, 1);
+        assert!(!fleet.is_up());
+    }
+    assert_eq!(fleet.stats().led, 0);
+    drop(server);
+    let _ = std::fs::remove_file(std::env::temp_dir().join(nodes));
+}
+
 /// The leader in a process of its own: this test, started again.
 #[tokio::test]
 async fn in_a_process_of_its_own() {

@@ -200,3 +200,71 @@ fn random_commands_are_answered_as_by_the_store_in_memory() {
         assert!(!heard(0).is_empty(), "process {n}");
     }
 }
+
+#[test]
+fn time_ends_a_lease_and_an_old_execution_is_not_joined() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let memory = Memory::new();
+    let [a, b] = [(); 2].map(|()| Process::new(&memory, &server));
+    let flight = &flights()[0];
+    let short = Duration::from_millis(200);
+    let wait = || std::thread::sleep(Duration::from_millis(400));
+    let join = |process: &Process, token, lease, max_age| {
+        let terms = Terms { lease, max_age };
+        let answers = process.both(|engine, reply| engine.join(flight, token, terms, reply));
+        let [memory, redis] = answers.map(|answer| match answer.expect("it answers") {
+            Joined::Leads => "leads",
+            Joined::Follows { .. } => "follows",
+            Joined::Mine => "mine",
+        });
+        assert_eq!(memory, redis);
+        redis
+    };
+    let look = |process: &Process, token| {
+        let [memory, redis] = process.both(|engine, reply| engine.look(flight, token, 9, reply));
+        let [memory, redis] = [memory, redis].map(|looked| match looked.expect("it answers") {
+            Looked::Up { current, .. } => (1, current),
+            Looked::Gone => (2, false),
+            Looked::Landed(_) | Looked::Large => (3, false),
+        });
+        assert_eq!(memory, redis);
+        redis
+    };
+    let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(Token::from_u128);
+
+    // A lease that nobody renews ends, and nothing is left.
+    assert_eq!(join(&a, one, short, LONG), "leads");
+    assert_eq!(join(&b, two, short, LONG), "follows");
+    assert_eq!(look(&b, one), (1, true));
+    wait();
+    assert!(server.keys().is_empty());
+    assert_eq!(look(&b, one), (2, false));
+
+    // One that is renewed lives on, and one that is too old is no longer joined, but still up.
+    assert_eq!(join(&a, three, short, LONG), "leads");
+    let renewed = a.both(|engine, reply| engine.renew(flight, three, LONG, reply));
+    assert_eq!(renewed[0], renewed[1]);
+    wait();
+    assert_eq!(look(&b, three), (1, true));
+    assert_eq!(join(&b, four, short, short), "leads");
+    assert_eq!(look(&b, three), (1, false));
+    // Its lease ends beside one that lives: whoever joins next begins anew.
+    wait();
+    assert_eq!(join(&a, five, LONG, LONG), "leads");
+    assert_eq!(look(&a, four), (2, false));
+    assert_eq!(look(&a, five), (1, true));
+
+    // A result is kept for as long as was said.
+    for token in [five, three] {
+        let landed =
+            a.both(|engine, reply| engine.land(flight, token, b"V1".to_vec(), short, reply));
+        assert_eq!(landed, [Ok(()); 2]);
+    }
+    assert_eq!(look(&b, three), (3, false));
+    wait();
+    assert_eq!(look(&b, three), (2, false));
+    assert!(server.keys().is_empty());
+}

@@ -46,7 +46,8 @@ impl Server {
         loop {
             let mut child = Command::new("redis-server")
                 .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-                .args(["--save", "", "--appendonly", "no", "--dir", "/tmp"])
+                .args(["--save", "", "--appendonly", "no", "--dir"])
+                .arg(std::env::temp_dir())
                 .args(&self.options)
                 .stdout(Stdio::null())
                 .spawn()
