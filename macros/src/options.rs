@@ -542,12 +542,17 @@ fn list<T>(
 ) -> syn::Result<Vec<T>> {
     if !input.peek(syn::token::Paren) {
         let rest: Vec<TokenTree> = std::iter::from_fn(|| tree_before_comma(input)).collect();
-        // `skip = pool` tells what is meant.
+        // `skip = pool` and `key = user.id` show what is meant.
         let example = match &rest[..] {
             [TokenTree::Punct(equals), TokenTree::Ident(one)]
                 if equals.as_char() == '=' && name != "key" =>
             {
                 format!("{name}({one})")
+            }
+            [TokenTree::Punct(equals), TokenTree::Ident(one), of @ ..]
+                if equals.as_char() == '=' && name == "key" =>
+            {
+                format!("key({one} = {})", in_words(quote!(#one #(#of)*)))
             }
             _ => example.to_owned(),
         };

@@ -1,5 +1,7 @@
 //! What the attributes say to wrong use: each case in `ui/fail` is one mistake, and gets one error.
 
+mod suggestions;
+
 use piggyback_tests::fresh::{Fresh, repository};
 use std::fs;
 use std::path::Path;
@@ -74,4 +76,51 @@ fn bodies_are_checked_as_ever() {
     let plain = errors_of("plain.rs:", &output);
     assert!(plain.len() >= 20, "{output}");
     assert_eq!(plain, errors_of("annotated.rs:", &output));
+}
+
+/// Suggestions that need more than the line itself, and what that is.
+const NOT_PASTED: &[(&str, &str)] = &[
+    ("dedup_scope_is_new", "a field or a static"),
+    ("dedup_async_taken_away", "another order of attributes"),
+    (
+        "dedup_anyhow",
+        "the crate, for which the case has a stand-in",
+    ),
+    ("batch_eyre", "the crate, for which the case has a stand-in"),
+];
+
+/// Each suggestion is taken from the message itself, so a case that is added to `ui/fail` is tested here, too. All of
+/// them are modules of one crate: one compilation.
+#[test]
+fn what_a_message_suggests_compiles_when_pasted() {
+    let runtime = repository().join("runtime");
+    let user = Fresh::new(
+        env!("CARGO_TARGET_TMPDIR"),
+        "suggestions",
+        &format!(
+            "[dependencies]\npiggyback = {{ path = {runtime:?}, features = [\"anyhow\", \"eyre\"] }}\ntokio = {{ version = \"1\", features = [\"macros\", \"rt-multi-thread\", \"time\"] }}\nanyhow = \"1\"\neyre = \"0.6\"\n"
+        ),
+    );
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/fail");
+    let mut modules = String::from("#![allow(warnings)]\n");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let skipped = NOT_PASTED.iter().any(|(skipped, _)| *skipped == name);
+        if skipped || path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let [source, stderr] = ["rs", "stderr"]
+            .map(|extension| fs::read_to_string(path.with_extension(extension)).unwrap());
+        for (number, fixed) in suggestions::fixed(&source, &stderr).into_iter().enumerate() {
+            let module = format!("{name}_{number}");
+            user.write(&format!("src/{module}.rs"), &fixed);
+            modules += &format!("mod {module};\n");
+            count += 1;
+        }
+    }
+    assert!(count >= 30, "{count} suggestions");
+    user.write("src/lib.rs", &modules);
+    user.succeeds(&["check"]);
 }
