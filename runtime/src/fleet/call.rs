@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) slow: Duration,
     pub(crate) keep: Duration,
     pub(crate) max_value: usize,
+    pub(crate) max_age: Duration,
 }
 
 /// Where the news for a call are left.
@@ -115,7 +116,6 @@ struct Ride {
     hub: Arc<Hub>,
     flight: Flight,
     settings: Settings,
-    max_age: Duration,
     actions: Vec<Action>,
     deadlines: [Option<Instant>; 4],
     alarm: Option<(Instant, Waker, Alarm)>,
@@ -124,14 +124,13 @@ struct Ride {
 }
 
 impl Ride {
-    fn new(hub: Arc<Hub>, flight: Flight, settings: Settings, max_age: Duration) -> Self {
+    fn new(hub: Arc<Hub>, flight: Flight, settings: Settings) -> Self {
         let mut ride = Self {
             machine: Machine::new(),
             seat: Arc::default(),
             hub,
             flight,
             settings,
-            max_age,
             actions: Vec::with_capacity(4),
             deadlines: [None; 4],
             alarm: None,
@@ -324,7 +323,7 @@ impl Ride {
         });
         let terms = Terms {
             lease: self.settings.lease,
-            max_age: self.max_age.min(self.settings.patience),
+            max_age: self.settings.max_age.min(self.settings.patience),
         };
         self.hub.engine().join(&self.flight, token, terms, reply);
     }
@@ -448,7 +447,6 @@ pub(crate) struct Start {
     pub(crate) hub: Arc<Hub>,
     pub(crate) flight: Flight,
     pub(crate) settings: Settings,
-    pub(crate) max_age: Duration,
 }
 
 impl<F: Future, P> Across<F, P> {
@@ -473,11 +471,10 @@ impl<F: Future, P: Payload<Output = F::Output>> Future for Across<F, P> {
             hub,
             flight,
             settings,
-            max_age,
         }) = this.start.take()
         {
             match hub.takes_part() {
-                Ok(()) => *this.ride = Some(Ride::new(hub, flight, settings, max_age)),
+                Ok(()) => *this.ride = Some(Ride::new(hub, flight, settings)),
                 Err(why) => hub.counters.alone(why),
             }
         }

@@ -82,6 +82,7 @@ impl Fleet {
                 slow: Duration::from_millis(100),
                 keep: Duration::from_millis(250),
                 max_value: 256 * 1024,
+                max_age: Duration::MAX,
             },
         }))
     }
@@ -151,11 +152,23 @@ impl Fleet {
         self.with(|inner| inner.settings.max_value = bytes)
     }
 
+    /// Sets how long ago an execution may have begun that a call joins; by default as long as `patience` lasts. A call that finds
+    /// an older one begins a new one, which later calls join.
+    ///
+    /// The option `max_age_ms` of the `#[dedup]` around it counts from when this process joined: with both set to n, a result is of
+    /// an execution that began at most 2n ago.
+    #[must_use]
+    pub fn with_max_age(&self, age: Duration) -> Self {
+        self.with(|inner| inner.settings.max_age = age)
+    }
+
     /// Runs `body`, or returns the result of a call with an equal key that another process is running.
     ///
     /// Calls are equal if `function` is the same and their keys serialise to equal bytes, in processes of equal builds. The
-    /// types don't count by themselves: use one name for one function, and change it with the meaning. Within a process,
-    /// calls are not shared: put this into the body of a [`#[dedup]`](crate::dedup) function.
+    /// types don't count by themselves: use one name for one function. **Everything that the result depends on must be in the
+    /// key**: the tenant, the user and the locale too. What the `#[dedup]` around it leaves out (`skip`, `scope`) is not compared
+    /// here either, and here it mixes the callers of all processes. Within a process, calls are not shared: put this into the
+    /// body of a [`#[dedup]`](crate::dedup) function.
     ///
     /// ```
     /// # use piggyback::fleet::{Fleet, Memory};
@@ -181,7 +194,7 @@ impl Fleet {
         K: Serialize + ?Sized,
         F: Future<Output: Serialize + DeserializeOwned>,
     {
-        Across::new(body, Whole::new(), self.start(function, key, Duration::MAX))
+        Across::new(body, Whole::new(), self.start(function, key))
     }
 
     /// Like [`share`](Self::share), for a `Result` of which only `Ok` travels. An `Err` stays in the process: others that wait
@@ -208,16 +221,13 @@ impl Fleet {
         F: Future<Output = Result<T, E>>,
         T: Serialize + DeserializeOwned,
     {
-        Across::new(
-            body,
-            Success::new(),
-            self.start(function, key, Duration::MAX),
-        )
+        Across::new(body, Success::new(), self.start(function, key))
     }
 
     /// Calls that begin after this don't join an execution that began before it, in any process: for after a write.
     ///
-    /// The command is sent at once. Calls of this process that begin later are behind it, whether the [`Forgotten`] is awaited
+    /// It does not reach the `#[dedup]` around the call: after it, call the function of its option `forget`, too, in every process
+    /// that must not join. The command is sent at once. Calls of this process that begin later are behind it, whether the [`Forgotten`] is awaited
     /// or not; those of other processes, when it has returned `Ok`. If the store doesn't answer, it returns an error after
     /// `slow`, and calls of this process stay local for as long as `patience`, after which no older execution can be joined.
     pub fn forget<K: Serialize + ?Sized>(&self, function: &str, key: &K) -> Forgotten {
@@ -295,19 +305,13 @@ impl Fleet {
         fleet
     }
 
-    fn start<K: Serialize + ?Sized>(
-        &self,
-        function: &str,
-        key: &K,
-        max_age: Duration,
-    ) -> Option<Start> {
+    fn start<K: Serialize + ?Sized>(&self, function: &str, key: &K) -> Option<Start> {
         let inner = self.0.as_ref()?;
         inner.hub.start();
         Some(Start {
             flight: inner.flight(function, key)?,
             hub: inner.hub.clone(),
             settings: inner.settings,
-            max_age,
         })
     }
 }

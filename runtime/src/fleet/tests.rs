@@ -292,6 +292,27 @@ async fn nobody_waits_for_longer_than_its_patience() {
 }
 
 #[tokio::test]
+async fn an_execution_that_is_too_old_is_not_joined() {
+    let (_store, [a, b]) = fleets();
+    let gate = Gate::default();
+    let mut old = Box::pin(a.share("f", &1, gate.body(1)));
+    assert!(poll_once(old.as_mut()).is_pending());
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let young = b.with_max_age(Duration::from_millis(20));
+    let mut new = Box::pin(young.share("f", &1, gate.body(2)));
+    assert!(poll_once(new.as_mut()).is_pending());
+    let mut later = Box::pin(a.share("f", &1, never()));
+    assert!(poll_once(later.as_mut()).is_pending());
+    assert_eq!(gate.begun(), 2);
+    gate.open();
+    assert_eq!(
+        (old.await, new.await, later.await),
+        (1, 2, 2),
+        "later calls join the new one"
+    );
+}
+
+#[tokio::test]
 async fn a_leader_that_is_not_polled_loses_its_lease_and_publishes_nothing() {
     let (_store, [a, b]) = fleets();
     let [a, b] = [a, b].map(|fleet| fleet.with_lease(Duration::from_millis(60)));
