@@ -12,12 +12,12 @@ mod failure;
 mod fixed;
 #[cfg(feature = "fleet")]
 pub mod fleet;
-mod frames;
 mod key;
 #[cfg(test)]
 mod model;
 mod observe;
 mod path;
+mod reentrancy;
 mod scope;
 mod shards;
 mod shared;
@@ -26,7 +26,6 @@ mod stats;
 #[cfg(test)]
 mod strangers;
 mod sync;
-mod waits;
 mod wake;
 mod watch;
 

@@ -276,9 +276,11 @@ impl Caller {
     }
 
     /// Leaves nobody.
-    #[cfg(feature = "tracing")]
-    fn take(&mut self) -> Self {
-        Self(std::mem::replace(&mut self.0, tracing::Span::none()))
+    pub(crate) fn take(&mut self) -> Self {
+        Self(
+            #[cfg(feature = "tracing")]
+            std::mem::replace(&mut self.0, tracing::Span::none()),
+        )
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::task::{Poll, Waker};
 
+use crate::reentrancy::graph::Execution;
+use crate::reentrancy::waits::{self, Ticket};
 use crate::stats::{Row, Stats};
 
 /// Where flights and batches live.
@@ -71,6 +73,31 @@ pub(crate) trait Listed: Send + Sync + 'static {
 pub(crate) trait UnderWay: Send + Sync {
     /// Whether it has ended. If it has not, the waker is woken when it has.
     fn has_ended(&self, waker: &Waker) -> bool;
+    /// Itself as an execution, and what it may have to wait for.
+    fn executions(&self) -> [Execution; 2];
+}
+
+/// A flush's wait for one batch, if the flush is polled inside an execution.
+struct Wait(Ticket);
+
+impl Wait {
+    /// The flush goes on waiting. Returns whether it may: the batch must not wait for the flush.
+    fn may_go_on(&mut self, batch: &dyn UnderWay) -> bool {
+        if waits::has_moved(self.0) {
+            let [batch, limiter] = batch.executions();
+            match waits::begin(batch, &[limiter]) {
+                Ok(ticket) => waits::end(std::mem::replace(&mut self.0, ticket)),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        waits::end(self.0);
+    }
 }
 
 impl Scope {
@@ -144,6 +171,9 @@ impl Scope {
     ///
     /// Flights are not affected: they wait for nothing but their body. Use it when a service shuts down: stop accepting
     /// requests, flush, then stop the runtime. Later calls open new batches, which this flush neither runs nor waits for.
+    ///
+    /// Inside a bulk call, or inside an execution that a batch waits for, a flush does not wait for that batch, nor for
+    /// batches that are queued behind it.
     ///
     /// Cancel safe: if a flush is dropped after it was polled, the batches run all the same.
     ///
@@ -296,8 +326,9 @@ async fn flush(scopes: &[Scope]) {
     let tables = scopes.iter().flat_map(Scope::listed);
     let under_way: Vec<_> = tables.flat_map(|table| table.flush()).collect();
     for batch in under_way {
+        let mut wait = Wait(0);
         poll_fn(|cx| {
-            if batch.has_ended(cx.waker()) {
+            if batch.has_ended(cx.waker()) || !wait.may_go_on(&*batch) {
                 Poll::Ready(())
             } else {
                 Poll::Pending

@@ -8,13 +8,16 @@ use std::task::Waker;
 
 use super::group::{Caller, Id, Ticket, position};
 use crate::observe::Warned;
+use crate::reentrancy::graph::Execution;
 use crate::scope::UnderWay;
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 use crate::wake::discard;
 
 /// What a batch's callers share.
 #[derive(Debug)]
 pub struct Cell<R> {
+    /// Its table's address.
+    pub(super) table: usize,
     pub(super) hash: u64,
     pub(super) group: u64,
     pub(super) id: Id,
@@ -27,6 +30,16 @@ struct State<R> {
     stage: Stage<R>,
     /// Flushes that wait for the end.
     observers: Vec<Waker>,
+    /// Callers whose items are in other batches now.
+    moved: Vec<Moved<R>>,
+}
+
+/// Callers that have moved: those with tickets from the first to the last, to which an offset is added.
+#[derive(Debug)]
+struct Moved<R> {
+    tickets: (Ticket, Ticket),
+    offset: Ticket,
+    to: Arc<Cell<R>>,
 }
 
 #[derive(Debug)]
@@ -78,16 +91,39 @@ pub(super) enum Found<R> {
     /// It runs. The second is a replaced waker, to be dropped.
     Runs(Option<Waker>),
     NeedsWaker,
+    /// Its item is in another batch, under this ticket.
+    Moved(Arc<Cell<R>>, Ticket),
+}
+
+/// What a caller leaves in a batch that is not queued.
+#[derive(Debug)]
+pub(super) enum Leaves<R> {
+    /// A waker, to be dropped.
+    Waker(Option<Waker>),
+    Moved(Arc<Cell<R>>, Ticket),
+}
+
+impl<R> State<R> {
+    #[cold]
+    fn moved(&self, ticket: Ticket) -> Option<(Arc<Cell<R>>, Ticket)> {
+        let moved = self.moved.iter().find(|moved| {
+            let (first, last) = moved.tickets;
+            (first..=last).contains(&ticket)
+        })?;
+        Some((moved.to.clone(), ticket.wrapping_add(moved.offset)))
+    }
 }
 
 impl<R> Cell<R> {
     /// Its numbers are given to it when its batch is opened.
-    pub(super) fn new(hash: u64) -> Self {
+    pub(super) fn new(table: usize, hash: u64) -> Self {
         let state = State {
             stage: Stage::UnderWay(Vec::new()),
             observers: Vec::new(),
+            moved: Vec::new(),
         };
         Self {
+            table,
             hash,
             group: 0,
             id: 0,
@@ -101,6 +137,42 @@ impl<R> Cell<R> {
         self.state.lock().stage = Stage::UnderWay(callers);
     }
 
+    /// The batch as an execution.
+    pub(super) fn execution(&self) -> Execution {
+        Execution {
+            table: self.table,
+            id: self.id,
+        }
+    }
+
+    /// What the bulk calls of its group hold, if they are limited.
+    pub(super) fn limiter(&self) -> Execution {
+        Execution::limiter(self.table, self.group)
+    }
+
+    /// Callers of this batch, which is queued, are in another from now on.
+    pub(super) fn moves(&self, tickets: (Ticket, Ticket), offset: Ticket, to: Arc<Self>) {
+        self.state.lock().moved.push(Moved {
+            tickets,
+            offset,
+            to,
+        });
+    }
+
+    /// A caller that is not queued in this batch goes.
+    pub(super) fn leave(&self, ticket: Ticket) -> Leaves<R> {
+        let mut state = self.state.lock();
+        if let Some((to, ticket)) = state.moved(ticket) {
+            return Leaves::Moved(to, ticket);
+        }
+        match &mut state.stage {
+            Stage::UnderWay(callers) => {
+                Leaves::Waker(position(callers, ticket).and_then(|at| callers[at].waker.take()))
+            }
+            Stage::Ended(_) => Leaves::Waker(None),
+        }
+    }
+
     /// The batch has ended. Returns everybody to wake.
     pub(super) fn end(&self, mut ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
         let mut state = self.state.lock();
@@ -108,6 +180,10 @@ impl<R> Cell<R> {
             unreachable!("a batch ends once")
         };
         let callers = mem::take(callers);
+        if let (Ended::Single(result), false) = (&mut ended, state.moved.is_empty()) {
+            // Others may ask for it.
+            ended = Ended::Results(vec![result.take()], None);
+        }
         if let (Ended::Results(_, tickets), Some(last)) = (&mut ended, callers.last()) {
             if last.ticket as usize + 1 != callers.len() {
                 *tickets = Some(callers.iter().map(|caller| caller.ticket).collect());
@@ -136,6 +212,11 @@ impl<R> Cell<R> {
     ) -> Found<R> {
         let mut state = self.state.lock();
         let state = &mut *state;
+        if !state.moved.is_empty() {
+            if let Some((to, ticket)) = state.moved(ticket) {
+                return Found::Moved(to, ticket);
+            }
+        }
         match &mut state.stage {
             Stage::Ended(Ended::Results(results, tickets)) => {
                 let at = match tickets {
@@ -166,6 +247,10 @@ impl<R> Cell<R> {
 }
 
 impl<R: Send> UnderWay for Cell<R> {
+    fn executions(&self) -> [Execution; 2] {
+        [self.execution(), self.limiter()]
+    }
+
     fn has_ended(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = self.state.lock();
@@ -198,13 +283,9 @@ mod tests {
     }
 
     fn running(tickets: impl IntoIterator<Item = Ticket>) -> Cell<u32> {
-        let cell = Cell::new(0);
-        let caller = |ticket| Caller {
-            ticket,
-            waker: None,
-            came: tokio::time::Instant::now(),
-            seen: crate::observe::Caller::current(),
-        };
+        let cell = Cell::new(0, 0);
+        let now = tokio::time::Instant::now();
+        let caller = |ticket| Caller::new(ticket, None, now, crate::observe::Caller::current());
         cell.run(tickets.into_iter().map(caller).collect());
         cell
     }

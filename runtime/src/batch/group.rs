@@ -2,33 +2,40 @@
 //! caller acts on it after unlocking. Time is an argument.
 //!
 //! ```text
-//!  add ──► open ──size, weight, unique, flush──► closed ──its task, a free slot──► running ──► ended
-//!            └──────delay or eager, its task, a free slot──────────────────────────────▲
+//!  add ──► open ──size, weight, unique, flush──► closed ──its task, its turn──► running ──► ended
+//!            └──────delay or eager, its task, its turn──────────────────────────────▲
 //! ```
 //!
 //! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
-//! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken,
-//! the first that is polled, or that comes, adopts it with a task of its own, and the old task finds another turn. Until
-//! then it holds nobody behind it. An old task that is polled after all runs the batch if it may run, so that under load,
-//! where every task stands still for a while, each poll gets one on. A batch leaves the queue once: when a task takes it to
-//! run it, or when its last caller leaves.
+//! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken, and
+//! the first that is polled, or that comes, adopts it with a task of its own. The old task then finds another turn. An old task
+//! that is polled after all runs the batch if it may run, so that each poll makes progress under load, where every task stands
+//! still for a while. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
+//!
+//! Closed batches stand in *line*. Those that can't start stand *aside*, where they cost the others nothing: orphaned ones,
+//! and those that are *blocked* because an earlier batch has an item with an equal unique value. If the group is limited
+//! (`concurrency`), only the first in line starts, and it is topped up with items of those behind it. A batch that a bulk call
+//! waits for is *urgent*: it starts in any case, since otherwise the two could wait for each other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
 
 use hashbrown::HashTable;
 use tokio::time::Instant;
 
+pub(crate) use self::queued::{Caller, Queued, position};
+use self::queued::{Extra, New, Taken};
+use self::uniques::{Number, Released, Uniques};
 use super::Limits;
-use crate::frames::Execution;
 use crate::observe;
 
 #[cfg(all(test, not(piggyback_loom)))]
 mod model;
+mod queued;
 #[cfg(test)]
 mod tests;
+mod uniques;
 
 /// A batch's number.
 pub(crate) type Id = u64;
@@ -45,79 +52,38 @@ const MOST_STALLS: u16 = 8;
 /// The most empty places that a group keeps while it is not idle.
 const SPARE: usize = 1024;
 
+/// The most items for which a batch has room when it opens. More come with more room.
+const MOST_ROOM: usize = 1024;
+
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
 pub(crate) struct Group<T, U, B, W, C> {
-    open: Option<Place<Queued<T, U, B, W, C>>>,
-    /// In the order in which they were opened, which is that of their numbers.
-    closed: VecDeque<(Id, Place<Queued<T, U, B, W, C>>)>,
+    open: Option<Place<Queued<T, B, W, C>>>,
+    /// Closed batches in the order of their numbers. `None`: it is not there any more, or stands aside. The first and the
+    /// last are there.
+    line: VecDeque<(Id, Option<Place<Queued<T, B, W, C>>>)>,
+    /// Closed batches that can't start.
+    aside: BTreeMap<Id, Place<Queued<T, B, W, C>>>,
     /// Places of batches that have gone, for those that come.
-    spare: Vec<Place<Queued<T, U, B, W, C>>>,
-    /// By their numbers.
-    running: HashTable<(Id, C)>,
+    spare: Vec<Place<Queued<T, B, W, C>>>,
+    running: HashTable<Running<C>>,
     concurrency: usize,
+    /// Items that are queued.
+    waiting: usize,
+    /// How many items the last batch had.
+    expected: usize,
+    uniques: Option<Box<Uniques<U>>>,
+}
+
+/// A batch that runs.
+struct Running<C> {
+    id: Id,
+    cell: C,
+    values: Vec<Number>,
 }
 
 /// Where a batch is while it is queued: it is not moved when others come and go, and neither it nor its successor needs
 /// an allocation.
 struct Place<Q>(Box<Option<Q>>);
-
-/// A batch in the queue. In this order, since what every call looks at, but for the callers, is in one cache line then.
-#[repr(C, align(64))]
-pub(crate) struct Queued<T, U, B, W, C> {
-    items: Vec<T>,
-    /// If anything is unique, or weighs, or may not weigh too much.
-    extras: Option<Box<Extras<U>>>,
-    cell: C,
-    size: usize,
-    next_ticket: Ticket,
-    orphaned: bool,
-    /// It was closed because it was full, and is opened again when it is not.
-    refills: bool,
-    /// How it was closed, if it was.
-    closed: Option<Closing>,
-    /// In step with `items`.
-    callers: Vec<Caller<W>>,
-    /// Its task was just made, or is polled again as soon as may be: items that come now count as having come then, which
-    /// saves a look at the clock for each.
-    fresh: Option<Instant>,
-    id: Id,
-    delay_ms: u64,
-    eager: bool,
-    bulk: B,
-    task: Option<W>,
-    turn: Turn,
-    /// Ticks during which it could have run.
-    ready_for: u16,
-    /// How often it was orphaned for that.
-    stalls: u16,
-    /// The executions that wait for it: its callers were polled inside of them.
-    inside: Box<[Execution]>,
-}
-
-/// A caller in the queue.
-#[derive(Debug)]
-pub(crate) struct Caller<W> {
-    pub(crate) ticket: Ticket,
-    /// `None` after it was woken.
-    pub(crate) waker: Option<W>,
-    pub(crate) came: Instant,
-    pub(crate) seen: observe::Caller,
-}
-
-/// What decides, beside their number, which items may be together.
-struct Extras<U> {
-    /// In step with the items, once anything is unique or weighs.
-    items: Vec<Extra>,
-    uniques: HashTable<(u64, Ticket, U)>,
-    weight: u64,
-    max_weight: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Extra {
-    weight: u64,
-    unique: Option<u64>,
-}
 
 /// Why a batch takes no more items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +138,8 @@ pub(crate) enum Added<T, U, W, C> {
         ticket: Ticket,
         adopts: Option<Turn>,
         wake: Option<W>,
+        /// To be dropped.
+        unique: Option<U>,
     },
     /// It needs a new batch; `wake` is the task of one that was closed because of it.
     NoRoom {
@@ -180,9 +148,18 @@ pub(crate) enum Added<T, U, W, C> {
     },
 }
 
+/// A batch was opened.
+pub(crate) struct Opened<U, W> {
+    pub(crate) ticket: Ticket,
+    /// Tasks that may run now, if the limit on concurrency was raised.
+    pub(crate) wake: Vec<W>,
+    /// To be dropped.
+    pub(crate) unique: Option<U>,
+}
+
 /// What a task is to do.
-pub(crate) enum Go<T, U, B, W> {
-    Run(Run<T, U, B, W>),
+pub(crate) enum Go<T, B, W, C> {
+    Run(Run<T, B, W, C>),
     /// Ask again as soon as others have been polled: this many items are there, and more are coming.
     Fills(usize),
     /// Wait, to this time or to be woken. The second is a replaced waker, to be dropped.
@@ -192,17 +169,30 @@ pub(crate) enum Go<T, U, B, W> {
 }
 
 /// A batch that runs.
-pub(crate) struct Run<T, U, B, W> {
+pub(crate) struct Run<T, B, W, C> {
     pub(crate) items: Vec<T>,
     pub(crate) callers: Vec<Caller<W>>,
     pub(crate) bulk: B,
     pub(crate) closed: Closing,
     /// The next task that may run.
     pub(crate) wake: Option<W>,
-    /// The executions that wait for it.
-    pub(crate) inside: Box<[Execution]>,
-    /// To be dropped.
-    pub(crate) uniques: HashTable<(u64, Ticket, U)>,
+    /// Whether it counts for the limit on concurrency, or for the order of unique values.
+    pub(crate) limited: bool,
+    pub(crate) moved: Vec<Moved<T, B, W, C>>,
+}
+
+/// Items that a batch was topped up with.
+pub(crate) struct Moved<T, B, W, C> {
+    /// The cell of the batch from which they were taken.
+    pub(crate) from: C,
+    /// From the first to the last.
+    pub(crate) tickets: (Ticket, Ticket),
+    /// What is to be added to each.
+    pub(crate) offset: Ticket,
+    /// Calls inside of other executions wait for it.
+    pub(crate) nested: bool,
+    /// Nothing is left there: the batch, whose task is to be woken to end, and which is to be dropped.
+    pub(crate) emptied: Option<Queued<T, B, W, C>>,
 }
 
 /// What a caller that is polled finds in the queue.
@@ -222,34 +212,72 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     /// It was the last caller: the batch, to be dropped.
-    pub(crate) emptied: Option<Queued<T, U, B, W, C>>,
+    pub(crate) emptied: Option<Queued<T, B, W, C>>,
     /// Tasks to wake.
-    pub(crate) wake: [Option<W>; 2],
+    pub(crate) wake: Vec<W>,
+}
+
+/// A bulk call has ended, and this follows from it.
+pub(crate) struct Ends<U, W> {
+    /// Tasks that may run next.
+    pub(crate) next: Option<W>,
+    pub(crate) unblocked: Vec<W>,
+    /// To be dropped.
+    pub(crate) values: Vec<U>,
+}
+
+/// What unique values that were given up leave.
+struct Unblocked<U, W> {
+    tasks: Vec<W>,
+    values: Vec<U>,
 }
 
 impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn new() -> Self {
         Self {
             open: None,
-            closed: VecDeque::new(),
+            line: VecDeque::new(),
+            aside: BTreeMap::new(),
             spare: Vec::new(),
             running: HashTable::new(),
             concurrency: usize::MAX,
+            waiting: 0,
+            expected: 0,
+            uniques: None,
         }
     }
 
     /// Whether nothing is left of it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.open.is_none() && self.closed.is_empty() && self.running.is_empty()
+        self.open.is_none()
+            && self.line.is_empty()
+            && self.aside.is_empty()
+            && self.running.is_empty()
     }
 
-    pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, U, B, W, C>> {
-        let closed = self.closed.iter().map(|(_, batch)| &**batch);
-        closed.chain(self.open.as_deref())
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, B, W, C>> {
+        let line = self.line.iter().filter_map(|(_, batch)| batch.as_deref());
+        let aside = self.aside.values().map(|batch| &**batch);
+        line.chain(aside).chain(self.open.as_deref())
     }
 
     pub(crate) fn running(&self) -> usize {
         self.running.len()
+    }
+
+    /// How many items are queued.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// For how many items a batch that opens now had better have room.
+    pub(crate) fn room(&self) -> usize {
+        self.expected.min(MOST_ROOM)
+    }
+
+    /// It is about to serve another key.
+    pub(crate) fn forget_room(&mut self) {
+        self.expected = 0;
     }
 
     /// An item comes.
@@ -266,12 +294,21 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let Some(open) = &mut self.open else {
             return Added::NoRoom { coming, wake: None };
         };
-        if let Some(why) = open.refuses(&coming) {
+        let why = if open.is_too_heavy(coming.weight) {
+            Some(Closing::Weight)
+        } else if let (Some((hash, value)), Some(uniques)) = (&coming.unique, &self.uniques) {
+            let taken = uniques.has(*hash, value, open.id);
+            taken.then_some(Closing::Unique)
+        } else {
+            None
+        };
+        if let Some(why) = why {
             let wake = self.close(why);
             return Added::NoRoom { coming, wake };
         }
         let came = open.fresh.unwrap_or_else(now);
-        let ticket = open.push(coming, came);
+        let (ticket, unique) = push(&mut self.uniques, open, coming, came);
+        self.waiting += 1;
         let cell = open.cell.clone();
         let adopts = open.orphaned.then_some(open.turn);
         if adopts.is_some() {
@@ -288,38 +325,49 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             ticket,
             adopts,
             wake,
-        }
-    }
-
-    /// A caller that has a place in a batch was polled inside of these executions, which wait for it from now on.
-    #[cold]
-    pub(crate) fn inside(&mut self, id: Id, executions: Vec<Execution>) {
-        if let Some(batch) = self.find(id) {
-            let inside = mem::take(&mut batch.inside);
-            batch.inside = inside.into_iter().chain(executions).collect();
+            unique,
         }
     }
 
     /// Opens the last batch again if it was full, has room, and nobody is behind it.
     fn reopen(&mut self) {
-        let last = self.closed.back();
-        if self.open.is_none() && last.is_some_and(|(_, last)| last.refills && !last.is_full()) {
-            self.open = self.closed.pop_back().map(|(_, batch)| batch);
-            if let Some(open) = &mut self.open {
-                open.closed = None;
+        if self.open.is_some() {
+            return;
+        }
+        let reopens = |batch: &Place<Queued<T, B, W, C>>| batch.refills && !batch.is_full();
+        let aside = self.aside.last_key_value().map_or(0, |(&id, _)| id + 1);
+        let line = self.line.back().map_or(0, |&(id, _)| id + 1);
+        self.open = if line > aside {
+            let last = self
+                .line
+                .back_mut()
+                .and_then(|(_, batch)| batch.take_if(|it| reopens(it)));
+            if last.is_some() {
+                self.trim();
             }
+            last
+        } else if let Some(last) = self.aside.last_entry() {
+            if reopens(last.get()) {
+                Some(last.remove())
+            } else {
+                None
+            }
+        } else {
+            None
+        };
+        if let Some(open) = &mut self.open {
+            open.closed = None;
         }
     }
 
-    /// Opens a batch with its first item. The caller gives it a task, with turn 0. Returns, too, the task of another batch
-    /// that may run now, if the limit on concurrency has been raised.
+    /// Opens a batch with its first item. The caller gives it a task, with turn 0.
     pub(crate) fn open(
         &mut self,
         id: Id,
         opening: Opening<T, B, W, C>,
         coming: Coming<T, U, W>,
-    ) -> (Ticket, Option<W>) {
-        debug_assert!(self.open.is_none(), "one open batch a group");
+    ) -> Opened<U, W> {
+        debug_assert!(self.open.is_none(), "one open batch per group");
         let Opening {
             cell,
             limits,
@@ -328,30 +376,21 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             callers,
             now,
         } = opening;
-        self.concurrency = limits.concurrency.unwrap_or(usize::MAX);
         let place = self.spare.pop().unwrap_or_default();
-        let mut batch = place.of(Queued {
+        let mut batch = place.of(Queued::new(New {
             id,
             cell,
+            bulk,
             size: limits.size,
             delay_ms: limits.delay_ms,
             eager: limits.eager,
-            bulk,
+            max_weight: limits.max_weight,
             items,
             callers,
-            extras: limits.max_weight.map(|most| Extras::new(Some(most))),
-            next_ticket: 0,
-            closed: None,
-            refills: false,
-            fresh: Some(now),
-            task: None,
-            turn: 0,
-            orphaned: false,
-            ready_for: 0,
-            stalls: 0,
-            inside: Box::default(),
-        });
-        let ticket = batch.push(coming, now);
+            now,
+        }));
+        let (ticket, unique) = push(&mut self.uniques, &mut batch, coming, now);
+        self.waiting += 1;
         let closed = if batch.is_full() {
             Some(Closing::Size)
         } else {
@@ -361,7 +400,20 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             None => self.open = Some(batch),
             Some(why) => drop(self.list(batch, why)),
         }
-        (ticket, self.next())
+        let concurrency = limits.concurrency.unwrap_or(usize::MAX);
+        let was = mem::replace(&mut self.concurrency, concurrency);
+        let mut wake = Vec::new();
+        if was != usize::MAX && concurrency == usize::MAX {
+            // Nobody waits for others any more.
+            let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
+            wake.extend(line.filter_map(|batch| batch.task.take()));
+        }
+        wake.extend(self.next());
+        Opened {
+            ticket,
+            wake,
+            unique,
+        }
     }
 
     /// The open batch's task gets on: from now on the clock is read for every item.
@@ -377,45 +429,83 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         self.list(batch, why)
     }
 
-    fn list(&mut self, mut batch: Place<Queued<T, U, B, W, C>>, why: Closing) -> Option<W> {
+    fn list(&mut self, mut batch: Place<Queued<T, B, W, C>>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
-        self.closed.push_back((batch.id, batch));
+        if batch.orphaned || batch.blocked > 0 {
+            self.aside.insert(batch.id, batch);
+        } else {
+            self.line.push_back((batch.id, Some(batch)));
+        }
         task
     }
 
     /// Closes the open batch, if any, and names all that is queued or runs.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
-        for (_, batch) in &mut self.closed {
+        let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
+        for batch in line.chain(self.aside.values_mut()) {
             batch.refills = false;
         }
-        let queued = self.closed.iter().map(|(_, batch)| batch.cell.clone());
-        let running = self.running.iter().map(|(_, cell)| cell.clone());
+        let queued = self.queued().map(|batch| batch.cell.clone());
+        let running = self.running.iter().map(|running| running.cell.clone());
         (task, queued.chain(running).collect())
     }
 
-    fn find(&mut self, id: Id) -> Option<&mut Queued<T, U, B, W, C>> {
-        match self.find_closed(id) {
-            Some(at) => Some(&mut self.closed[at].1),
-            None => self.open.as_deref_mut().filter(|open| open.id == id),
+    /// Calls inside of other executions have items in this batch. Returns whether it may have to wait for bulk calls of its
+    /// group.
+    #[cold]
+    pub(crate) fn nests(&mut self, id: Id) -> bool {
+        let waits = self.is_limited() || self.uniques.is_some();
+        match self.find(id) {
+            Some(batch) => {
+                batch.nested = true;
+                waits && !batch.urgent
+            }
+            None => false,
         }
     }
 
-    fn find_closed(&self, id: Id) -> Option<usize> {
+    /// A bulk call waits for this batch, which must not wait for the bulk call. Returns its task.
+    #[cold]
+    pub(crate) fn hurry(&mut self, id: Id) -> Option<W> {
+        let batch = self.find(id)?;
+        batch.urgent = true;
+        batch.task.take()
+    }
+
+    fn find(&mut self, id: Id) -> Option<&mut Queued<T, B, W, C>> {
+        if let Some(at) = self.in_line(id) {
+            return self.line[at].1.as_deref_mut();
+        }
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            return self.open.as_deref_mut();
+        }
+        self.aside.get_mut(&id).map(|batch| &mut **batch)
+    }
+
+    fn in_line(&self, id: Id) -> Option<usize> {
+        let at = self.place_in_line(id)?;
+        self.line[at].1.as_ref().map(|_| at)
+    }
+
+    fn place_in_line(&self, id: Id) -> Option<usize> {
         // Its turn has come, most likely.
-        if self.closed.front()?.0 == id {
+        if self.line.front()?.0 == id {
             return Some(0);
         }
-        self.closed.binary_search_by_key(&id, |&(id, _)| id).ok()
+        self.line.binary_search_by_key(&id, |&(id, _)| id).ok()
     }
 
     /// Takes a batch out of the queue.
-    fn take(&mut self, id: Id) -> Option<Queued<T, U, B, W, C>> {
-        let mut place = match self.find_closed(id) {
-            Some(at) => self.closed.remove(at).map(|(_, batch)| batch),
-            None => self.open.take_if(|open| open.id == id),
+    fn take(&mut self, id: Id) -> Option<Queued<T, B, W, C>> {
+        let mut place = match self.in_line(id) {
+            Some(at) => self.out_of_line(at),
+            None => match self.open.take_if(|open| open.id == id) {
+                Some(open) => Some(open),
+                None => self.aside.remove(&id),
+            },
         }?;
         let batch = place.0.take();
         if self.spare.len() < SPARE {
@@ -424,9 +514,51 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         batch
     }
 
-    /// The closed batch whose turn it is.
-    fn first(&self) -> Option<usize> {
-        self.closed.iter().position(|(_, batch)| !batch.orphaned)
+    fn out_of_line(&mut self, at: usize) -> Option<Place<Queued<T, B, W, C>>> {
+        let batch = self.line[at].1.take();
+        self.trim();
+        batch
+    }
+
+    /// Both ends of the line are there.
+    fn trim(&mut self) {
+        while self.line.front().is_some_and(|(_, batch)| batch.is_none()) {
+            self.line.pop_front();
+        }
+        while self.line.back().is_some_and(|(_, batch)| batch.is_none()) {
+            self.line.pop_back();
+        }
+    }
+
+    /// A closed batch can't start, for now.
+    #[cold]
+    fn set_aside(&mut self, id: Id) {
+        if let Some(batch) = self.in_line(id).and_then(|at| self.out_of_line(at)) {
+            self.aside.insert(id, batch);
+        }
+    }
+
+    /// A batch that stood aside is back in line, unless there is another reason why it can't start.
+    #[cold]
+    fn bring_back(&mut self, id: Id) {
+        let Some(batch) = self.aside.get(&id) else {
+            return;
+        };
+        if batch.orphaned || batch.blocked > 0 {
+            return;
+        }
+        let batch = self.aside.remove(&id);
+        match self.place_in_line(id) {
+            Some(at) => self.line[at].1 = batch,
+            None if self.line.back().is_none_or(|&(last, _)| last < id) => {
+                self.line.push_back((id, batch));
+            }
+            // Whatever stood before it has gone from the line, and so has its own place.
+            None => {
+                let at = self.line.partition_point(|&(other, _)| other < id);
+                self.line.insert(at, (id, batch));
+            }
+        }
     }
 
     fn is_limited(&self) -> bool {
@@ -434,27 +566,25 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     /// Why a batch could run now, if it could.
-    fn ready(&self, id: Id, now: Instant) -> Option<Closing> {
-        if self.running() >= self.concurrency {
+    fn ready(&mut self, id: Id, now: Instant) -> Option<Closing> {
+        let (running, most, limited) = (self.running(), self.concurrency, self.is_limited());
+        let front = self.line.front().map(|&(id, _)| id);
+        let batch = self.find(id)?;
+        if batch.urgent {
+            return Some(batch.closed.unwrap_or(Closing::Eager));
+        }
+        if running >= most || batch.blocked > 0 {
             return None;
         }
-        match &self.open {
-            Some(open) if open.id == id => {
-                let first = self.first().is_none();
-                if self.is_limited() && !first {
-                    None
-                } else if open.eager && first && self.running() == 0 {
-                    Some(Closing::Eager)
-                } else {
-                    (open.due() <= Some(now)).then_some(Closing::Delay)
-                }
-            }
-            _ => {
-                // Without a limit nobody waits for a slot, so whichever task comes first runs first.
-                let at = self.find_closed(id)?;
-                let may = !self.is_limited() || self.first() == Some(at);
-                self.closed[at].1.closed.filter(|_| may)
-            }
+        match batch.closed {
+            // Without a limit nobody waits for a slot, so whichever task comes first runs first.
+            Some(closed) => (!limited || front == Some(id)).then_some(closed),
+            None if limited && front.is_some() => None,
+            None if batch.eager && front.is_none() && running == 0 => Some(Closing::Eager),
+            None => batch
+                .due()
+                .is_some_and(|due| due <= now)
+                .then_some(Closing::Delay),
         }
     }
 
@@ -467,7 +597,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         now: impl FnOnce() -> Instant,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
-    ) -> Option<Go<T, U, B, W>> {
+    ) -> Option<Go<T, B, W, C>> {
         let Some(batch) = self.find(id) else {
             return Some(Go::Gone);
         };
@@ -479,7 +609,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             // It was given up too early, and nobody has adopted it yet.
             batch.orphaned = false;
             batch.turn = turn;
+            self.bring_back(id);
         }
+        let batch = self.find(id)?;
         let ours = batch.turn == turn;
         // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
         let now = if batch.closed.is_some() {
@@ -488,8 +620,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             now()
         };
         // An item that comes from a runtime whose clock is paused and ahead of this one's counts from now.
-        let first = &mut batch.callers[0];
-        first.came = first.came.min(now);
+        let oldest = batch.oldest();
+        oldest.came = oldest.came.min(now);
         if let Some(why) = self.ready(id, now) {
             return Some(Go::Run(self.run(id, why)));
         }
@@ -506,33 +638,76 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             _ => batch.task.replace(waker.take()?),
         };
         let (closed, due) = (batch.closed, batch.due());
-        // Closed, or due: it waits for a slot, which wakes it.
+        // Closed, or due: it waits for its turn, which wakes it.
         let until = due.filter(|&due| closed.is_none() && due > now);
         Some(Go::Wait(until, old))
     }
 
-    fn run(&mut self, id: Id, why: Closing) -> Run<T, U, B, W> {
-        let batch = self.take(id).expect("a batch that is ready is queued");
-        let Queued {
-            cell,
-            items,
-            callers,
-            bulk,
-            inside,
-            extras,
-            ..
-        } = batch;
+    fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W, C> {
+        let mut batch = self.take(id).expect("a batch that is ready is queued");
+        let limited = self.is_limited() || self.uniques.is_some();
+        let moved = if self.is_limited() && !batch.urgent {
+            self.top_up(&mut batch)
+        } else {
+            Vec::new()
+        };
+        self.waiting -= batch.len();
+        self.expected = batch.len();
+        let values = match &self.uniques {
+            Some(_) => batch.values().collect(),
+            None => Vec::new(),
+        };
+        let (items, callers, bulk, cell) = batch.into_parts();
+        let running = Running { id, cell, values };
         self.running
-            .insert_unique(hash(id), (id, cell), |&(id, _)| hash(id));
+            .insert_unique(hash(id), running, |running| hash(running.id));
         Run {
             items,
             callers,
             bulk,
             closed: why,
             wake: self.next(),
-            inside,
-            uniques: extras.map_or_else(HashTable::new, |extras| extras.uniques),
+            limited,
+            moved,
         }
+    }
+
+    /// Fills a batch that is about to run, and was the first, with items of those behind it.
+    fn top_up(&mut self, batch: &mut Queued<T, B, W, C>) -> Vec<Moved<T, B, W, C>> {
+        let (mut moved, id) = (Vec::new(), batch.id);
+        while !batch.is_full() {
+            let front = self.line.front_mut().and_then(|(_, next)| next.as_mut());
+            let Some(next) = front.or(self.open.as_mut()) else {
+                break;
+            };
+            let (behind, uniques) = (next.id, &mut self.uniques);
+            let took = batch.top_up(next, |extra| match (extra.unique, &mut *uniques) {
+                (Some(value), Some(uniques)) => {
+                    // Never before a batch that has the same value and is further ahead.
+                    let first = uniques.is_first(value, behind);
+                    if first {
+                        uniques.moves(value, id);
+                    }
+                    first
+                }
+                _ => true,
+            });
+            let Some((first, last, offset)) = took else {
+                break;
+            };
+            let (from, nested, rest) = (next.cell.clone(), next.nested, next.len());
+            moved.push(Moved {
+                from,
+                tickets: (first, last),
+                offset,
+                nested,
+                emptied: if rest == 0 { self.take(behind) } else { None },
+            });
+            if rest > 0 {
+                break;
+            }
+        }
+        moved
     }
 
     /// The task of the batch that may run next, if there is a slot. It registers again if it finds that it may not.
@@ -550,25 +725,62 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         if self.running() >= self.concurrency {
             return None;
         }
-        match self.first() {
-            Some(at) => self.closed[at].1.task.take(),
-            None => {
-                let (limited, idle) = (self.is_limited(), self.running() == 0);
-                let open = self.open.as_mut()?;
-                // Without a limit only an eager one waits for others.
-                let waits = !open.orphaned && (limited || open.eager && idle);
-                waits.then(|| open.task.take())?
+        if let Some((_, Some(first))) = self.line.front_mut() {
+            return first.task.take();
+        }
+        let (limited, idle) = (self.is_limited(), self.running() == 0);
+        let open = self.open.as_mut()?;
+        // Without a limit only an eager one waits for others.
+        let waits = !open.orphaned && (limited || open.eager && idle);
+        waits.then(|| open.task.take())?
+    }
+
+    /// A bulk call has ended.
+    pub(crate) fn ended(&mut self, id: Id) -> Ends<U, W> {
+        let running = self
+            .running
+            .find_entry(hash(id), |running| running.id == id);
+        let mut unblocked = Unblocked::default();
+        if let Ok(running) = running {
+            let Running { values, .. } = running.remove().0;
+            for value in values {
+                self.release(value, id, &mut unblocked);
             }
+        }
+        Ends {
+            next: self.next(),
+            unblocked: unblocked.tasks,
+            values: unblocked.values,
         }
     }
 
-    /// A bulk call has ended. Returns the task that may run next.
-    pub(crate) fn ended(&mut self, id: Id) -> Option<W> {
-        let running = self.running.find_entry(hash(id), |&(other, _)| other == id);
-        if let Ok(running) = running {
-            running.remove();
+    /// A batch has a unique value no more.
+    fn release(&mut self, value: Number, batch: Id, unblocked: &mut Unblocked<U, W>) {
+        let Some(uniques) = &mut self.uniques else {
+            return;
+        };
+        let next = match uniques.release(value, batch) {
+            Released::Free(value) => {
+                unblocked.values.push(value);
+                if uniques.is_empty() {
+                    self.uniques = None;
+                }
+                return;
+            }
+            Released::Next(next) => next,
+            // Its own item is gone, which was in the way of none but this batch.
+            Released::Behind => batch,
+        };
+        let Some(batch) = self.find(next) else {
+            // It runs already: it was urgent.
+            return;
+        };
+        batch.blocked -= 1;
+        if batch.blocked == 0 {
+            // It looks by itself whether it may run.
+            unblocked.tasks.extend(batch.task.take());
+            self.bring_back(next);
         }
-        self.next()
     }
 
     /// A caller is polled. `None`: its batch runs, or has run.
@@ -580,51 +792,53 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         waker: &mut Option<W>,
     ) -> Option<Queuing<W>> {
         let batch = self.find(id)?;
-        let adopts = mem::take(&mut batch.orphaned);
-        let turn = batch.turn;
-        let at = position(&batch.callers, ticket)?;
-        let caller = &mut batch.callers[at];
+        let (adopts, turn) = (batch.orphaned, batch.turn);
+        let caller = batch.caller(ticket)?;
         let old = match &caller.waker {
             Some(old) if same(old) => None,
             _ => match waker.take() {
                 Some(waker) => caller.waker.replace(waker),
-                None => {
-                    batch.orphaned = adopts;
-                    return Some(Queuing::NeedsWaker);
-                }
+                None => return Some(Queuing::NeedsWaker),
             },
         };
-        Some(if adopts {
-            Queuing::Adopts(turn, old)
-        } else {
-            Queuing::Waits(old)
-        })
+        if !adopts {
+            return Some(Queuing::Waits(old));
+        }
+        batch.orphaned = false;
+        self.bring_back(id);
+        Some(Queuing::Adopts(turn, old))
     }
 
     /// A caller goes. `None`: its batch runs, or has run.
     pub(crate) fn leave(&mut self, id: Id, ticket: Ticket) -> Option<Left<T, U, B, W, C>> {
         let batch = self.find(id)?;
-        let at = position(&batch.callers, ticket)?;
-        let item = batch.items.remove(at);
-        let caller = batch.callers.remove(at);
-        let extras = batch.extras.as_mut();
-        let unique = extras.and_then(|extras| extras.remove(at, ticket));
+        let Taken {
+            item,
+            caller,
+            extra,
+        } = batch.take(ticket)?;
+        let empty = batch.len() == 0;
+        self.waiting -= 1;
+        let mut unblocked = Unblocked::default();
+        if let Some(value) = extra.unique {
+            self.release(value, id, &mut unblocked);
+        }
         let mut left = Left {
             item,
-            unique,
+            unique: unblocked.values.pop(),
             waker: caller.waker,
             seen: caller.seen,
             emptied: None,
-            wake: [None, None],
+            wake: unblocked.tasks,
         };
-        if batch.items.is_empty() {
+        if empty {
             left.emptied = self.take(id);
         }
         self.reopen();
         if let Some(emptied) = &mut left.emptied {
             // Its task, to end; and the one behind it, which may be first now.
-            left.wake[0] = emptied.task.take();
-            left.wake[1] = self.next();
+            left.wake.extend(emptied.task.take());
+            left.wake.extend(self.next());
         }
         Some(left)
     }
@@ -638,19 +852,21 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         batch.turn += 1;
         batch.orphaned = true;
         batch.ready_for = 0;
-        let mut wake: Vec<W> = batch
-            .callers
-            .iter_mut()
-            .filter_map(|caller| caller.waker.take())
-            .collect();
+        let mut wake: Vec<W> = batch.wakers().collect();
+        self.set_aside(id);
         wake.extend(self.next());
         wake
     }
 
     /// A task could not do its work: the batch is taken out of the queue, for its callers to be told.
-    pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, U, B, W>> {
+    pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, B, W, C>> {
         self.find(id).filter(|batch| batch.turn == turn)?;
-        Some(self.run(id, Closing::Delay))
+        let concurrency = mem::replace(&mut self.concurrency, usize::MAX);
+        // Nobody else's item is to fail with it.
+        let mut run = self.run(id, Closing::Delay);
+        self.concurrency = concurrency;
+        run.wake = run.wake.or_else(|| self.next());
+        Some(run)
     }
 
     /// The watch passes by. Adds tasks' wakers, to be dropped, those to be woken, and batches that are orphaned now.
@@ -678,6 +894,45 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 stalled.push(batch.cell.clone());
                 wake.append(&mut self.orphan(id, turn));
             }
+        }
+    }
+}
+
+/// An item gets a place in a batch. Returns its ticket, and what is to be dropped.
+#[inline(always)]
+fn push<T, U: Eq, B, W, C>(
+    uniques: &mut Option<Box<Uniques<U>>>,
+    batch: &mut Queued<T, B, W, C>,
+    coming: Coming<T, U, W>,
+    came: Instant,
+) -> (Ticket, Option<U>) {
+    let Coming {
+        item,
+        waker,
+        seen,
+        weight,
+        unique,
+    } = coming;
+    let mut extra = Extra {
+        weight,
+        unique: None,
+    };
+    let mut surplus = None;
+    if let Some((hash, value)) = unique {
+        let uniques = uniques.get_or_insert_with(|| Box::new(Uniques::new()));
+        let (number, blocked, dropped) = uniques.add(hash, value, batch.id);
+        batch.blocked += u32::from(blocked);
+        (extra.unique, surplus) = (Some(number), dropped);
+    }
+    let ticket = batch.push(item, Some(waker), came, seen, extra);
+    (ticket, surplus)
+}
+
+impl<U, W> Default for Unblocked<U, W> {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            values: Vec::new(),
         }
     }
 }
@@ -710,147 +965,7 @@ impl<Q> DerefMut for Place<Q> {
     }
 }
 
-impl<T, U: Eq, B, W, C> Queued<T, U, B, W, C> {
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Why another item can't come in, if it can't.
-    #[inline(always)]
-    fn refuses(&self, coming: &Coming<T, U, W>) -> Option<Closing> {
-        self.extras
-            .as_ref()?
-            .refuse(coming.weight, coming.unique.as_ref())
-    }
-
-    #[inline(always)]
-    fn push(&mut self, coming: Coming<T, U, W>, came: Instant) -> Ticket {
-        let Coming {
-            item,
-            waker,
-            seen,
-            weight,
-            unique,
-        } = coming;
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        let at = self.items.len();
-        self.items.push(item);
-        self.callers.push(Caller {
-            ticket,
-            waker: Some(waker),
-            came,
-            seen,
-        });
-        if weight != 0 || unique.is_some() || self.extras.is_some() {
-            let extras = self.extras.get_or_insert_with(|| Extras::new(None));
-            extras.push(at, ticket, weight, unique);
-        }
-        ticket
-    }
-
-    fn is_full(&self) -> bool {
-        self.items.len() >= self.size
-    }
-
-    fn is_oversize(&self) -> bool {
-        self.extras
-            .as_ref()
-            .is_some_and(|extras| extras.max_weight.is_some_and(|most| extras.weight > most))
-    }
-
-    /// When the oldest item that still has a caller came.
-    fn opened(&self) -> Instant {
-        self.callers[0].came
-    }
-
-    /// When the delay is over. `None`: not in this world's time.
-    fn due(&self) -> Option<Instant> {
-        self.opened()
-            .checked_add(Duration::from_millis(self.delay_ms))
-    }
-}
-
-impl<U: Eq> Extras<U> {
-    fn new(max_weight: Option<u64>) -> Box<Self> {
-        Box::new(Self {
-            items: Vec::new(),
-            uniques: HashTable::new(),
-            weight: 0,
-            max_weight,
-        })
-    }
-
-    /// Why an item can't come in, if it can't.
-    fn refuse(&self, weight: u64, unique: Option<&(u64, U)>) -> Option<Closing> {
-        if let Some(most) = self.max_weight {
-            if self.weight.saturating_add(weight) > most {
-                return Some(Closing::Weight);
-            }
-        }
-        let (hash, unique) = unique?;
-        let taken = self
-            .uniques
-            .find(*hash, |(other, _, taken)| other == hash && taken == unique);
-        taken.map(|_| Closing::Unique)
-    }
-
-    /// An item comes in, to this place.
-    fn push(&mut self, at: usize, ticket: Ticket, weight: u64, unique: Option<(u64, U)>) {
-        if weight == 0 && unique.is_none() && self.items.is_empty() {
-            return;
-        }
-        // Items before the first that weighs anything weigh nothing.
-        self.items.resize(
-            at,
-            Extra {
-                weight: 0,
-                unique: None,
-            },
-        );
-        self.items.push(Extra {
-            weight,
-            unique: unique.as_ref().map(|&(hash, _)| hash),
-        });
-        self.weight = self.weight.saturating_add(weight);
-        if let Some((hash, unique)) = unique {
-            self.uniques
-                .insert_unique(hash, (hash, ticket, unique), |&(hash, ..)| hash);
-        }
-    }
-
-    /// An item goes.
-    fn remove(&mut self, at: usize, ticket: Ticket) -> Option<U> {
-        if self.items.is_empty() {
-            return None;
-        }
-        let Extra { weight, unique } = self.items.remove(at);
-        self.weight = if self.weight == u64::MAX {
-            self.items
-                .iter()
-                .fold(0, |sum: u64, extra| sum.saturating_add(extra.weight))
-        } else {
-            self.weight - weight
-        };
-        let found = self
-            .uniques
-            .find_entry(unique?, |&(_, taken_by, _)| taken_by == ticket)
-            .ok()?;
-        Some(found.remove().0.2)
-    }
-}
-
 /// Spreads numbers that follow one another over all bits.
 fn hash(id: Id) -> u64 {
     id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-/// Where a ticket's caller is: where it was put, unless some before it have left.
-pub(crate) fn position<W>(callers: &[Caller<W>], ticket: Ticket) -> Option<usize> {
-    match callers.get(ticket as usize) {
-        Some(caller) if caller.ticket == ticket => Some(ticket as usize),
-        _ => callers
-            .binary_search_by_key(&ticket, |caller| caller.ticket)
-            .ok(),
-    }
 }

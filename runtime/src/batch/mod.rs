@@ -148,7 +148,8 @@ impl<T, U> Item<T, U> {
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     size: usize,
-    delay_ms: u64,
+    /// `None`: only `eager` says when a batch runs that is not full.
+    delay_ms: Option<u64>,
     max_weight: Option<u64>,
     concurrency: Option<usize>,
     eager: bool,
@@ -159,7 +160,7 @@ impl Limits {
     pub fn new(size: usize, delay_ms: u64) -> Self {
         Self {
             size: size.max(1),
-            delay_ms,
+            delay_ms: Some(delay_ms),
             max_weight: None,
             concurrency: None,
             eager: false,

@@ -68,6 +68,7 @@ impl World {
             ticket,
             opened,
             task: first,
+            nests,
         } = self.table.join(task.waker(), &(), item, || Opens {
             limits,
             bulk: (),
@@ -79,6 +80,7 @@ impl World {
             // The task is the model's business.
             opened: false,
             task: None,
+            nests,
         };
         let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
         assert!(first.is_none_or(|turn| opened && turn == 0));
@@ -153,6 +155,7 @@ impl World {
                     self.drive(cell, turn);
                 }
                 Polled::Failed(failure) => panic!("{failure:?}"),
+                Polled::Moved(..) => unreachable!("nobody is moved here"),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A caller's place in a batch: the future that its call is.
 
 use std::fmt;
+use std::mem;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use super::group::{Ticket, Turn};
 use super::table::{Polled, Queue, Seated};
 use crate::dedup::IsResult;
 use crate::failure::{Failure, Shared, Why};
+use crate::reentrancy::waits;
 use crate::sync::Arc;
 
 /// A place in a batch. Dropped before the bulk call has begun, it takes its item along.
@@ -22,6 +24,8 @@ where
     table: H,
     cell: Arc<Cell<R>>,
     ticket: Ticket,
+    /// Of its wait, if it was polled inside an execution.
+    noted: waits::Ticket,
     stage: Stage,
     spawn: Spawn<H, R>,
 }
@@ -39,24 +43,50 @@ enum Stage {
 
 impl<H, R> Seat<H, R>
 where
-    H: Deref<Target: Queue<R>> + Clone,
+    H: Deref<Target: Queue<R>> + Clone + Send + 'static,
+    R: Send + 'static,
 {
     pub(super) fn take(table: H, seated: Seated<R>, spawn: Spawn<H, R>) -> Self {
         let Seated {
-            cell, ticket, task, ..
+            cell,
+            ticket,
+            task,
+            nests,
+            ..
         } = seated;
         if let Some(turn) = task {
             Self::give_first_task(table.clone(), cell.clone(), ticket, turn, spawn);
+        }
+        if nests.is_limited {
+            may_wait(table.clone(), cell.clone());
         }
         Self {
             table,
             cell,
             ticket,
+            noted: nests.ticket,
             stage: Stage::Seated,
             spawn,
         }
     }
+}
 
+/// The batch of a call that is made inside an execution may have to wait for bulk calls of its group. If one of these waits for
+/// the call, the batch does not.
+#[cold]
+fn may_wait<H, R>(table: H, cell: Arc<Cell<R>>)
+where
+    H: Deref<Target: Queue<R>> + Send + 'static,
+    R: Send + 'static,
+{
+    let (batch, limiter) = (cell.execution(), cell.limiter());
+    waits::queue(batch, &[limiter], Box::new(move || table.hurry(&cell)));
+}
+
+impl<H, R> Seat<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone,
+{
     /// By value: a seat whose address is known is made on the stack and copied to where it stays.
     #[cold]
     fn give_first_task(
@@ -70,6 +100,7 @@ where
             table,
             cell,
             ticket,
+            noted: 0,
             stage: Stage::Seated,
             spawn,
         };
@@ -188,7 +219,11 @@ where
                     self.stage = Stage::Served;
                     return Poll::Ready(failed(failure(self.table.path(), cause)));
                 }
-                Polled::Waits => return Poll::Pending,
+                Polled::Waits => {
+                    self.waits();
+                    return Poll::Pending;
+                }
+                Polled::Moved(to, ticket) => (self.cell, self.ticket) = (to, ticket),
                 // Its last task was dropped as soon as it was made.
                 Polled::Adopts(turn) if ended => {
                     self.cannot(turn, "on a tokio runtime that was shut down")
@@ -199,6 +234,22 @@ where
                         return Poll::Pending;
                     }
                 }
+            }
+        }
+    }
+}
+
+impl<H, R> Seat<H, R>
+where
+    H: Deref<Target: Queue<R>>,
+{
+    /// It goes on waiting: maybe inside another execution than before.
+    #[inline]
+    fn waits(&mut self) {
+        if waits::has_moved(self.noted) {
+            let limiter = self.cell.limiter();
+            if let Ok(ticket) = waits::begin(self.cell.execution(), &[limiter]) {
+                waits::end(mem::replace(&mut self.noted, ticket));
             }
         }
     }
@@ -224,6 +275,7 @@ where
 {
     #[inline]
     fn drop(&mut self) {
+        waits::end(self.noted);
         if self.stage != Stage::Served {
             self.table.leave(&self.cell, self.ticket);
         }

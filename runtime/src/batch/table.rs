@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Waker};
 
 use foldhash::quality::RandomState;
@@ -16,14 +15,16 @@ use tokio::runtime;
 use tokio::time::Instant;
 
 use super::askers::{Asked, Askers};
-use super::cell::{Cell, Ended, Failure, Found};
+use super::cell::{Cell, Ended, Failure, Found, Leaves};
 use super::group::{
-    Added, Caller, Closing, Coming, Go, Group, Id, Left, Opening, Queuing, Run, Ticket, Turn,
+    Added, Caller, Closing, Coming, Ends, Go, Group, Id, Left, Moved, Opened, Opening, Queued,
+    Queuing, Run, Ticket, Turn,
 };
 use super::{Item, Limits};
-use crate::frames::{self, Execution};
 use crate::key::Key;
 use crate::observe::{self, Calls, Function, Kind};
+use crate::reentrancy::graph::Execution;
+use crate::reentrancy::{frames, waits};
 use crate::shards::{Padded, give_back};
 use crate::stats::Closed;
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -36,8 +37,6 @@ pub struct Table<K, T, U, B, R> {
     hasher: RandomState,
     shards: Shards<K, T, U, B, R>,
     watch: Watch,
-    /// How many items the last batch had: room for as many is made when one opens.
-    expected: AtomicUsize,
 }
 
 type Shards<K, T, U, B, R> = Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>;
@@ -52,6 +51,8 @@ struct Shard<K, T, U, B, R> {
     /// One that has become idle, for the next: what it has room for was needed a moment ago. Dropped by the tick that finds
     /// nothing to look at.
     spare: Option<Group<T, U, B, Waker, Arc<Cell<R>>>>,
+    /// The hash of the key that it served.
+    spare_hash: u64,
 }
 
 /// What an idle group leaves: its key, and an older spare.
@@ -66,13 +67,33 @@ struct Entry<K, T, U, B, R> {
 }
 
 impl<K, T, U: Eq, B, R> Entry<K, T, U, B, R> {
-    /// A caller has come into a batch: the executions that it is polled inside of, if any, wait for the batch.
+    /// A caller has come into a batch. If it is polled inside an execution, that waits for the batch, which must not start
+    /// before it could see that: so this is noted under the shard's lock.
     #[inline]
-    fn waited_for(&mut self, batch: Id) {
+    fn nests(&mut self, table: usize, batch: Id) -> Nests {
         if frames::inside_any() {
-            self.group.inside(batch, frames::around());
+            self.nests_inside(table, batch)
+        } else {
+            Nests::default()
         }
     }
+
+    #[cold]
+    fn nests_inside(&mut self, table: usize, batch: Id) -> Nests {
+        Nests {
+            is_limited: self.group.nests(batch),
+            ticket: waits::join(Execution { table, id: batch }),
+        }
+    }
+}
+
+/// What came of a call that is made inside an execution.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Nests {
+    /// Of its wait.
+    pub(super) ticket: waits::Ticket,
+    /// Its batch may have to wait for a bulk call of its group.
+    pub(super) is_limited: bool,
 }
 
 impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
@@ -90,6 +111,7 @@ impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
         let result = go(&mut found.get_mut().group);
         let idle = if found.get().group.is_idle() {
             let Entry { key, group, .. } = found.remove().0;
+            self.spare_hash = cell.hash;
             Some((key, self.spare.replace(group)))
         } else {
             None
@@ -146,6 +168,7 @@ pub(super) struct Opens<B> {
 pub(super) struct Seated<R> {
     pub(super) cell: Arc<Cell<R>>,
     pub(super) ticket: Ticket,
+    pub(super) nests: Nests,
     pub(super) opened: bool,
     /// The caller has to give the batch a task with this turn.
     pub(super) task: Option<Turn>,
@@ -160,6 +183,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             next_id: first_id,
             askers: Askers::new(),
             spare: None,
+            spare_hash: 0,
         };
         Self {
             function: Function::new(path, Kind::Batch),
@@ -168,12 +192,16 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 .map(|first_id| Padded(Mutex::new(shard(first_id))))
                 .collect(),
             watch: Watch::new(),
-            expected: AtomicUsize::new(0),
         }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, T, U, B, R>> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+    }
+
+    /// By which executions know it.
+    fn address(&self) -> usize {
+        (&raw const *self).addr()
     }
 
     fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
@@ -214,8 +242,12 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let found = shard
             .groups
             .find_mut(hash, |entry| entry.hash == hash && key.is(&entry.key));
+        let mut room = 0;
         let coming = match found {
             None => {
+                if shard.spare_hash == hash {
+                    room = shard.spare.as_ref().map_or(0, Group::room);
+                }
                 drop(shard);
                 coming
             }
@@ -225,25 +257,31 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     ticket,
                     adopts,
                     wake,
+                    unique,
                 } => {
-                    entry.waited_for(cell.id);
+                    let nests = entry.nests(self.address(), cell.id);
                     drop(shard);
                     wake_all(wake);
+                    if unique.is_some() {
+                        guarded(|| drop(unique));
+                    }
                     return Seated {
                         cell,
                         ticket,
+                        nests,
                         opened: false,
                         task: adopts,
                     };
                 }
                 Added::NoRoom { coming, wake } => {
+                    room = entry.group.room();
                     drop(shard);
                     wake_all(wake);
                     coming
                 }
             },
         };
-        self.open(hash, key, coming, open())
+        self.open(hash, key, coming, open(), room)
     }
 
     /// Opens a batch, unless somebody else did in the meantime.
@@ -254,14 +292,15 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         key: &impl Key<Owned = K>,
         coming: Coming<T, U, Waker>,
         opens: Opens<B>,
+        room: usize,
     ) -> Seated<R> {
         let Opens {
             limits,
             bulk,
             runtime,
         } = opens;
-        let room = limits.size.min(self.expected.load(Relaxed)).max(1);
-        let cell = Arc::new(Cell::new(hash));
+        let room = limits.size.min(room).max(1);
+        let cell = Arc::new(Cell::new(self.address(), hash));
         let mut opening = Opening {
             cell,
             limits,
@@ -285,15 +324,18 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             hashbrown::hash_table::Entry::Occupied(entry) => entry.into_mut(),
             hashbrown::hash_table::Entry::Vacant(place) => {
                 let key = key.to_owned();
-                place
-                    .insert(Entry {
-                        hash,
-                        id,
-                        key,
-                        group: shard.spare.take().unwrap_or_else(Group::new),
-                        clock: Clock::of(now),
-                    })
-                    .into_mut()
+                let mut group = shard.spare.take().unwrap_or_else(Group::new);
+                if shard.spare_hash != hash {
+                    group.forget_room();
+                }
+                let entry = Entry {
+                    hash,
+                    id,
+                    key,
+                    group,
+                    clock: Clock::of(now),
+                };
+                place.insert(entry).into_mut()
             }
         };
         let (coming, closed) = match entry.group.add(coming, || now) {
@@ -302,13 +344,16 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 ticket,
                 adopts,
                 wake,
+                unique,
             } => {
-                entry.waited_for(cell.id);
+                let nests = entry.nests(self.address(), cell.id);
                 drop(guard);
                 wake_all(wake);
+                guarded(|| drop(unique));
                 return Seated {
                     cell,
                     ticket,
+                    nests,
                     opened: false,
                     task: adopts,
                 };
@@ -319,16 +364,24 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         (cell.group, cell.id) = (entry.id, id);
         let cell = opening.cell.clone();
         entry.clock = Clock::of(now);
-        let (ticket, next) = entry.group.open(id, opening, coming);
-        entry.waited_for(id);
+        let Opened {
+            ticket,
+            wake,
+            unique,
+        } = entry.group.open(id, opening, coming);
+        let nests = entry.nests(self.address(), id);
         let batch = || (cell.clone(), 0);
         let takes = runtime.and_then(|runtime| shard.askers.give(runtime, batch));
         drop(guard);
         let task = takes.is_none().then_some(0);
-        wake_all(closed.into_iter().chain(next).chain(takes));
+        wake_all(closed.into_iter().chain(wake).chain(takes));
+        if unique.is_some() {
+            guarded(|| drop(unique));
+        }
         Seated {
             cell,
             ticket,
+            nests,
             opened: true,
             task,
         }
@@ -392,8 +445,8 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
     fn run(
         &self,
         mut shard: MutexGuard<'_, Shard<K, T, U, B, R>>,
-        cell: &Cell<R>,
-        run: Run<T, U, B, Waker>,
+        cell: &Arc<Cell<R>>,
+        run: Run<T, B, Waker, Arc<Cell<R>>>,
     ) -> Ready<T, B> {
         let Run {
             items,
@@ -401,11 +454,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             bulk,
             closed,
             wake,
-            inside,
-            uniques,
+            limited,
+            moved,
         } = run;
         shard.counts.ran(items.len(), closed);
-        self.expected.store(items.len(), Relaxed);
         let calls = Calls::of(
             callers
                 .iter_mut()
@@ -413,15 +465,19 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         );
         // Under the shard's lock, too: a caller always finds its batch queued or running.
         cell.run(callers);
+        let emptied: Vec<_> = moved
+            .into_iter()
+            .filter_map(|moved| moves(moved, cell))
+            .collect();
         drop(shard);
         wake_all(wake);
-        guarded(|| drop(uniques));
+        emptied.into_iter().for_each(Emptied::ends);
         Ready {
             items,
             bulk,
             closed,
             calls,
-            inside,
+            held: limited.then(|| cell.limiter()).into_iter().collect(),
         }
     }
 
@@ -468,12 +524,18 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
 
     fn ended(&self, cell: &Cell<R>) {
         let mut shard = self.shard(cell.hash).lock();
-        let Some((wake, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
+        let Some((ends, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
             return;
         };
         drop(shard);
+        let Ends {
+            next,
+            unblocked,
+            values,
+        } = ends;
         guarded(|| drop(idle));
-        wake_all(wake);
+        wake_all(next.into_iter().chain(unblocked));
+        values.into_iter().for_each(|value| guarded(|| drop(value)));
     }
 
     pub(super) fn census(&self) -> Census {
@@ -483,11 +545,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             census.counts.add(&shard.counts);
             for entry in &shard.groups {
                 census.running += entry.group.running() as u64;
-                census.waiting += entry
-                    .group
-                    .queued()
-                    .map(|batch| batch.len() as u64)
-                    .sum::<u64>();
+                census.waiting += entry.group.waiting() as u64;
             }
         }
         census
@@ -521,6 +579,8 @@ pub trait Queue<R> {
     fn leave(&self, cell: &Cell<R>, ticket: Ticket);
     /// A task that stayed is lost.
     fn lost(&self, hash: u64, number: u64);
+    /// A bulk call waits for a batch, which must not wait for the bulk call.
+    fn hurry(&self, cell: &Cell<R>);
 }
 
 impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
@@ -572,7 +632,6 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
             callers,
             bulk,
             wake,
-            uniques,
             ..
         }) = group.fail(cell.id, turn)
         else {
@@ -581,7 +640,6 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         cell.run(callers);
         drop(shard);
         guarded(|| drop((items, bulk)));
-        guarded(|| drop(uniques));
         wake_all(wake);
         self.ends(cell, Ended::Failed(failure));
     }
@@ -602,6 +660,10 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
                     discard(old);
                     discard(waker);
                     return Polled::Waits;
+                }
+                Found::Moved(to, ticket) => {
+                    discard(waker);
+                    return Polled::Moved(to, ticket);
                 }
                 Found::NeedsWaker => waker = Some(cx.waker().clone()),
                 Found::Queued => {
@@ -634,7 +696,11 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let mut shard = self.shard(cell.hash).lock();
         let Some((Some(left), idle)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
         else {
-            return;
+            drop(shard);
+            return match cell.leave(ticket) {
+                Leaves::Waker(waker) => discard(waker),
+                Leaves::Moved(to, ticket) => self.leave(&to, ticket),
+            };
         };
         drop(shard);
         let Left {
@@ -650,10 +716,52 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         guarded(|| drop(emptied));
         guarded(|| drop(idle));
         discard(waker);
-        wake_all(wake.into_iter().flatten());
+        wake_all(wake);
         if ended {
             wake_callers(cell.end(Ended::Empty));
         }
+    }
+
+    fn hurry(&self, cell: &Cell<R>) {
+        let mut shard = self.shard(cell.hash).lock();
+        let task = shard.group(cell).and_then(|group| group.hurry(cell.id));
+        drop(shard);
+        wake_all(task);
+    }
+}
+
+/// A batch all of whose items have moved.
+struct Emptied<T, B, R> {
+    batch: Queued<T, B, Waker, Arc<Cell<R>>>,
+    cell: Arc<Cell<R>>,
+}
+
+/// Items have moved to this batch, which is about to run. Under the shard's lock: a caller always finds its item.
+fn moves<T, B, R>(
+    moved: Moved<T, B, Waker, Arc<Cell<R>>>,
+    cell: &Arc<Cell<R>>,
+) -> Option<Emptied<T, B, R>> {
+    let Moved {
+        from,
+        tickets,
+        offset,
+        nested,
+        emptied,
+    } = moved;
+    from.moves(tickets, offset, cell.clone());
+    if nested {
+        waits::follow(from.execution(), cell.execution());
+    }
+    emptied.map(|batch| Emptied { batch, cell: from })
+}
+
+impl<T, B, R> Emptied<T, B, R> {
+    /// Its task is woken, to end, and those who wait for its end.
+    fn ends(mut self) {
+        let task = self.batch.task();
+        guarded(|| drop(self.batch));
+        wake_all(task);
+        wake_callers(self.cell.end(Ended::Empty));
     }
 }
 
@@ -683,8 +791,8 @@ pub(super) struct Ready<T, B> {
     /// How the batch was closed.
     pub(super) closed: Closing,
     pub(super) calls: Calls,
-    /// The executions that wait for it.
-    pub(super) inside: Box<[Execution]>,
+    /// What it holds: see [`within_bulk`](frames::within_bulk).
+    pub(super) held: Vec<Execution>,
 }
 
 /// What a caller that is polled has to do.
@@ -695,6 +803,8 @@ pub enum Polled<R> {
     Waits,
     /// Give the batch a task with this turn, and wait.
     Adopts(Turn),
+    /// Its item is in another batch.
+    Moved(Arc<Cell<R>>, Ticket),
 }
 
 /// Wakes all that waited for a batch's end.

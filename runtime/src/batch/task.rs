@@ -20,8 +20,9 @@ use super::group::Turn;
 use super::results::Bulk;
 use super::table::{Queue, Ready, Step, Table, Taken};
 use super::{Results, WrongNumber};
-use crate::frames::{self, Execution};
 use crate::observe::{Ended as Outcome, Trace};
+use crate::reentrancy::frames;
+use crate::reentrancy::graph::Execution;
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 use crate::watch::{self, Watched};
@@ -103,8 +104,9 @@ struct Running {
     /// How many items it was given.
     items: usize,
     trace: Trace,
-    /// What waits for it is polled with it.
-    inside: Box<[Execution]>,
+    execution: Execution,
+    /// What it holds.
+    held: Vec<Execution>,
 }
 
 impl<N, Q, M, F, H, K, T, U, B, R> Future for Task<N, Q, M, F, H, R>
@@ -175,7 +177,11 @@ impl Running {
         bulk: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<F::Output, Box<str>>> {
-        let poll = || frames::within_all(&self.inside, || self.trace.within(|| bulk.poll(cx)));
+        let poll = || {
+            frames::within_bulk(self.execution, &self.held, || {
+                self.trace.within(|| bulk.poll(cx))
+            })
+        };
         match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
@@ -289,7 +295,7 @@ where
             bulk,
             closed,
             calls,
-            inside,
+            held,
         } = ready;
         self.stage = Stage::Running;
         let count = items.len();
@@ -297,7 +303,8 @@ where
         let running = Running {
             items: count,
             trace,
-            inside,
+            execution: self.cell.execution(),
+            held,
         };
         (bulk, items, running)
     }

@@ -678,6 +678,8 @@ fn a_deposed_leader_publishes_nothing() {
         for _ in 0..4 {
             world.table.tick();
         }
+        // It takes over, and begins its body with the next poll.
+        assert!(leads.poll(&mut successor).is_pending());
         assert!(leads.poll(&mut successor).is_pending());
         let stalled = spawn(move || assert_eq!(task.poll(&mut leader), Poll::Ready(1)));
         let follows = spawn(move || waits.finish(&mut follower));
@@ -798,7 +800,7 @@ fn a_deposed_leader_does_not_take_the_next_flight_for_its_own() {
                 world.table.forget(&());
                 next(&world)
             });
-            assert_eq!(waits.poll(&mut follower), Poll::Ready(2));
+            assert_eq!(waits.finish(&mut follower), 2);
             let (task, mut leader, mut joined) = early.unwrap_or_else(|| next(&world));
             assert!(joined.follows());
 

@@ -3,6 +3,7 @@
 //! A place is as large as a waker; taking and leaving one is O(1). All of this happens under the lock of a shard, where
 //! other keys wait: so growing never moves more than one small chunk, and emptying moves none.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::num::NonZeroU32;
 
@@ -30,7 +31,11 @@ pub(crate) struct Places<W> {
     last: Vec<Option<W>>,
     /// How many there are, taken or free.
     len: u32,
-    free: Vec<Slot>,
+    /// In the order in which they became free, and so taken again: where callers leave in the order in which they came, as
+    /// those with equal deadlines do, the places are a ring in the order of the callers.
+    free: VecDeque<Slot>,
+    /// The number of the place that was taken last.
+    newest: u32,
     /// How often they were emptied.
     epoch: u32,
 }
@@ -46,7 +51,8 @@ impl<W> Places<W> {
             full: Vec::new(),
             last: Vec::new(),
             len: 0,
-            free: Vec::new(),
+            free: VecDeque::new(),
+            newest: 0,
             epoch,
         }
     }
@@ -68,6 +74,7 @@ impl<W> Places<W> {
                 self.last.push(Some(waker));
             }
         }
+        self.newest = self.len;
         Slot {
             epoch: self.epoch,
             number: NonZeroU32::new(self.len).expect("one was added"),
@@ -76,8 +83,9 @@ impl<W> Places<W> {
 
     #[cold]
     fn take_again(&mut self, waker: W) -> Slot {
-        let slot = self.free.pop().expect("there is a free place");
+        let slot = self.free.pop_front().expect("there is a free place");
         *self.place(slot) = Some(waker);
+        self.newest = slot.number.get();
         slot
     }
 
@@ -112,7 +120,7 @@ impl<W> Places<W> {
     /// Leaves a place. Returns the waker that was in it.
     pub(crate) fn leave(&mut self, slot: Slot) -> Option<W> {
         let waker = self.at(slot)?.take();
-        self.free.push(slot);
+        self.free.push_back(slot);
         waker
     }
 
@@ -128,6 +136,17 @@ impl<W> Places<W> {
         for chunk in self.full.into_iter().chain([self.last]) {
             chunk.into_iter().flatten().for_each(&mut wake);
         }
+    }
+
+    /// Each waker that was left, from the newest on: exactly the newest first, and the others in the order of the ring.
+    pub(crate) fn newest_first(self) -> impl Iterator<Item = W> {
+        let newest = self.newest as usize;
+        let mut ring: Vec<Option<W>> = Vec::with_capacity(self.len as usize);
+        ring.extend(self.first);
+        ring.truncate(self.len as usize);
+        ring.extend(self.full.into_iter().flatten().chain(self.last));
+        ring.rotate_left(newest);
+        ring.into_iter().rev().flatten()
     }
 
     /// The same, in a list.
@@ -191,6 +210,39 @@ mod tests {
         let new = places.take(2);
         assert_eq!(places.leave(old), None, "the same place, and another's");
         assert_eq!(places.at(new), Some(&mut Some(2)));
+    }
+
+    #[test]
+    fn the_newest_is_first_and_a_ring_of_leavers_keeps_its_order() {
+        for n in [1_u32, 3, 4, 5, 30, 1000] {
+            let mut places = Places::new();
+            let mut slots: VecDeque<_> = (0..n).map(|caller| places.take(caller)).collect();
+            // Whoever came first leaves, and another comes.
+            for caller in n..2 * n + n / 2 {
+                let oldest = slots.pop_front().expect("there are n of them");
+                assert_eq!(places.leave(oldest), Some(caller - n));
+                slots.push_back(places.take(caller));
+            }
+            assert_eq!(places.len(), n as usize);
+            let last = 2 * n + n / 2;
+            let order: Vec<_> = places.empty().newest_first().collect();
+            assert!(
+                order.iter().copied().eq((last - n..last).rev()),
+                "{order:?}"
+            );
+        }
+        // In no order: the newest is the first, and nobody is left out.
+        let mut places = Places::new();
+        let slots: Vec<_> = (0..10).map(|caller| places.take(caller)).collect();
+        for at in [7, 2, 5] {
+            places.leave(slots[at]);
+        }
+        places.take(10);
+        places.take(11);
+        let mut order: Vec<_> = places.empty().newest_first().collect();
+        assert_eq!(order[0], 11);
+        order.sort_unstable();
+        assert_eq!(order, [0, 1, 3, 4, 6, 8, 9, 10, 11]);
     }
 
     #[test]

@@ -18,11 +18,12 @@ use super::share::Share;
 use super::state::{Body, Deposed, Followed, Turn};
 use super::table::{Entered, Following, Landed, Rested, Table};
 use crate::failure::{Failure, Shared, Why};
-use crate::frames;
 use crate::key::Key;
 use crate::observe::{Began, Caller, Ended, Noted, Trace};
+use crate::reentrancy::frames;
+use crate::reentrancy::graph::Circle;
+use crate::reentrancy::waits::{self, Ticket};
 use crate::sync::Arc;
-use crate::waits::{self, Ticket};
 use crate::wake::{discard, message};
 use crate::watch;
 
@@ -53,9 +54,11 @@ pub(super) enum Role<V> {
         bucket: u32,
         rested: bool,
     },
+    /// `begun`: its body has. One that took over begins with its next poll.
     Leads {
         flight: Arc<Flight<V>>,
         turn: Turn,
+        begun: bool,
     },
     /// `given`: it has given its body to a task, and waits for nobody else's execution. `noted`: as one that waits inside of
     /// another execution.
@@ -167,18 +170,22 @@ where
                     discard(old);
                 }
                 Followed::Leads(turn) => {
-                    self.table.rare.executions.fetch_add(1, Relaxed);
                     if body == Body::ForTask {
+                        self.table.rare.executions.fetch_add(1, Relaxed);
                         return Poll::Ready(Next::Start(turn));
                     }
-                    strike(*noted);
+                    waits::end(*noted);
                     flight.callers.remove(&mut self.noted);
                     self.role = Role::Leads {
                         flight: flight.clone(),
                         turn,
+                        begun: false,
                     };
-                    self.runs();
-                    return Poll::Ready(Next::Run);
+                    // A deadline that has passed ends this call before its body has begun, and not after. Otherwise the
+                    // callers of a body that is too slow for their deadlines would each begin it once.
+                    self.rest(cx);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
                 Followed::Lost => {
@@ -186,11 +193,11 @@ where
                 }
             }
         }
-        if *noted == 0 && frames::inside_any() {
+        if waits::has_moved(*noted) {
             // Noted after it has its place: of two that close a circle at once, one at least sees the other.
-            match waits::note(self.table.execution(flight.id)) {
-                Some(ticket) => *noted = ticket,
-                None => {
+            match waits::begin(self.table.execution(flight.id), &[]) {
+                Ok(ticket) => waits::end(mem::replace(noted, ticket)),
+                Err(Circle) => {
                     self.runs_beside();
                     return Poll::Ready(Next::Run);
                 }
@@ -204,6 +211,16 @@ where
         self.table.rare.reentrant.fetch_add(1, Relaxed);
         self.table.rare.executions.fetch_add(1, Relaxed);
         self.leave();
+        self.runs();
+    }
+
+    /// A follower that took over begins its body.
+    #[cold]
+    fn begins(&mut self) {
+        if let Role::Leads { begun, .. } = &mut self.role {
+            *begun = true;
+        }
+        self.table.rare.executions.fetch_add(1, Relaxed);
         self.runs();
     }
 
@@ -223,7 +240,7 @@ where
                 noted,
                 ..
             } => {
-                strike(noted);
+                waits::end(noted);
                 if !given {
                     self.table.function.shared(1);
                 }
@@ -277,6 +294,9 @@ where
             Role::Leads { flight, .. } => flight.id,
             Role::Follows { .. } | Role::Free => return self.run_alone(body, cx),
         };
+        if let Role::Leads { begun: false, .. } = &self.role {
+            self.begins();
+        }
         let trace = &self.trace;
         let polled = frames::within(self.table.execution(id), || {
             catch_unwind(AssertUnwindSafe(|| trace.within(|| body.poll(cx))))
@@ -355,7 +375,7 @@ where
     fn leads(&mut self) -> Option<(u64, u64, Turn)> {
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
-            Role::Leads { flight, turn } => Some((flight.hash, flight.id, turn)),
+            Role::Leads { flight, turn, .. } => Some((flight.hash, flight.id, turn)),
             Role::Follows { .. } | Role::Free => None,
         }
     }
@@ -369,11 +389,17 @@ where
             let first = !mem::replace(rested, true);
             match self.table.rest_alone(*hash, *id, first, cx) {
                 Rested::Lone => return,
-                Rested::Shared(flight) => self.role = Role::Leads { flight, turn: 0 },
+                Rested::Shared(flight) => {
+                    self.role = Role::Leads {
+                        flight,
+                        turn: 0,
+                        begun: true,
+                    };
+                }
                 Rested::Gone => self.role = Role::Free,
             }
         }
-        if let Role::Leads { flight, turn } = &self.role {
+        if let Role::Leads { flight, turn, .. } = &self.role {
             if let Err(Deposed) = self.table.rest(flight, *turn, cx) {
                 self.role = Role::Free;
             }
@@ -391,7 +417,7 @@ where
             Role::LeadsAlone { hash, id, .. } => {
                 self.table.leader_leaves(hash, id, 0);
             }
-            Role::Leads { flight, turn } => {
+            Role::Leads { flight, turn, .. } => {
                 self.table.leader_leaves(flight.hash, flight.id, turn);
             }
             Role::Follows {
@@ -401,7 +427,7 @@ where
                 noted,
                 ..
             } => {
-                strike(noted);
+                waits::end(noted);
                 flight.callers.remove(&mut self.noted);
                 self.table.follower_leaves(&flight, slot, given);
             }
@@ -426,14 +452,6 @@ where
         slot: None,
         given,
         noted: 0,
-    }
-}
-
-/// A follower waits no more.
-#[inline]
-fn strike(noted: Ticket) {
-    if noted != 0 {
-        waits::strike(noted);
     }
 }
 

@@ -19,8 +19,8 @@ use super::run::{Call, Next, Role, follows};
 use super::share::Share;
 use super::state::{Body, Deposed, Turn};
 use super::table::Table;
-use crate::frames;
 use crate::observe::{Caller, Ended, Trace};
+use crate::reentrancy::frames;
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 

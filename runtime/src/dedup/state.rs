@@ -11,8 +11,9 @@
 //!
 //! A leader is known by its *turn*. One that was deposed finds another turn, or no flight, and finishes for itself.
 //! If nobody has claimed yet, it was only late, and leads again.
-//! A vacant flight wakes every follower and belongs to the first that is polled: leadership is claimed, never assigned to
-//! one that may be asleep. A flight never lands without a leader and never has two.
+//! A vacant flight wakes every follower, the newest first since it has the most time left, and belongs to the first one with
+//! a body that is polled: leadership is claimed, never assigned to a follower that may be asleep. A flight never lands
+//! without a leader and never has two.
 
 use super::places::{Places, Slot};
 
@@ -189,6 +190,10 @@ impl<W> State<W> {
                 self.given += 1;
             }
             Body::Given => {
+                if self.followers() > 0 {
+                    // The vacancy is for those that have a body, who were woken.
+                    return None;
+                }
                 // It can only hope for the stalled task, whose turn it still is, to go on.
                 self.led = !self.lost;
                 self.idle = 0;

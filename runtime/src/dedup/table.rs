@@ -27,9 +27,10 @@ use super::places::{Places, Slot};
 use super::share::Share;
 use super::state::{Body, Deposed, Followed, Rest, State, Tick, Turn, Wakers};
 use super::{Joining, stats};
-use crate::frames::{self, Execution};
 use crate::key::Key;
 use crate::observe::{Caller, Function, Kind, Trace};
+use crate::reentrancy::frames;
+use crate::reentrancy::graph::Execution;
 use crate::shards::{KEPT, Padded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
@@ -517,8 +518,9 @@ impl<K, V> Table<K, V> {
             drop(guard);
             self.rare.left.fetch_add(1, Relaxed);
         }
-        if let Some(wakers) = wakers {
-            wakers.wake();
+        if let Some(Wakers { leader, followers }) = wakers {
+            discard(leader);
+            offer(followers);
         }
         !abandoned
     }
@@ -599,7 +601,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V>
             }
             drop(shard);
             for followers in deposed {
-                followers.for_each(|waker| actions.wake.push(waker));
+                actions.wake.extend(followers.newest_first());
             }
         }
         Some(pass.any)
@@ -782,6 +784,11 @@ impl Wakers<Waker> {
         discard(self.leader);
         wake(self.followers);
     }
+}
+
+/// Wakes those who may claim a vacancy. The newest has the most time left, as a rule, and is the first.
+fn offer(followers: Places<Waker>) {
+    wake_all(followers.newest_first());
 }
 
 /// Wakes those who wait, even if a waker panics.

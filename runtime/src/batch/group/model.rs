@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
-use super::super::cell::{Cell, Ended, Failure, Found};
+use super::super::cell::{Cell, Ended, Failure, Found, Leaves};
 use super::*;
 use crate::scope::UnderWay;
 
@@ -98,8 +99,11 @@ struct Runtime {
 struct Caller {
     polled: Polled,
     runtime: usize,
+    /// What it knows of its place: its batch may have changed since.
     batch: Id,
     ticket: Ticket,
+    /// Where its item is.
+    in_batch: Id,
     came: u64,
     weight: u64,
     unique: u32,
@@ -132,6 +136,8 @@ struct Batch {
     /// An item came before its task was first polled, and after some time.
     stale: bool,
     task_polled: bool,
+    /// A bulk call waits for it.
+    urgent: bool,
     eligible_since: Option<u64>,
 }
 
@@ -146,11 +152,13 @@ enum Stage {
     Empty,
 }
 
+type Queue = Group<u32, u32, (), Waker, Arc<Cell<u32>>>;
+
 struct World {
     rng: Rng,
     start: Instant,
     now_ms: u64,
-    group: Group<u32, u32, (), Waker, Arc<Cell<u32>>>,
+    group: Queue,
     limits: Limits,
     new_limits: bool,
     unique: bool,
@@ -217,6 +225,7 @@ impl World {
             }
             18..=20 => self.end_one(),
             21 => self.flush(),
+            22 if self.rng.one_in(2) => self.hurry(),
             22 => {
                 let runtime = self.rng.below(3);
                 self.runtimes[runtime].driven ^= true;
@@ -262,6 +271,7 @@ impl World {
                 ticket,
                 adopts,
                 wake,
+                ..
             } => {
                 wake.into_iter().for_each(Waker::wake);
                 (cell.id, ticket, adopts)
@@ -277,7 +287,7 @@ impl World {
                     last.sealed |= !self.disturbed && has_room;
                 }
                 let id = self.batches.len() as Id;
-                let mut cell = Cell::new(0);
+                let mut cell = Cell::new(0, 0);
                 cell.id = id;
                 let cell = Arc::new(cell);
                 let opening = Opening {
@@ -288,7 +298,7 @@ impl World {
                     callers: Vec::new(),
                     now,
                 };
-                let (ticket, wake) = self.group.open(id, opening, coming);
+                let Opened { ticket, wake, .. } = self.group.open(id, opening, coming);
                 wake.into_iter().for_each(Waker::wake);
                 let batch = Batch {
                     cell,
@@ -299,6 +309,7 @@ impl World {
                     sealed: false,
                     stale: false,
                     task_polled: false,
+                    urgent: false,
                     eligible_since: None,
                 };
                 self.batches.insert(id, batch);
@@ -328,6 +339,7 @@ impl World {
             runtime,
             batch,
             ticket,
+            in_batch: batch,
             came: self.now_ms,
             weight,
             unique,
@@ -377,28 +389,55 @@ impl World {
     fn leave(&mut self, at: usize) {
         let caller = &mut self.callers[at];
         caller.waits = false;
-        let (id, ticket) = (caller.batch, caller.ticket);
+        let (mut id, mut ticket) = (caller.batch, caller.ticket);
         let left = self.group.leave(id, ticket);
-        let batch = self.batches.get_mut(&id).unwrap();
-        if batch.stage != Stage::Queued {
+        if self.batches[&caller.in_batch].stage != Stage::Queued {
             assert!(
                 left.is_none(),
                 "an item was taken out of a call that had begun"
             );
+            while let Leaves::Moved(to, now) = self.batches[&id].cell.leave(ticket) {
+                (id, ticket) = (to.id, now);
+            }
+            assert_eq!(id, caller.in_batch);
             return;
         }
+        assert_eq!(
+            id, caller.in_batch,
+            "items move only into a batch that runs"
+        );
+        let batch = self.batches.get_mut(&id).unwrap();
         let left = left.expect("a caller of a queued batch takes its item along");
         assert_eq!(left.item, at as u32);
-        assert_eq!(left.unique, self.unique.then_some(self.callers[at].unique));
         batch.queued.retain(|&other| other != at);
         assert_eq!(left.emptied.is_some(), batch.queued.is_empty());
-        left.wake.into_iter().flatten().for_each(Waker::wake);
+        left.wake.into_iter().for_each(Waker::wake);
+        assert!(
+            left.unique
+                .is_none_or(|value| value == self.callers[at].unique)
+        );
         if left.emptied.is_some() {
             batch.stage = Stage::Empty;
             let (callers, observers) = batch.cell.end(Ended::Empty);
             assert!(callers.is_empty());
             observers.into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// A bulk call waits for one of the batches.
+    fn hurry(&mut self) {
+        let queued = self
+            .batches
+            .iter()
+            .filter(|(_, batch)| batch.stage == Stage::Queued);
+        let queued: Vec<Id> = queued.map(|(&id, _)| id).collect();
+        if queued.is_empty() {
+            return;
+        }
+        let id = self.rng.of(&queued);
+        self.batches.get_mut(&id).unwrap().urgent = true;
+        self.disturbed = true;
+        self.group.hurry(id).into_iter().for_each(Waker::wake);
     }
 
     fn flush(&mut self) {
@@ -471,7 +510,8 @@ impl World {
     }
 
     fn end_with(&mut self, id: Id, stage: Stage) {
-        let wake = self.group.ended(id);
+        let ends = self.group.ended(id);
+        let wake = ends.next.into_iter().chain(ends.unblocked);
         let batch = self.batches.get_mut(&id).unwrap();
         assert_eq!(batch.stage, Stage::Runs);
         batch.stage = stage;
@@ -563,21 +603,109 @@ impl World {
             }
             Go::Run(run) => {
                 let id = task.batch;
-                self.check_run(id, &run);
+                let own = run.items.len() - self.moved(id, run.moved);
+                self.check_run(id, &run.items, run.closed, own);
                 self.tasks[at].runs = true;
                 let batch = self.batches.get_mut(&id).unwrap();
                 batch.stage = Stage::Runs;
                 batch.cell.run(run.callers);
                 run.wake.into_iter().for_each(Waker::wake);
+                self.check_topped_up(id);
             }
         }
     }
 
-    fn check_run(&self, id: Id, run: &Run<u32, u32, (), Waker>) {
+    /// Items have moved to this batch. Returns how many.
+    fn moved(&mut self, id: Id, moved: Vec<Moved<u32, (), Waker, Arc<Cell<u32>>>>) -> usize {
+        let mut count = 0;
+        for moved in moved {
+            let from = moved.from.id;
+            assert!(id < from, "it stood behind");
+            let to = self.batches[&id].cell.clone();
+            moved.from.moves(moved.tickets, moved.offset, to);
+            let (first, last) = moved.tickets;
+            let rest = &mut self.batches.get_mut(&from).unwrap().queued;
+            let goes = |at: &usize| (first..=last).contains(&self.callers[*at].ticket);
+            let most = rest.iter().take_while(|at| goes(at)).count();
+            let goes: Vec<usize> = rest.drain(..most).collect();
+            assert_eq!(moved.emptied.is_some(), rest.is_empty());
+            for &at in &goes {
+                self.callers[at].in_batch = id;
+            }
+            count += goes.len();
+            self.batches.get_mut(&id).unwrap().queued.extend(goes);
+            if let Some(mut emptied) = moved.emptied {
+                emptied.task().into_iter().for_each(Waker::wake);
+                let batch = self.batches.get_mut(&from).unwrap();
+                batch.stage = Stage::Empty;
+                let (callers, observers) = batch.cell.end(Ended::Empty);
+                assert!(callers.is_empty());
+                observers.into_iter().for_each(Waker::wake);
+            }
+        }
+        count
+    }
+
+    /// Under a limit, nobody waits for whom the bulk call that has just begun had room.
+    fn check_topped_up(&self, id: Id) {
+        let batch = &self.batches[&id];
+        if self.limits.concurrency.is_none() || self.disturbed || self.new_limits {
+            return;
+        }
+        let mut behind = self
+            .batches
+            .range(id + 1..)
+            .filter(|(_, it)| it.stage == Stage::Queued);
+        let Some(next) = behind.find_map(|(&id, _)| (!self.is_blocked(id)).then_some(id)) else {
+            return;
+        };
+        let next = &self.callers[self.batches[&next].queued[0]];
+        let weight: u64 = batch.queued.iter().map(|&at| self.callers[at].weight).sum();
+        let room = batch.queued.len() < batch.limits.size;
+        let light = batch
+            .limits
+            .max_weight
+            .is_none_or(|most| weight + next.weight <= most);
+        let equal = self.unique
+            && batch
+                .queued
+                .iter()
+                .any(|&at| self.callers[at].unique == next.unique);
+        assert!(
+            !(room && light) || equal,
+            "the batch {id} had room for the next item"
+        );
+    }
+
+    /// Whether an item of this batch has to wait for an equal one that came before it.
+    fn is_blocked(&self, id: Id) -> bool {
+        let batch = &self.batches[&id];
+        self.unique
+            && batch
+                .queued
+                .iter()
+                .any(|&at| self.older(at).next().is_some())
+    }
+
+    /// Equal items that came before, in other batches, and have not ended.
+    fn older(&self, at: usize) -> impl Iterator<Item = usize> {
+        let mine = &self.callers[at];
+        (0..at).filter(move |&other| {
+            let other_ = &self.callers[other];
+            let batch = &self.batches[&other_.in_batch];
+            other_.unique == mine.unique
+                && other_.in_batch != mine.in_batch
+                && matches!(batch.stage, Stage::Queued | Stage::Runs)
+                && batch.queued.contains(&other)
+        })
+    }
+
+    /// `own`: how many items it had before it was topped up.
+    fn check_run(&self, id: Id, items: &[u32], closed: Closing, own: usize) {
         let batch = &self.batches[&id];
         assert_eq!(batch.stage, Stage::Queued, "a batch runs once");
         let queued: Vec<u32> = batch.queued.iter().map(|&at| at as u32).collect();
-        assert_eq!(run.items, queued, "exactly those who wait, as they came");
+        assert_eq!(items, queued, "exactly those who wait, as they came");
         assert!(!queued.is_empty() && queued.len() <= batch.limits.size);
         let callers = || batch.queued.iter().map(|&at| &self.callers[at]);
         if let Some(most) = batch.limits.max_weight {
@@ -591,14 +719,17 @@ impl World {
             assert_eq!(unique.len(), queued.len(), "two are equal");
         }
         let others = self.running();
-        assert!(self.limits.concurrency.is_none_or(|most| others < most));
-        let oldest = callers().map(|caller| caller.came).min().unwrap();
+        if !batch.urgent {
+            assert!(!self.is_blocked(id), "it overtakes an equal item");
+            assert!(self.limits.concurrency.is_none_or(|most| others < most));
+        }
+        let oldest = callers().take(own).map(|caller| caller.came).min().unwrap();
         let slack = if batch.stale { TICK_MS } else { 0 };
-        let due = oldest.saturating_add(batch.limits.delay_ms);
-        match run.closed {
+        let due = oldest.saturating_add(batch.limits.delay_ms.unwrap_or(u64::MAX));
+        match closed {
             Closing::Size => assert!(batch.was_full),
             Closing::Delay => assert!(due <= self.now_ms + slack, "too early"),
-            Closing::Eager => assert!(batch.limits.eager && others == 0),
+            Closing::Eager => assert!(batch.urgent || batch.limits.eager && others == 0),
             Closing::Flush => assert!(batch.sealed),
             Closing::Weight => assert!(self.weighs),
             Closing::Unique => assert!(self.unique),
@@ -642,6 +773,10 @@ impl World {
                     return;
                 }
                 Found::NeedsWaker => waker = Some(ours.clone()),
+                Found::Moved(to, ticket) => {
+                    (caller.batch, caller.ticket) = (to.id, ticket);
+                    return self.poll_caller(at);
+                }
                 Found::Queued => {
                     assert_eq!(batch.stage, Stage::Queued);
                     let same = |old: &Waker| old.will_wake(&ours);
@@ -703,6 +838,12 @@ impl World {
         let has_slot = self.limits.concurrency.is_none_or(|most| running < most);
         let limited = self.limits.concurrency.is_some();
         let mut first = true;
+        let blocked: Vec<Id> = self
+            .batches
+            .keys()
+            .copied()
+            .filter(|&id| self.is_blocked(id))
+            .collect();
         for (&id, batch) in &mut self.batches {
             if batch.stage != Stage::Queued {
                 continue;
@@ -711,7 +852,8 @@ impl World {
             let (orphaned, turn, closed) = (real.orphaned, real.turn, real.closed.is_some());
             let patience = STALL_MS << real.stalls;
             let oldest = batch.queued.iter().map(|&at| self.callers[at].came).min();
-            let due = oldest.unwrap().saturating_add(batch.limits.delay_ms) <= self.now_ms;
+            let delay_ms = batch.limits.delay_ms.unwrap_or(u64::MAX);
+            let due = oldest.unwrap().saturating_add(delay_ms) <= self.now_ms;
             let weight = batch.queued.iter().map(|&at| self.callers[at].weight);
             let oversize = batch
                 .limits
@@ -719,8 +861,10 @@ impl World {
                 .is_some_and(|most| weight.sum::<u64>() > most);
             let closed = closed || oversize || batch.queued.len() >= batch.limits.size;
             let eager = batch.limits.eager && running == 0 && first;
-            let eligible = has_slot && (first || !limited) && (closed || due || eager);
-            first &= orphaned;
+            let blocked = blocked.contains(&id);
+            let eligible = batch.urgent
+                || has_slot && (first || !limited) && (closed || due || eager) && !blocked;
+            first &= orphaned || blocked;
             let driven = |runtime: usize| self.runtimes[runtime].driven;
             let task = self
                 .tasks
@@ -743,7 +887,7 @@ impl World {
         }
         for caller in self.callers.iter().filter(|caller| caller.waits) {
             let waits = matches!(
-                self.batches[&caller.batch].stage,
+                self.batches[&caller.in_batch].stage,
                 Stage::Queued | Stage::Runs
             );
             assert!(
@@ -796,6 +940,9 @@ fn limits(rng: &mut Rng, is_limited: bool) -> Limits {
     }
     if rng.one_in(3) {
         limits = limits.eager();
+        if rng.one_in(2) {
+            limits.delay_ms = None;
+        }
     }
     limits
 }

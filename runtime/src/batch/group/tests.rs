@@ -1,5 +1,7 @@
 //! What a random history does not tell, because everybody would still be served.
 
+use std::time::Duration;
+
 use super::*;
 
 type Played = Group<u32, u32, (), u32, ()>;
@@ -27,7 +29,8 @@ fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
         weight: 0,
         unique: None,
     };
-    assert_eq!(group.open(id, opening, coming), (0, None));
+    let opened = group.open(id, opening, coming);
+    assert_eq!((opened.ticket, opened.wake), (0, vec![]));
 }
 
 #[test]
@@ -72,8 +75,8 @@ fn an_eager_batch_is_woken_when_the_last_of_those_that_run_has_ended() {
     assert!(go(&mut group, 1), "it is full");
     open(&mut group, 2, eager(2), now);
     assert!(!go(&mut group, 2), "others run");
-    assert_eq!(group.ended(0), None);
-    assert_eq!(group.ended(1), Some(7));
+    assert_eq!(group.ended(0).next, None);
+    assert_eq!(group.ended(1).next, Some(7));
 }
 
 #[test]

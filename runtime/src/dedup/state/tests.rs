@@ -292,7 +292,8 @@ impl World {
     }
 
     fn event(&mut self) {
-        match self.random.below(12) {
+        match self.random.below(13) {
+            12 => self.round(),
             0 | 1 => self.join(),
             2..=6 => self.poll(),
             7 => self.leave(),
@@ -341,8 +342,8 @@ impl World {
 
     fn poll_follower(&mut self, at: usize, slot: Option<Slot>, unwoken: Option<W>, body: Body) {
         let vacant = self.is_vacant();
-        if vacant && body == Body::Given && !self.lost {
-            // The stalled task leads again.
+        if vacant && body == Body::Given && !self.lost && self.waiting().1 == 0 {
+            // Nobody else could: the stalled task leads again.
             self.leader = Some(self.last_turn);
             self.idle = 0;
         }
@@ -385,6 +386,29 @@ impl World {
                 self.follower_leaves(at);
             }
             Followed::Landed => panic!("its entry is there"),
+        }
+    }
+
+    /// Each caller that waits is polled once, in any order. If the flight was vacant and any of them had a body, a body leads.
+    fn round(&mut self) {
+        if self.state.is_none() {
+            return;
+        }
+        let (vacant, (_, with_body)) = (self.is_vacant(), self.waiting());
+        let mut order: Vec<usize> = (0..self.callers.len()).collect();
+        while !order.is_empty() {
+            let at = order.swap_remove(self.random.below(order.len()));
+            if let Caller::Waits {
+                slot,
+                unwoken,
+                body,
+            } = self.callers[at]
+            {
+                self.poll_follower(at, slot, unwoken, body);
+            }
+        }
+        if vacant && with_body > 0 {
+            assert!(self.leader.is_some(), "nobody took over");
         }
     }
 

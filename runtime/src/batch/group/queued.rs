@@ -1,0 +1,429 @@
+//! A queued batch: its items in the order in which they came, with their callers.
+//!
+//! Items and callers stand in step in two lists. A caller that leaves from the middle leaves a gap in both, so that the
+//! others stay where their tickets find them; when half of the places are gaps the lists are packed again. So leaving costs a
+//! search by ticket and, spread over those that leave, a move of one place. A batch that nobody has left from the middle has
+//! its items in a plain list, and hands that to the bulk call as it is.
+
+use std::mem;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::uniques::Number;
+use super::{Closing, Id, Ticket, Turn};
+use crate::observe;
+
+/// The last ticket that a batch gives. It is full then, whatever its size.
+const LAST_TICKET: Ticket = Ticket::MAX;
+
+/// Places below which gaps are not worth the work.
+const FEW: usize = 32;
+
+/// A batch in the queue. In this order, so that what every call looks at, but for the callers, is in one cache line.
+#[repr(C, align(64))]
+pub(crate) struct Queued<T, B, W, C> {
+    /// Empty once there are gaps: see `sparse`.
+    items: Vec<T>,
+    /// If anything is unique, or weighs, or may not weigh too much.
+    extras: Option<Box<Extras>>,
+    pub(super) cell: C,
+    pub(super) size: usize,
+    next_ticket: Ticket,
+    pub(super) orphaned: bool,
+    /// It was closed because it was full, and is opened again when it is not.
+    pub(super) refills: bool,
+    /// How it was closed, if it was.
+    pub(super) closed: Option<Closing>,
+    /// In step with the items, by their tickets.
+    callers: Vec<Caller<W>>,
+    /// Its task was just made, or is polled again as soon as may be: items that come now count as having come then, which
+    /// saves a look at the clock for each.
+    pub(super) fresh: Option<Instant>,
+    pub(super) id: Id,
+    pub(super) delay_ms: Option<u64>,
+    pub(super) eager: bool,
+    /// A bulk call waits for it, so that it must not wait for any: it runs as soon as its task is polled.
+    pub(super) urgent: bool,
+    /// Some of its callers were polled inside of other executions.
+    pub(super) nested: bool,
+    pub(super) bulk: B,
+    pub(super) task: Option<W>,
+    pub(super) turn: Turn,
+    /// Ticks during which it could have run.
+    pub(super) ready_for: u16,
+    /// How often it was orphaned for that.
+    pub(super) stalls: u16,
+    /// How many of its items share a value with an earlier batch, queued or running.
+    pub(super) blocked: u32,
+    /// Places that are gaps, and the first that is none.
+    gaps: usize,
+    first: usize,
+    /// The items, once there are gaps.
+    sparse: Vec<Option<T>>,
+}
+
+/// A caller in the queue.
+#[derive(Debug)]
+pub(crate) struct Caller<W> {
+    pub(crate) ticket: Ticket,
+    gone: bool,
+    /// `None` after it was woken.
+    pub(crate) waker: Option<W>,
+    pub(crate) came: Instant,
+    pub(crate) seen: observe::Caller,
+}
+
+/// What else decides which items may be together. In step with the items, from the first that has any of it on.
+#[derive(Debug, Default)]
+struct Extras {
+    items: Vec<Extra>,
+    weight: u64,
+    max_weight: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extra {
+    pub(super) weight: u64,
+    pub(super) unique: Option<Number>,
+}
+
+/// An item that was taken out, with its caller.
+pub(super) struct Taken<T, W> {
+    pub(super) item: T,
+    pub(super) caller: Caller<W>,
+    pub(super) extra: Extra,
+}
+
+/// A batch that is opened; made outside of the lock.
+pub(super) struct New<T, B, W, C> {
+    pub(super) id: Id,
+    pub(super) cell: C,
+    pub(super) bulk: B,
+    pub(super) size: usize,
+    pub(super) delay_ms: Option<u64>,
+    pub(super) eager: bool,
+    pub(super) max_weight: Option<u64>,
+    pub(super) items: Vec<T>,
+    pub(super) callers: Vec<Caller<W>>,
+    pub(super) now: Instant,
+}
+
+impl<W> Caller<W> {
+    pub(crate) fn new(
+        ticket: Ticket,
+        waker: Option<W>,
+        came: Instant,
+        seen: observe::Caller,
+    ) -> Self {
+        Self {
+            ticket,
+            gone: false,
+            waker,
+            came,
+            seen,
+        }
+    }
+}
+
+impl<T, B, W, C> Queued<T, B, W, C> {
+    pub(super) fn new(new: New<T, B, W, C>) -> Self {
+        let New {
+            id,
+            cell,
+            bulk,
+            size,
+            delay_ms,
+            eager,
+            max_weight,
+            items,
+            callers,
+            now,
+        } = new;
+        Self {
+            items,
+            extras: max_weight.map(|_| {
+                Box::new(Extras {
+                    max_weight,
+                    ..Extras::default()
+                })
+            }),
+            cell,
+            size,
+            next_ticket: 0,
+            orphaned: false,
+            refills: false,
+            closed: None,
+            callers,
+            fresh: Some(now),
+            id,
+            delay_ms,
+            eager,
+            urgent: false,
+            nested: false,
+            bulk,
+            task: None,
+            turn: 0,
+            ready_for: 0,
+            stalls: 0,
+            blocked: 0,
+            gaps: 0,
+            first: 0,
+            sparse: Vec::new(),
+        }
+    }
+
+    /// Takes the waker of its task.
+    pub(crate) fn task(&mut self) -> Option<W> {
+        self.task.take()
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.callers.len() - self.gaps
+    }
+
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= self.size || self.next_ticket == LAST_TICKET
+    }
+
+    pub(super) fn is_oversize(&self) -> bool {
+        self.extras
+            .as_ref()
+            .is_some_and(|extras| extras.max_weight.is_some_and(|most| extras.weight > most))
+    }
+
+    /// Whether an item of this weight would be too much.
+    #[inline(always)]
+    pub(super) fn is_too_heavy(&self, weight: u64) -> bool {
+        self.extras.as_ref().is_some_and(|extras| {
+            extras
+                .max_weight
+                .is_some_and(|most| extras.weight.saturating_add(weight) > most)
+        })
+    }
+
+    #[inline(always)]
+    pub(super) fn push(
+        &mut self,
+        item: T,
+        waker: Option<W>,
+        came: Instant,
+        seen: observe::Caller,
+        extra: Extra,
+    ) -> Ticket {
+        let ticket = self.next_ticket;
+        self.put(item, Caller::new(ticket, waker, came, seen), extra);
+        ticket
+    }
+
+    #[inline(always)]
+    fn put(&mut self, item: T, caller: Caller<W>, extra: Extra) {
+        self.next_ticket = caller.ticket + 1;
+        let at = self.callers.len();
+        if self.gaps == 0 {
+            self.items.push(item);
+        } else {
+            self.sparse.push(Some(item));
+        }
+        self.callers.push(caller);
+        if extra.weight != 0 || extra.unique.is_some() || self.extras.is_some() {
+            let extras = self.extras.get_or_insert_default();
+            extras.items.resize(at, Extra::default());
+            extras.items.push(extra);
+            extras.weight = extras.weight.saturating_add(extra.weight);
+        }
+    }
+
+    /// The oldest item's caller.
+    #[inline]
+    pub(super) fn oldest(&mut self) -> &mut Caller<W> {
+        &mut self.callers[self.first]
+    }
+
+    /// When the oldest item that still has a caller came.
+    pub(super) fn opened(&self) -> Instant {
+        self.callers[self.first].came
+    }
+
+    /// When the delay is over. `None`: never.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.opened()
+            .checked_add(Duration::from_millis(self.delay_ms?))
+    }
+
+    pub(super) fn caller(&mut self, ticket: Ticket) -> Option<&mut Caller<W>> {
+        let at = position(&self.callers, ticket)?;
+        Some(&mut self.callers[at]).filter(|caller| !caller.gone)
+    }
+
+    /// Takes the wakers of all callers.
+    pub(super) fn wakers(&mut self) -> impl Iterator<Item = W> {
+        self.callers
+            .iter_mut()
+            .filter_map(|caller| caller.waker.take())
+    }
+
+    /// Takes an item out.
+    pub(super) fn take(&mut self, ticket: Ticket) -> Option<Taken<T, W>> {
+        let at = position(&self.callers, ticket).filter(|&at| !self.callers[at].gone)?;
+        let extra = self.forget(at);
+        if at + 1 == self.callers.len() {
+            let caller = self.callers.pop()?;
+            let item = if self.gaps == 0 {
+                self.items.pop()
+            } else {
+                self.sparse.pop().flatten()
+            };
+            self.pack();
+            return item.map(|item| Taken {
+                item,
+                caller,
+                extra,
+            });
+        }
+        if self.gaps == 0 {
+            self.sparse = mem::take(&mut self.items).into_iter().map(Some).collect();
+        }
+        let item = self.sparse[at].take()?;
+        self.gaps += 1;
+        let caller = &mut self.callers[at];
+        caller.gone = true;
+        let caller = Caller {
+            ticket,
+            gone: false,
+            waker: caller.waker.take(),
+            came: caller.came,
+            seen: caller.seen.take(),
+        };
+        while self.callers.get(self.first).is_some_and(|first| first.gone) {
+            self.first += 1;
+        }
+        self.pack();
+        Some(Taken {
+            item,
+            caller,
+            extra,
+        })
+    }
+
+    /// The extras of a place, which no longer count.
+    fn forget(&mut self, at: usize) -> Extra {
+        let Some(extras) = &mut self.extras else {
+            return Extra::default();
+        };
+        let Some(place) = extras.items.get_mut(at) else {
+            return Extra::default();
+        };
+        let extra = mem::take(place);
+        if at + 1 == self.callers.len() {
+            extras.items.pop();
+        }
+        extras.weight = if extras.weight == u64::MAX {
+            // It may have been more than a number holds.
+            let weights = extras.items.iter().map(|extra| extra.weight);
+            weights.fold(0, u64::saturating_add)
+        } else {
+            extras.weight - extra.weight
+        };
+        extra
+    }
+
+    /// Closes the gaps if they are as many as the items, or all that is there.
+    fn pack(&mut self) {
+        if self.gaps == self.callers.len() || self.gaps > FEW && self.gaps > self.callers.len() / 2
+        {
+            self.close_gaps();
+        }
+    }
+
+    fn close_gaps(&mut self) {
+        if self.gaps == 0 {
+            return;
+        }
+        self.items = mem::take(&mut self.sparse).into_iter().flatten().collect();
+        if let Some(extras) = &mut self.extras {
+            let mut callers = self.callers.iter();
+            extras
+                .items
+                .retain(|_| callers.next().is_none_or(|caller| !caller.gone));
+        }
+        self.callers.retain(|caller| !caller.gone);
+        self.callers.shrink_to(self.items.capacity());
+        (self.gaps, self.first) = (0, 0);
+    }
+
+    /// Takes items of the batch behind this one, in order, as long as `fits` allows it and there is room. Returns the tickets
+    /// that they had there, from the first to the last, and what is to be added to these.
+    pub(super) fn top_up(
+        &mut self,
+        behind: &mut Self,
+        mut fits: impl FnMut(&Extra) -> bool,
+    ) -> Option<(Ticket, Ticket, Ticket)> {
+        behind.close_gaps();
+        let first = behind.callers.first()?.ticket;
+        let offset = self.next_ticket.wrapping_sub(first);
+        let mut count = 0;
+        let mut weight = self.extras.as_ref().map_or(0, |extras| extras.weight);
+        let most = self.extras.as_ref().and_then(|extras| extras.max_weight);
+        for (at, caller) in behind.callers.iter().enumerate() {
+            let extra = behind.extra(at);
+            weight = weight.saturating_add(extra.weight);
+            let fits = self.len() + count < self.size
+                && most.is_none_or(|most| weight <= most)
+                // Tickets rise: one that would be wrapped around is not.
+                && (caller.ticket.wrapping_add(offset)) >= self.next_ticket
+                && caller.ticket.wrapping_add(offset) < LAST_TICKET
+                && fits(&extra);
+            if !fits {
+                break;
+            }
+            count += 1;
+        }
+        let last = behind.callers[count.checked_sub(1)?].ticket;
+        let extras: Vec<Extra> = (0..count).map(|at| behind.extra(at)).collect();
+        if let Some(theirs) = &mut behind.extras {
+            theirs.items.drain(..count.min(theirs.items.len()));
+            let weights = theirs.items.iter().map(|extra| extra.weight);
+            theirs.weight = weights.fold(0, u64::saturating_add);
+        }
+        let items = behind.items.drain(..count);
+        let callers = behind.callers.drain(..count);
+        for ((item, mut caller), extra) in items.zip(callers).zip(extras) {
+            caller.ticket = caller.ticket.wrapping_add(offset);
+            self.put(item, caller, extra);
+        }
+        Some((first, last, offset))
+    }
+
+    fn extra(&self, at: usize) -> Extra {
+        let extras = self.extras.as_ref();
+        extras
+            .and_then(|extras| extras.items.get(at))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The values that its items have to themselves.
+    pub(super) fn values(&self) -> impl Iterator<Item = Number> {
+        let extras = self.extras.iter().flat_map(|extras| &extras.items);
+        extras.filter_map(|extra| extra.unique)
+    }
+
+    /// What the bulk call gets: the items, and their callers in step.
+    pub(super) fn into_parts(mut self) -> (Vec<T>, Vec<Caller<W>>, B, C) {
+        self.close_gaps();
+        (self.items, self.callers, self.bulk, self.cell)
+    }
+}
+
+/// Where a ticket's caller is: where it was put, unless some before it have left.
+pub(crate) fn position<W>(callers: &[Caller<W>], ticket: Ticket) -> Option<usize> {
+    match callers.get(ticket as usize) {
+        Some(caller) if caller.ticket == ticket => Some(ticket as usize),
+        _ => callers
+            .binary_search_by_key(&ticket, |caller| caller.ticket)
+            .ok(),
+    }
+}

@@ -1,0 +1,457 @@
+//! The graph of waits, without locks or threads: nodes are executions and limiters, an edge says that one waits for another.
+//!
+//! ```text
+//!  flight ──follows──► flight        a call in the first body follows the second
+//!  flight ──joins────► batch         a call in the body has an item in the batch
+//!  batch  ──queued───► limiter       the batch is not allowed to start yet
+//!  limiter ──held by─► bulk call     it ends only when the bulk call does
+//!  outer  ──nested───► inner         the outer execution polls the inner one
+//! ```
+//!
+//! Waits are noted when they begin, one edge each; equal ones share an edge that counts them. The last two kinds of edges
+//! are in *support* of a node: they are there while the node itself waits for something, since only then can a path lead on.
+//!
+//! A search runs from both ends, one edge at a time, and ends when either side has nothing left to look at. So it is short if
+//! few wait for the asker or the asker waits for few, however large the rest of the graph is.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+/// An execution: its table's address and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Execution {
+    pub(crate) table: usize,
+    pub(crate) id: u64,
+}
+
+impl Execution {
+    /// What batches wait for that may not start yet, and what bulk calls hold. Tables are aligned, so no execution has this
+    /// address.
+    pub(crate) fn limiter(address: usize, id: u64) -> Self {
+        Self {
+            table: address | 1,
+            id,
+        }
+    }
+}
+
+/// A wait that was noted. Zero is none.
+pub(crate) type Ticket = u32;
+
+/// Index of a node or an edge; zero is none.
+type Index = u32;
+
+/// `H`: how a queued batch is told to start although its limiter does not allow it.
+pub(crate) struct Graph<H> {
+    by_execution: HashMap<Execution, Index, FixedState>,
+    by_ends: HashMap<(Index, Index), Index, FixedState>,
+    nodes: Slab<Node<H>>,
+    edges: Slab<Edge>,
+    /// Steps of all searches.
+    #[cfg(test)]
+    steps: std::cell::Cell<usize>,
+}
+
+struct Node<H> {
+    execution: Execution,
+    /// The newest edges from it and to it.
+    out: Index,
+    into: Index,
+    /// Edges to it that are there in its support.
+    support: Vec<Index>,
+    queued: Option<Queued<H>>,
+    /// Edges from it that are there as long as anybody waits for it: to the batches that its items have moved to.
+    followed: Vec<Index>,
+}
+
+/// A batch that waits for limiters.
+struct Queued<H> {
+    edges: Vec<Index>,
+    hurry: H,
+}
+
+struct Edge {
+    from: Index,
+    to: Index,
+    count: u32,
+    /// Its neighbours in the list of edges from the same node, and to the same node.
+    out: Links,
+    into: Links,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Links {
+    newer: Index,
+    older: Index,
+}
+
+/// One frame of the thread that asks: see [`Frame`](super::frames::Frame).
+pub(crate) use super::frames::Frame;
+
+/// A path was found, and nothing on it can be hurried.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Circle;
+
+impl<H> Graph<H> {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_execution: HashMap::with_hasher(FixedState::default()),
+            by_ends: HashMap::with_hasher(FixedState::default()),
+            nodes: Slab::new(),
+            edges: Slab::new(),
+            #[cfg(test)]
+            steps: std::cell::Cell::new(0),
+        }
+    }
+
+    /// The innermost of these frames waits for `to`. Returns the wait's ticket.
+    pub(crate) fn note(&mut self, around: &[Frame], to: Execution) -> Ticket {
+        let Some(innermost) = around.last() else {
+            return 0;
+        };
+        let to = self.node(to);
+        let from = self.node(innermost.execution);
+        let edge = self.add(from, to);
+        self.support(around);
+        edge
+    }
+
+    /// Whether a wait that was noted began inside this execution.
+    pub(crate) fn is_from(&self, ticket: Ticket, execution: Execution) -> bool {
+        self.nodes[self.edges[ticket].from].execution == execution
+    }
+
+    /// A wait has ended. Adds what is to be dropped, after unlocking.
+    pub(crate) fn strike(&mut self, ticket: Ticket, dropped: &mut Vec<H>) {
+        let mut struck = vec![ticket];
+        while let Some(edge) = struck.pop() {
+            let Some((from, to)) = self.remove(edge) else {
+                continue;
+            };
+            if self.nodes[from].out == 0 {
+                struck.append(&mut self.nodes[from].support);
+            }
+            if self.nodes[to].into == 0 {
+                if let Some(queued) = self.nodes[to].queued.take() {
+                    struck.extend(queued.edges);
+                    dropped.push(queued.hurry);
+                }
+                struck.append(&mut self.nodes[to].followed);
+            }
+            self.tidy(from);
+            self.tidy(to);
+        }
+        if self.by_execution.is_empty() {
+            // A burst is over.
+            *self = Self::new();
+        }
+    }
+
+    /// A batch that somebody waits for is held up by limiters.
+    pub(crate) fn queue(
+        &mut self,
+        batch: Execution,
+        limiters: &[Execution],
+        hurry: H,
+    ) -> Option<H> {
+        let batch = match self.by_execution.get(&batch) {
+            Some(&batch) if self.nodes[batch].queued.is_none() => batch,
+            _ => return Some(hurry),
+        };
+        let mut edges = Vec::new();
+        for &limiter in limiters {
+            let limiter = self.node(limiter);
+            edges.push(self.add(batch, limiter));
+        }
+        self.nodes[batch].queued = Some(Queued { edges, hurry });
+        None
+    }
+
+    /// Items of a batch have moved to another: whoever waits for the first waits for the second, too.
+    pub(crate) fn follow(&mut self, from: Execution, to: Execution) {
+        if let Some(&from) = self.by_execution.get(&from) {
+            let to = self.node(to);
+            let edge = self.add(from, to);
+            self.nodes[from].followed.push(edge);
+        }
+    }
+
+    /// Whether one of `starts` waits for one of these frames, or for what they hold. If it does so only through batches that
+    /// are queued, these are taken out of their queues: they are added to `hurried`, to be told after unlocking.
+    pub(crate) fn untangle(
+        &mut self,
+        starts: &[Execution],
+        around: &[Frame],
+        hurried: &mut Vec<H>,
+    ) -> Result<(), Circle> {
+        while let Some(path) = self.path(starts, around) {
+            let queued = path.into_iter().find_map(|node| {
+                let index = *self.by_execution.get(&node)?;
+                self.nodes[index].queued.take()
+            });
+            let Some(Queued { edges, hurry }) = queued else {
+                return Err(Circle);
+            };
+            hurried.push(hurry);
+            edges.into_iter().for_each(|edge| {
+                self.strike(edge, hurried);
+            });
+        }
+        Ok(())
+    }
+
+    /// A path from one of `starts` to one of the goals, that is to the frames and what they hold.
+    fn path(&self, starts: &[Execution], around: &[Frame]) -> Option<Vec<Execution>> {
+        let goals = around
+            .iter()
+            .flat_map(|frame| frame.held.iter().copied().chain([frame.execution]));
+        let goals: Vec<Execution> = goals.collect();
+        if let Some(&start) = starts.iter().find(|start| goals.contains(start)) {
+            return Some(vec![start]);
+        }
+        let mut ahead = Side::new(self, starts, |node| node.out);
+        let mut behind = Side::new(self, &goals, |node| node.into);
+        loop {
+            #[cfg(test)]
+            self.steps.set(self.steps.get() + 1);
+            let step = ahead.step(self, |edge| (edge.to, edge.out.older), |node| node.out)?;
+            let met = step.filter(|node| behind.seen.contains_key(node));
+            let met = match met {
+                Some(met) => Some(met),
+                None => {
+                    let step =
+                        behind.step(self, |edge| (edge.from, edge.into.older), |node| node.into)?;
+                    step.filter(|node| ahead.seen.contains_key(node))
+                }
+            };
+            if let Some(met) = met {
+                let mut path = ahead.back(met);
+                path.reverse();
+                path.extend(behind.back(met));
+                let executions = path.into_iter().map(|node| self.nodes[node].execution);
+                return Some(executions.collect());
+            }
+        }
+    }
+
+    /// Sees to it that paths lead on to the frames: their nested calls, and what they hold.
+    fn support(&mut self, around: &[Frame]) {
+        for (at, frame) in around.iter().enumerate().rev() {
+            let node = self.node(frame.execution);
+            let outer = at.checked_sub(1).map(|outer| around[outer].execution);
+            let mut any_new = false;
+            for from in outer.into_iter().chain(frame.held.iter().copied()) {
+                let from = self.node(from);
+                let known = self.by_ends.get(&(from, node));
+                if known.is_some_and(|edge| self.nodes[node].support.contains(edge)) {
+                    continue;
+                }
+                let edge = self.add(from, node);
+                self.nodes[node].support.push(edge);
+                any_new = true;
+            }
+            if !any_new {
+                // What is around it was seen to when this was.
+                break;
+            }
+        }
+    }
+
+    fn node(&mut self, execution: Execution) -> Index {
+        if let Some(&node) = self.by_execution.get(&execution) {
+            return node;
+        }
+        let node = self.nodes.insert(Node {
+            execution,
+            out: 0,
+            into: 0,
+            support: Vec::new(),
+            queued: None,
+            followed: Vec::new(),
+        });
+        self.by_execution.insert(execution, node);
+        node
+    }
+
+    fn add(&mut self, from: Index, to: Index) -> Index {
+        if let Some(&edge) = self.by_ends.get(&(from, to)) {
+            self.edges[edge].count += 1;
+            return edge;
+        }
+        let links = |older| Links { newer: 0, older };
+        let (out, into) = (self.nodes[from].out, self.nodes[to].into);
+        let edge = self.edges.insert(Edge {
+            from,
+            to,
+            count: 1,
+            out: links(out),
+            into: links(into),
+        });
+        if out != 0 {
+            self.edges[out].out.newer = edge;
+        }
+        if into != 0 {
+            self.edges[into].into.newer = edge;
+        }
+        self.nodes[from].out = edge;
+        self.nodes[to].into = edge;
+        self.by_ends.insert((from, to), edge);
+        edge
+    }
+
+    /// Returns the ends of the edge, if it is gone now.
+    fn remove(&mut self, edge: Index) -> Option<(Index, Index)> {
+        let it = &mut self.edges[edge];
+        it.count -= 1;
+        if it.count > 0 {
+            return None;
+        }
+        let Edge {
+            from,
+            to,
+            out,
+            into,
+            ..
+        } = self.edges.remove(edge);
+        self.by_ends.remove(&(from, to));
+        match out.newer {
+            0 => self.nodes[from].out = out.older,
+            newer => self.edges[newer].out.older = out.older,
+        }
+        if out.older != 0 {
+            self.edges[out.older].out.newer = out.newer;
+        }
+        match into.newer {
+            0 => self.nodes[to].into = into.older,
+            newer => self.edges[newer].into.older = into.older,
+        }
+        if into.older != 0 {
+            self.edges[into.older].into.newer = into.newer;
+        }
+        Some((from, to))
+    }
+
+    fn tidy(&mut self, node: Index) {
+        let it = &self.nodes[node];
+        if it.out == 0 && it.into == 0 {
+            let it = self.nodes.remove(node);
+            self.by_execution.remove(&it.execution);
+        }
+    }
+
+    /// How many nodes and edges there are.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.by_execution.len(), self.by_ends.len())
+    }
+}
+
+/// One side of a search.
+struct Side {
+    /// Each node that was seen, and from where.
+    seen: HashMap<Index, Index, FixedState>,
+    /// Nodes to be looked at, each with its next edge.
+    next: Vec<(Index, Index)>,
+}
+
+impl Side {
+    fn new<H>(graph: &Graph<H>, starts: &[Execution], first: impl Fn(&Node<H>) -> Index) -> Self {
+        let starts = starts
+            .iter()
+            .filter_map(|start| graph.by_execution.get(start));
+        let starts: Vec<Index> = starts.copied().collect();
+        Self {
+            seen: starts.iter().map(|&start| (start, 0)).collect(),
+            next: starts
+                .iter()
+                .map(|&start| (start, first(&graph.nodes[start])))
+                .collect(),
+        }
+    }
+
+    /// Looks at one more edge. `None`: there is none. Returns the node that was seen for the first time, if one was.
+    fn step<H>(
+        &mut self,
+        graph: &Graph<H>,
+        along: impl Fn(&Edge) -> (Index, Index),
+        first: impl Fn(&Node<H>) -> Index,
+    ) -> Option<Option<Index>> {
+        loop {
+            let (node, edge) = self.next.last_mut()?;
+            if *edge == 0 {
+                self.next.pop();
+                continue;
+            }
+            let from = *node;
+            let (to, following) = along(&graph.edges[*edge]);
+            *edge = following;
+            if self.seen.contains_key(&to) {
+                return Some(None);
+            }
+            self.seen.insert(to, from);
+            self.next.push((to, first(&graph.nodes[to])));
+            return Some(Some(to));
+        }
+    }
+
+    /// From a node that was seen back to where the search began.
+    fn back(&self, mut node: Index) -> Vec<Index> {
+        let mut path = Vec::new();
+        while node != 0 {
+            path.push(node);
+            node = self.seen[&node];
+        }
+        path
+    }
+}
+
+/// A list whose entries keep their index, from 1 on.
+struct Slab<T> {
+    entries: Vec<Option<T>>,
+    free: Vec<Index>,
+}
+
+impl<T> Slab<T> {
+    fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    fn insert(&mut self, entry: T) -> Index {
+        if let Some(index) = self.free.pop() {
+            self.entries[index as usize - 1] = Some(entry);
+            return index;
+        }
+        self.entries.push(Some(entry));
+        Index::try_from(self.entries.len()).expect("fewer than 2^32 waits")
+    }
+
+    fn remove(&mut self, index: Index) -> T {
+        let entry = self.entries[index as usize - 1].take();
+        self.free.push(index);
+        entry.expect("an index is given back once")
+    }
+}
+
+impl<T> std::ops::Index<Index> for Slab<T> {
+    type Output = T;
+    fn index(&self, index: Index) -> &T {
+        self.entries[index as usize - 1]
+            .as_ref()
+            .expect("an index that is in use")
+    }
+}
+
+impl<T> std::ops::IndexMut<Index> for Slab<T> {
+    fn index_mut(&mut self, index: Index) -> &mut T {
+        self.entries[index as usize - 1]
+            .as_mut()
+            .expect("an index that is in use")
+    }
+}
+
+#[cfg(test)]
+mod tests;
