@@ -115,15 +115,18 @@ pub(crate) fn expand(
             (#read, #bulk_call)
         }
     };
+    let heir = bulk.is_deduplicated.then(|| local("heir"));
+    let heir = heir.map(|heir| quote!(#heir,));
+    let suffix = if heir.is_some() { "_as" } else { "" };
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            let given = quote!(&__PIGGYBACK, #scope, #waker, #key, #opening);
-            method_at(bulk.items.place, value, "join_in", given)
+            let given = quote!(&__PIGGYBACK, #heir #scope, #waker, #key, #opening);
+            method_at(bulk.items.place, value, &format!("join_in{suffix}"), given)
         }
         None => {
-            let given = quote!(&__PIGGYBACK, #waker, #key, #opening);
-            method_at(bulk.items.place, value, "join", given)
+            let given = quote!(&__PIGGYBACK, #heir #waker, #key, #opening);
+            method_at(bulk.items.place, value, &format!("join{suffix}"), given)
         }
     };
 

@@ -16,7 +16,14 @@ use syn::ext::IdentExt;
 //             private::Flights::enter(&FLIGHTS, || {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
 //         };
 //         private::Call::run(call, async move { body }).await
-pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> TokenStream {
+//
+// A loader's body, which is a place in a batch, gets the flight that it may lead: `let heir = private::Call::heir(&call);`
+pub(crate) fn expand(
+    call: &Call<'_>,
+    options: &Options,
+    is_loader: bool,
+    body: TokenStream,
+) -> TokenStream {
     let Call {
         private,
         common,
@@ -75,6 +82,10 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
         quote!(#private::Call::run(#started, async move { #body }))
     };
 
+    let heir = is_loader.then(|| {
+        let heir = local("heir");
+        quote!(let #heir = #private::Call::heir(&#started);)
+    });
     let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
     quote! {
         #allow
@@ -83,6 +94,7 @@ pub(crate) fn expand(call: &Call<'_>, options: &Options, body: TokenStream) -> T
             #function
             #enter
         };
+        #heir
         #run.await
     }
 }

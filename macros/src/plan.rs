@@ -336,7 +336,7 @@ impl Plan {
                 if let Some(name) = &options.forget {
                     siblings.extend(dedup::forget(&call, &name.value, &function));
                 }
-                let code = dedup::expand(&call, &options, body);
+                let code = dedup::expand(&call, &options, has_batch, body);
                 if options.spawn.is_some() {
                     function.without_mut();
                 }

@@ -4,7 +4,9 @@ pub use crate::batch::results::{
     Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
     shared_err, weight,
 };
-pub use crate::batch::{Batches, Groups, Item, Limits, Results, Seat, WrongNumber, item};
+pub use crate::batch::{
+    Batches, Groups, Heir, Inherited, Item, Limits, Results, Seat, WrongNumber, item,
+};
 pub use crate::bounds::{
     by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
 };

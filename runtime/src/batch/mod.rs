@@ -8,6 +8,7 @@
 mod askers;
 mod cell;
 mod group;
+pub(crate) mod inherit;
 #[cfg(test)]
 mod models;
 pub(crate) mod results;
@@ -23,6 +24,7 @@ use std::task::Waker;
 
 use tokio::runtime::Handle;
 
+pub use self::inherit::{Heir, Inherited};
 use self::results::Bulk;
 pub use self::seat::Seat;
 pub use self::table::Table as Groups;
@@ -124,6 +126,45 @@ impl<T, U> Item<T, U> {
         R: Send + 'static,
     {
         batches.join_in(scope, waker, key, self, open)
+    }
+
+    /// Does the same for a loader: goes on with the place that the last leader of its flight has left, if it has.
+    pub fn __piggyback_join_as<K, B, R>(
+        self,
+        batches: &'static Batches,
+        heir: Heir,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Inherited<Fixed<dyn Tasks<R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or(|| batches.join(waker, key, self, open))
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_join_in_as<K, B, R>(
+        self,
+        batches: &'static Batches,
+        heir: Heir,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Inherited<Arc<Table<K::Owned, T, U, B, R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or(|| batches.join_in(scope, waker, key, self, open))
     }
 }
 

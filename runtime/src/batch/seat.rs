@@ -243,6 +243,17 @@ impl<H, R> Seat<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
+    /// Nobody polls it for now. Returns whether it still waits for its result.
+    #[cold]
+    pub(super) fn rests(&mut self) -> bool {
+        waits::end(mem::take(&mut self.noted));
+        if self.stage == Stage::Served {
+            return false;
+        }
+        self.stage = Stage::Polled;
+        true
+    }
+
     /// It goes on waiting: maybe inside another execution than before.
     #[inline]
     fn waits(&mut self) {

@@ -805,7 +805,10 @@ fn a_deposed_leader_does_not_take_the_next_flight_for_its_own() {
             assert!(joined.follows());
 
             assert!(late.poll(&mut first).is_pending());
-            assert!(matches!(first.role(), Role::Free), "it leads nobody");
+            assert!(
+                matches!(first.role(), Role::Deposed { .. }),
+                "it leads nobody"
+            );
             assert_eq!(late.poll(&mut first), Poll::Ready(1));
             assert_eq!(task.poll(&mut leader), Poll::Ready(3));
             assert_eq!(Task::new().finish(&mut joined), 3);

@@ -17,6 +17,8 @@ use super::places::Slot;
 use super::share::Share;
 use super::state::{Body, Deposed, Followed, Turn};
 use super::table::{Entered, Following, Landed, Rested, Table};
+use crate::batch::Heir;
+use crate::batch::inherit;
 use crate::failure::{Failure, Shared, Why};
 use crate::key::Key;
 use crate::observe::{Began, Caller, Ended, Noted, Trace};
@@ -68,6 +70,8 @@ pub(super) enum Role<V> {
         given: bool,
         noted: Ticket,
     },
+    /// It stood still as a leader and lost that place: it runs by itself.
+    Deposed { id: u64 },
     /// It runs by itself, or it has its result.
     Free,
 }
@@ -128,6 +132,16 @@ where
             self.table.function.begins(self.began);
         }
         Run { body, call: self }
+    }
+
+    /// What a loader's body needs to go on with the place that the last leader has left.
+    pub fn heir(&self) -> Heir {
+        let flight = match &self.role {
+            Role::LeadsAlone { id, .. } | Role::Deposed { id } => Some(*id),
+            Role::Leads { flight, .. } | Role::Follows { flight, .. } => Some(flight.id),
+            Role::Free => None,
+        };
+        Heir(flight.map(|id| self.table.execution(id)))
     }
 
     /// Polls a follower. `body` is what it could do about a vacant flight.
@@ -292,7 +306,9 @@ where
         let id = match &self.role {
             Role::LeadsAlone { id, .. } => *id,
             Role::Leads { flight, .. } => flight.id,
-            Role::Follows { .. } | Role::Free => return self.run_alone(body, cx),
+            Role::Follows { .. } | Role::Deposed { .. } | Role::Free => {
+                return self.run_alone(body, cx);
+            }
         };
         if let Role::Leads { begun: false, .. } = &self.role {
             self.begins();
@@ -376,7 +392,7 @@ where
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
             Role::Leads { flight, turn, .. } => Some((flight.hash, flight.id, turn)),
-            Role::Follows { .. } | Role::Free => None,
+            Role::Follows { .. } | Role::Deposed { .. } | Role::Free => None,
         }
     }
 
@@ -396,12 +412,12 @@ where
                         begun: true,
                     };
                 }
-                Rested::Gone => self.role = Role::Free,
+                Rested::Gone => self.role = Role::Deposed { id: *id },
             }
         }
         if let Role::Leads { flight, turn, .. } = &self.role {
             if let Err(Deposed) = self.table.rest(flight, *turn, cx) {
-                self.role = Role::Free;
+                self.role = Role::Deposed { id: flight.id };
             }
         }
     }
@@ -431,6 +447,7 @@ where
                 flight.callers.remove(&mut self.noted);
                 self.table.follower_leaves(&flight, slot, given);
             }
+            Role::Deposed { id } => inherit::forget(self.table.execution(id)),
             Role::Free => {}
         }
     }

@@ -27,6 +27,7 @@ use super::places::{Places, Slot};
 use super::share::Share;
 use super::state::{Body, Deposed, Followed, Rest, State, Tick, Turn, Wakers};
 use super::{Joining, stats};
+use crate::batch::inherit;
 use crate::key::Key;
 use crate::observe::{Caller, Function, Kind, Trace};
 use crate::reentrancy::frames;
@@ -125,13 +126,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
             watch: Watch::new(),
             base: Instant::now(),
             rare: stats::Rare::default(),
-        }
-    }
-
-    pub(super) fn execution(&self, id: u64) -> Execution {
-        Execution {
-            table: (&raw const *self).addr(),
-            id,
         }
     }
 
@@ -489,6 +483,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
 }
 
 impl<K, V> Table<K, V> {
+    pub(super) fn execution(&self, id: u64) -> Execution {
+        Execution {
+            table: (&raw const *self).addr(),
+            id,
+        }
+    }
+
     /// By bits that the shard's own table uses neither for its index nor for its tags.
     #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
@@ -500,13 +501,19 @@ impl<K, V> Table<K, V> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
         let Ok(mut found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
+            drop(guard);
+            inherit::forget(self.execution(id));
             return false;
         };
         let (wakers, abandoned) = match &mut found.get_mut().flight {
             Stage::Lone(_) => (None, true),
             Stage::Shared(_, state) => match state.vacate(turn) {
                 Ok(wakers) => (Some(wakers), state.is_abandoned()),
-                Err(Deposed) => return false,
+                Err(Deposed) => {
+                    drop(guard);
+                    inherit::forget(self.execution(id));
+                    return false;
+                }
             },
         };
         if abandoned {
@@ -514,6 +521,7 @@ impl<K, V> Table<K, V> {
             shard.removed(hash, id);
             drop(guard);
             entry.discard();
+            inherit::forget(self.execution(id));
         } else {
             drop(guard);
             self.rare.left.fetch_add(1, Relaxed);
@@ -540,6 +548,7 @@ impl<K, V> Table<K, V> {
             if let Some(entry) = abandoned {
                 entry.abandon();
             }
+            inherit::forget(self.execution(flight.id));
         } else if state.is_lost() {
             let others = state.all_lost();
             drop(guard);

@@ -1,0 +1,134 @@
+//! The place in a batch that the leader of a loader's flight leaves to its successor.
+//!
+//! The body of a loader, which has both attributes, is a place in a batch. If its leader is dropped while others wait, the
+//! next leader goes on with the same place: the item may be in a running bulk call, and must not be sent again. So a place
+//! is not given up when it is dropped; it is kept here, by the flight, until the next leader takes it or the flight is over.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use super::seat::Seat;
+use super::table::Queue;
+use crate::reentrancy::frames;
+use crate::reentrancy::graph::Execution;
+use crate::wake::guarded;
+
+/// Places by the flights whose leaders left them.
+static LEFT: Mutex<BTreeMap<Execution, Box<dyn Any + Send>>> = Mutex::new(BTreeMap::new());
+
+/// How many there are: a flight that ends looks at this before it locks.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn left() -> MutexGuard<'static, BTreeMap<Execution, Box<dyn Any + Send>>> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take(flight: Execution) -> Option<Box<dyn Any + Send>> {
+    if COUNT.load(SeqCst) == 0 {
+        return None;
+    }
+    let place = left().remove(&flight)?;
+    COUNT.fetch_sub(1, SeqCst);
+    Some(place)
+}
+
+fn leave(flight: Execution, place: Box<dyn Any + Send>) {
+    let other = left().insert(flight, place);
+    if other.is_none() {
+        COUNT.fetch_add(1, SeqCst);
+    }
+    guarded(|| drop(other));
+}
+
+/// Nobody will take what the flight's leader has left.
+#[inline]
+pub(crate) fn forget(flight: Execution) {
+    if COUNT.load(SeqCst) > 0 {
+        let place = take(flight);
+        guarded(|| drop(place));
+    }
+}
+
+/// A call of a loader, as its body knows it: the flight that it may lead.
+#[derive(Debug, Clone, Copy)]
+pub struct Heir(pub(crate) Option<Execution>);
+
+impl Heir {
+    /// The flight, if the call leads it: then it is what is being polled.
+    fn leads(self) -> Option<Execution> {
+        self.0.filter(|&flight| frames::innermost() == Some(flight))
+    }
+
+    /// The place that the last leader left, or a new one.
+    pub(super) fn take_or<H, R>(self, sit: impl FnOnce() -> Seat<H, R>) -> Inherited<H, R>
+    where
+        H: Deref<Target: Queue<R>> + Send + 'static,
+        R: Send + 'static,
+    {
+        let flight = self.leads();
+        let place = flight.and_then(take);
+        let seat = match place.map(|place| place.downcast::<Seat<H, R>>()) {
+            Some(Ok(seat)) => *seat,
+            _ => sit(),
+        };
+        Inherited {
+            seat: Some(seat),
+            flight,
+        }
+    }
+}
+
+/// A place in a batch that is left to the next leader of a flight, unless it has had its result.
+pub struct Inherited<H, R>
+where
+    H: Deref<Target: Queue<R>> + Send + 'static,
+    R: Send + 'static,
+{
+    seat: Option<Seat<H, R>>,
+    flight: Option<Execution>,
+}
+
+impl<H, R> Future for Inherited<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone + Unpin + Send + 'static,
+    R: Send + 'static,
+{
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        match &mut self.seat {
+            Some(seat) => Pin::new(seat).poll(cx),
+            None => unreachable!("only its drop takes it"),
+        }
+    }
+}
+
+impl<H, R> Drop for Inherited<H, R>
+where
+    H: Deref<Target: Queue<R>> + Send + 'static,
+    R: Send + 'static,
+{
+    fn drop(&mut self) {
+        if let (Some(flight), Some(mut seat)) = (self.flight, self.seat.take()) {
+            if seat.rests() {
+                leave(flight, Box::new(seat));
+            }
+        }
+    }
+}
+
+impl<H, R> fmt::Debug for Inherited<H, R>
+where
+    H: Deref<Target: Queue<R>> + Send + 'static,
+    R: Send + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seat.fmt(f)
+    }
+}
