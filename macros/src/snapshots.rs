@@ -98,7 +98,7 @@ snapshots! {
             self.body
         }
     }
-    loader, 50 lines: Batch (size = 10, delay_ms = 10) {
+    loader, 52 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {
             body
