@@ -119,6 +119,14 @@ impl<F: Future> ByHand<F> {
         self.future.as_mut().poll(&mut Context::from_waker(waker))
     }
 
+    /// Polls a follower that takes over, and begins its body with its next poll.
+    pub fn takes_over(&mut self) -> Poll<F::Output> {
+        let wakes = self.wakes();
+        assert!(self.poll().is_pending());
+        assert_eq!(self.wakes(), wakes + 1, "it asks to be polled again");
+        self.poll()
+    }
+
     /// How often it was woken so far.
     pub fn wakes(&self) -> usize {
         self.woken.0.get()

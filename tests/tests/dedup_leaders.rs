@@ -35,7 +35,8 @@ fn a_dropped_leader_hands_over_to_one_follower() {
         assert_eq!(follower.wakes(), 1);
     }
     // Whoever is polled first leads, and only that one.
-    for at in [3, 0, 1, 2, 4] {
+    assert!(followers[3].takes_over().is_pending());
+    for at in [0, 1, 2, 4] {
         assert!(followers[at].poll().is_pending());
         assert_eq!(RUNS.get(), 2);
     }
@@ -71,7 +72,7 @@ fn a_follower_that_is_asleep_blocks_nobody() {
     let mut asleep = ByHand::waiting(user(1));
     let mut awake = ByHand::waiting(user(1));
     drop(leader);
-    assert!(awake.poll().is_pending());
+    assert!(awake.takes_over().is_pending());
     assert_eq!(awake.poll(), Poll::Ready((1, 2)));
     // The sleeper finds the result when it is polled at last.
     assert_eq!(asleep.poll(), Poll::Ready((1, 2)));
@@ -94,7 +95,7 @@ fn a_follower_that_is_dropped_after_it_was_woken_blocks_nobody() {
     drop(leader);
     assert_eq!(woken.wakes(), 1);
     drop(woken);
-    assert!(other.poll().is_pending());
+    assert!(other.takes_over().is_pending());
     assert_eq!(other.poll(), Poll::Ready((1, 2)));
 
     // And if all go that were woken, the key goes with the last.
@@ -120,7 +121,8 @@ fn a_new_caller_may_claim_what_no_follower_has() {
     let leader = ByHand::waiting(user(1));
     let mut asleep = ByHand::waiting(user(1));
     drop(leader);
-    let mut new = ByHand::waiting(user(1));
+    let mut new = ByHand::new(user(1));
+    assert!(new.takes_over().is_pending());
     assert_eq!(RUNS.get(), 2);
     GATE.open();
     assert_eq!(new.poll(), Poll::Ready((1, 2)));
@@ -143,6 +145,7 @@ fn leaders_may_be_dropped_one_after_another() {
     while calls.len() > 1 {
         let before = RUNS.get();
         drop(calls.remove(0));
+        assert!(calls[0].takes_over().is_pending());
         for call in &mut calls {
             assert!(call.poll().is_pending());
         }
@@ -226,7 +229,7 @@ fn what_a_dropped_body_held_is_released_before_the_next_begins() {
     let mut follower = ByHand::waiting(user(1));
     drop(leader);
     assert!(RELEASED.load(SeqCst));
-    assert!(follower.poll().is_pending());
+    assert!(follower.takes_over().is_pending());
     assert_eq!(RUNS.get(), 2);
     GATE.open();
     assert_eq!(follower.poll(), Poll::Ready(1));

@@ -277,7 +277,7 @@ mod max_age {
         advance(ms(11)).await;
         let mut new = ByHand::waiting(user(1));
         drop(old);
-        assert!(follower.poll().is_pending());
+        assert!(follower.takes_over().is_pending());
         assert_eq!(new.poll(), Poll::Ready((1, 2)));
         assert_eq!(follower.poll(), Poll::Ready((1, 3)));
         assert_eq!(row(&Scope::global(), "old one's followers").in_flight, 0);
@@ -419,7 +419,7 @@ mod forget {
         forget_user(1);
         let mut fresh = ByHand::waiting(user(1));
         drop(leader);
-        assert!(follower.poll().is_pending());
+        assert!(follower.takes_over().is_pending());
         assert_eq!(follower.poll(), Poll::Ready((1, 3)));
         assert_eq!(fresh.poll(), Poll::Ready((1, 2)));
         let row = row(&Scope::global(), "forgotten");

@@ -142,7 +142,7 @@ fn a_panic_in_a_dropped_body_still_hands_over() {
     let mut follower = ByHand::waiting(user(1));
     panics(|| drop(leader));
     assert_eq!(follower.wakes(), 1);
-    assert!(follower.poll().is_pending());
+    assert!(follower.takes_over().is_pending());
     assert_eq!(follower.poll(), Poll::Ready(1));
 }
 
@@ -348,7 +348,7 @@ fn a_panic_in_a_key_concerns_one_call() {
     ARMED.set("drop");
     drop(other);
     other = ByHand::new(user(TWO, Compared(1)));
-    assert_eq!(others.poll(), Poll::Ready(3));
+    assert_eq!(others.takes_over(), Poll::Ready(3));
     assert_eq!(other.poll(), Poll::Ready(3));
     ARMED.set("");
     assert_eq!(row("key panics").in_flight, 0);
@@ -441,6 +441,9 @@ fn a_waker_that_panics_when_woken_keeps_nobody_from_being_woken() {
         let wakes = usize::from(n % 3 != 0);
         assert_eq!((ones.wakes(), twos.wakes()), (wakes, wakes));
         assert_eq!(ones.poll(), Poll::Ready(1));
+        if n == 0 {
+            assert!(twos.poll().is_pending(), "it takes over");
+        }
         assert_eq!(twos.poll(), Poll::Ready(2));
     }
     assert_eq!(row("wake panics").in_flight, 0);

@@ -26,7 +26,7 @@ use crate::reentrancy::frames;
 use crate::reentrancy::graph::Circle;
 use crate::reentrancy::waits::{self, Ticket};
 use crate::sync::Arc;
-use crate::wake::{discard, message};
+use crate::wake::{discard, guarded, message};
 use crate::watch;
 
 /// A call that has begun.
@@ -198,7 +198,7 @@ where
                     // A deadline that has passed ends this call before its body has begun, and not after. Otherwise the
                     // callers of a body that is too slow for their deadlines would each begin it once.
                     self.rest(cx);
-                    cx.waker().wake_by_ref();
+                    guarded(|| cx.waker().wake_by_ref());
                     return Poll::Pending;
                 }
                 Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
