@@ -135,7 +135,7 @@ pub(crate) fn expand(
         Some(Given { value, .. }) => {
             let of = private.output_at(place, &bulk.one);
             let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
-            quote!(#private::Seat::or_failed(#join, #failed))
+            quote!(#private::or_failed(#join, #failed))
         }
     };
 

@@ -5,7 +5,8 @@ pub use crate::batch::results::{
     shared_err, weight,
 };
 pub use crate::batch::{
-    Batches, Groups, Heir, Inherited, Item, Limits, Results, Seat, WrongNumber, item,
+    Batches, Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber,
+    item, or_failed,
 };
 pub use crate::bounds::{
     by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::seat::Seat;
+use super::seat::{Place, Seat};
 use super::table::Queue;
+use crate::failure::Failure;
 use crate::reentrancy::frames;
 use crate::reentrancy::graph::Execution;
 use crate::wake::guarded;
@@ -101,9 +102,21 @@ where
 {
     type Output = R;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        self.get_mut().poll_or(cx, |failure| panic!("{failure}"))
+    }
+}
+
+impl<H, R> Place for Inherited<H, R>
+where
+    H: Deref<Target: Queue<R>> + Clone + Send + 'static,
+    R: Send + 'static,
+{
+    type Output = R;
+
+    fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
         match &mut self.seat {
-            Some(seat) => Pin::new(seat).poll(cx),
+            Some(seat) => seat.poll_or(cx, failed),
             None => unreachable!("only its drop takes it"),
         }
     }

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 
 pub use self::inherit::{Heir, Inherited};
 use self::results::Bulk;
-pub use self::seat::Seat;
+pub use self::seat::{OrFailed, Place, Seat, or_failed};
 pub use self::table::Table as Groups;
 use self::table::{Opens, Queue, Seated, Table};
 use crate::bounds::{Always, Never, Nothing, SendableOf};

@@ -55,7 +55,14 @@ where
             ..
         } = seated;
         if let Some(turn) = task {
-            Self::give_first_task(table.clone(), cell.clone(), ticket, turn, spawn);
+            Self::give_first_task(
+                table.clone(),
+                cell.clone(),
+                ticket,
+                nests.ticket,
+                turn,
+                spawn,
+            );
         }
         if nests.is_limited {
             may_wait(table.clone(), cell.clone());
@@ -93,6 +100,7 @@ where
         table: H,
         cell: Arc<Cell<R>>,
         ticket: Ticket,
+        noted: waits::Ticket,
         turn: Turn,
         spawn: Spawn<H, R>,
     ) {
@@ -100,12 +108,13 @@ where
             table,
             cell,
             ticket,
-            noted: 0,
+            noted,
             stage: Stage::Seated,
             spawn,
         };
         seat.give_task(turn);
-        seat.stage = Stage::Served;
+        // The item is the other seat's from now on.
+        (seat.noted, seat.stage) = (0, Stage::Served);
     }
 
     /// Returns whether the task has ended already.
@@ -155,27 +164,57 @@ where
     }
 }
 
-/// A place in a batch; a failure becomes an error by `failed`.
-pub struct OrFailed<H, R, F>
-where
-    H: Deref<Target: Queue<R>>,
-{
-    seat: Seat<H, R>,
-    failed: F,
+/// A place in a batch that is polled for its result, or for the failure of its bulk call.
+pub trait Place {
+    /// What one caller gets.
+    type Output;
+    /// Polls it. `failed` makes a result of a failure, or panics.
+    fn poll_or(
+        &mut self,
+        cx: &mut Context<'_>,
+        failed: impl FnOnce(Failure) -> Self::Output,
+    ) -> Poll<Self::Output>;
 }
 
-impl<H, R, F> Future for OrFailed<H, R, F>
+impl<H, R> Place for Seat<H, R>
 where
-    H: Deref<Target: Queue<R>> + Clone + Unpin,
-    R: IsResult,
-    F: Fn(Failure) -> R::Err + Unpin,
+    H: Deref<Target: Queue<R>> + Clone,
 {
     type Output = R;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        let Self { seat, failed } = self.get_mut();
-        seat.poll_or(cx, |failure| R::from_result(Err(failed(failure))))
+    fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
+        Self::poll_or(self, cx, failed)
+    }
+}
+
+/// A place in a batch; a failure becomes an error by `failed`.
+#[derive(Debug)]
+pub struct OrFailed<S, F> {
+    place: S,
+    failed: F,
+}
+
+/// Makes an error of a failure of the bulk call.
+pub fn or_failed<S, F>(place: S, failed: F) -> OrFailed<S, F>
+where
+    S: Place<Output: IsResult>,
+    F: Fn(Failure) -> <S::Output as IsResult>::Err + Unpin,
+{
+    OrFailed { place, failed }
+}
+
+impl<S, F> Future for OrFailed<S, F>
+where
+    S: Place<Output: IsResult> + Unpin,
+    F: Fn(Failure) -> <S::Output as IsResult>::Err + Unpin,
+{
+    type Output = S::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Output> {
+        let Self { place, failed } = self.get_mut();
+        place.poll_or(cx, |failure| IsResult::from_result(Err(failed(failure))))
     }
 }
 
@@ -183,15 +222,6 @@ impl<H, R> Seat<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone,
 {
-    /// With `failed`, a failure is an error of the call.
-    pub fn or_failed<F>(self, failed: F) -> OrFailed<H, R, F>
-    where
-        R: IsResult,
-        F: Fn(Failure) -> R::Err,
-    {
-        OrFailed { seat: self, failed }
-    }
-
     #[inline(always)]
     fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
         if self.stage == Stage::Seated {
@@ -290,15 +320,6 @@ where
         if self.stage != Stage::Served {
             self.table.leave(&self.cell, self.ticket);
         }
-    }
-}
-
-impl<H, R, F> fmt::Debug for OrFailed<H, R, F>
-where
-    H: Deref<Target: Queue<R>>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.seat.fmt(f)
     }
 }
 
