@@ -403,6 +403,17 @@ impl Warned {
         let _ = function;
     }
 
+    /// Says that others have waited for an execution for long.
+    pub(crate) fn long(&self, function: &Function) {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            target: "piggyback",
+            function = &**function,
+            "calls have been waiting for this execution for ten seconds; if it waits for a call of its own, made from another task or thread, it never ends"
+        );
+        let _ = function;
+    }
+
     /// Says that a runtime was shut down under an execution that others wait for.
     pub(crate) fn runtime_gone(&self, function: &Function) {
         #[cfg(feature = "tracing")]

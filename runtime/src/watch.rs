@@ -74,6 +74,8 @@ pub(crate) trait Watched: Send + Sync + 'static {
 /// Something that stands still, of which an event tells.
 pub(crate) trait Stalled: Send + Sync {
     fn warn(&self, function: &Function);
+    /// Says that others have waited for it for long.
+    fn warn_long(&self, _: &Function) {}
 }
 
 /// Where a pass through a table is.
@@ -129,11 +131,16 @@ pub(crate) struct Actions {
     pub(crate) wake: Vec<Waker>,
     pub(crate) drop: Vec<Waker>,
     pub(crate) stalled: Vec<Arc<dyn Stalled>>,
+    /// Those that others have waited for for long.
+    pub(crate) long: Vec<Arc<dyn Stalled>>,
 }
 
 impl Actions {
     fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.drop.is_empty() && self.stalled.is_empty()
+        self.wake.is_empty()
+            && self.drop.is_empty()
+            && self.stalled.is_empty()
+            && self.long.is_empty()
     }
 
     /// Wakes first, tells last.
@@ -143,6 +150,10 @@ impl Actions {
         for stalled in self.stalled {
             guarded(|| stalled.warn(function));
             guarded(|| drop(stalled));
+        }
+        for long in self.long {
+            guarded(|| long.warn_long(function));
+            guarded(|| drop(long));
         }
     }
 }

@@ -680,3 +680,94 @@ fn whoever_polled_last_is_woken_by_the_result() {
         }
     });
 }
+
+/// Two batches behind a running bulk call; the first has a free place, which an item of the second takes as it is taken.
+fn topped_up() -> (World, (Cell, Vec<u32>), [Called; 3]) {
+    let world = World::new(Limits::new(2, NEVER).concurrency(1));
+    let [running, full, left, free, moves] = [0, 9, 1, 2, 3].map(|item| world.join(item));
+    let cell = running.opened.clone().expect("it opens one");
+    let items = world.start(&cell, 0).expect("there is a slot");
+    [running, full]
+        .into_iter()
+        .for_each(|called| called.seat.served());
+    drop(free.seat);
+    let last = world.join(4);
+    (world, (cell, items), [left, moves, last])
+}
+
+#[test]
+fn a_caller_whose_item_moves_finds_its_result() {
+    model(|| {
+        let (world, (cell, items), [first, moves, last]) = topped_up();
+        let tasks = [&first, &moves].map(|called| {
+            let (world, cell) = (world.clone(), called.opened.clone().expect("it opens one"));
+            spawn(move || world.drive(&cell, 0))
+        });
+        // It is polled before, while or after its item moves.
+        let Called { task, mut seat, .. } = moves;
+        let moved = spawn(move || task.finish(&mut seat));
+        world.ends(&cell, &items);
+        assert_eq!(moved.join().unwrap(), 30);
+        let Called { task, mut seat, .. } = first;
+        assert_eq!(task.finish(&mut seat), 10);
+        world.table.flush();
+        let Called { task, mut seat, .. } = last;
+        assert_eq!(task.finish(&mut seat), 40);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        world.is_idle();
+    });
+}
+
+#[test]
+fn a_caller_leaves_as_its_item_moves() {
+    model(|| {
+        let (world, (cell, items), [first, moves, last]) = topped_up();
+        let tasks = [&first, &moves].map(|called| {
+            let (world, cell) = (world.clone(), called.opened.clone().expect("it opens one"));
+            spawn(move || world.drive(&cell, 0))
+        });
+        let leaver = spawn(move || drop(moves.seat));
+        world.ends(&cell, &items);
+        leaver.join().unwrap();
+        world.table.flush();
+        for Called { task, mut seat, .. } in [first, last] {
+            task.finish(&mut seat);
+        }
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        world.is_idle();
+    });
+}
+
+#[test]
+fn a_batch_that_is_urgent_needs_no_slot() {
+    model(|| {
+        let world = World::new(Limits::new(1, NEVER).concurrency(1));
+        let (first, second) = (world.join(1), world.join(2));
+        let cells = [&first, &second].map(|called| called.opened.clone().expect("each opens one"));
+        let items = world.start(&cells[0], 0).expect("there is a slot");
+        let (queue, cell) = (world.clone(), cells[1].clone());
+        // It runs beside the first, which waits for it.
+        let urgent = spawn(move || {
+            let task = Task::new();
+            let waker = task.waker();
+            loop {
+                let mut cx = Context::from_waker(&waker);
+                match queue.table.go(&cell, 0, None, &mut cx) {
+                    Step::Run(Ready { items, .. }) => {
+                        return queue.table.ends(&cell, Ended::with(items));
+                    }
+                    Step::Wait(_) => task.sleep(),
+                    _ => unreachable!("it is its own"),
+                }
+            }
+        });
+        world.table.hurry(&cells[1]);
+        urgent.join().unwrap();
+        let Called { task, mut seat, .. } = second;
+        assert_eq!(task.finish(&mut seat), 2);
+        world.ends(&cells[0], &items);
+        let Called { task, mut seat, .. } = first;
+        assert_eq!(task.finish(&mut seat), 10);
+        world.is_idle();
+    });
+}

@@ -59,4 +59,8 @@ impl<V: Send + Sync> Stalled for Flight<V> {
     fn warn(&self, function: &Function) {
         self.callers.warned().stalled(function);
     }
+
+    fn warn_long(&self, function: &Function) {
+        self.callers.warned().long(function);
+    }
 }

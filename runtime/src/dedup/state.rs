@@ -24,6 +24,8 @@ pub(crate) type Turn = u32;
 const PROD_AFTER: u8 = 2;
 /// The same, after which it is deposed.
 const DEPOSE_AFTER: u8 = 4;
+/// Ticks with followers after which that is worth a warning, once: ten seconds.
+const LONG: u16 = 200;
 
 #[derive(Debug)]
 pub(crate) struct State<W> {
@@ -35,6 +37,8 @@ pub(crate) struct State<W> {
     leader: Option<W>,
     /// Ticks since the leader's last sign of life.
     idle: u8,
+    /// Ticks with followers, up to one more than [`LONG`].
+    followed_for: u16,
     places: Places<W>,
     /// The leader is a task: all callers wait for it, and without them it is to end.
     spawned: bool,
@@ -78,6 +82,8 @@ pub(crate) enum Tick<W> {
     Nothing,
     /// Wake the leader, to see whether it is there.
     Prod(W),
+    /// Others have waited for long. That may be right, or it may be a circle of waits that can't be seen.
+    Long,
     /// The leader is stalled: the flight is vacant. Wake the followers; drop the leader's waker.
     Deposed {
         followers: Places<W>,
@@ -113,6 +119,7 @@ impl<W> State<W> {
             turn: 0,
             leader,
             idle: 0,
+            followed_for: 0,
             places: Places::new(),
             spawned: false,
             lost: false,
@@ -295,12 +302,16 @@ impl<W> State<W> {
                 return Tick::Prod(leader);
             }
         }
-        if self.idle < DEPOSE_AFTER {
-            return Tick::Nothing;
-        }
-        if polled() {
-            self.idle = 0;
-            return Tick::Nothing;
+        let stalled = self.idle >= DEPOSE_AFTER && !polled();
+        if !stalled {
+            if self.idle >= DEPOSE_AFTER {
+                self.idle = 0;
+            }
+            self.followed_for = (self.followed_for + 1).min(LONG + 1);
+            return match self.followed_for {
+                LONG => Tick::Long,
+                _ => Tick::Nothing,
+            };
         }
         self.led = false;
         self.lost = false;

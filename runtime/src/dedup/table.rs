@@ -648,6 +648,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         };
         match state.tick(|| frames::polled_anywhere(self.execution(id))) {
             Tick::Nothing => {}
+            Tick::Long => actions.long.push(flight.clone()),
             Tick::Prod(leader) => {
                 budget.spend(Budget::PROD);
                 actions.wake.push(leader);

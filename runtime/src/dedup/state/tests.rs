@@ -133,6 +133,24 @@ fn a_leader_is_prodded_then_deposed_and_a_sign_of_life_counts_anew() {
 }
 
 #[test]
+fn an_execution_that_others_wait_for_for_long_is_told_once() {
+    let mut state = State::led(Some(7));
+    joins(&mut state, 1);
+    let mut told = Vec::new();
+    for tick in 1..=1_000 {
+        match state.tick(|| false) {
+            Tick::Long => told.push(tick),
+            Tick::Prod(_) => assert!(state.rest(0, |_| false, &mut Some(7)).is_ok()),
+            Tick::Nothing => {}
+            Tick::Deposed { .. } => panic!("it answers each time"),
+        }
+    }
+    // A tick in which it is woken does not count.
+    assert_eq!(told.len(), 1);
+    assert!((200..=400).contains(&told[0]), "{told:?}");
+}
+
+#[test]
 fn a_place_that_is_left_is_taken_again() {
     let mut state = State::led(None);
     for waker in 0..100 {
@@ -564,6 +582,12 @@ impl World {
                 assert!(self.idle < DEPOSE_AFTER || polled);
                 assert!(self.idle != PROD_AFTER || self.leaders_waker.is_none());
                 if self.idle >= DEPOSE_AFTER {
+                    self.idle = 0;
+                }
+            }
+            Tick::Long => {
+                if self.idle >= DEPOSE_AFTER {
+                    assert!(polled);
                     self.idle = 0;
                 }
             }
