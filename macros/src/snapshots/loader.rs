@@ -14,6 +14,7 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
             P::Joining::new(),
         )
     };
+    let __heir = P::Call::heir(&__call);
     P::Call::run(
             __call,
             async move {
@@ -44,7 +45,7 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                     (__limits, __bulk)
                 };
                 let __seat = P::item(ids)
-                    .__piggyback_join(&__PIGGYBACK, __waker, (), __open);
+                    .__piggyback_join_as(&__PIGGYBACK, __heir, __waker, (), __open);
                 __seat.await
             },
         )
