@@ -284,6 +284,7 @@ async fn serve(
                             then(value);
                         }
                     });
+                    while running.try_join_next().is_some() {}
                 }
             },
             Some(_) = running.join_next() => {}

@@ -114,3 +114,21 @@ async fn two_builds_share_nothing() {
     assert_eq!(results, (1, 2));
     assert_eq!((a.stats().followed, b.stats().followed), (0, 0));
 }
+
+#[tokio::test]
+async fn a_fleet_that_is_dropped_closes_its_connection() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let connections = || {
+        let list: String = redis::from_redis_value(server.run("CLIENT LIST")).expect("text");
+        // The one that asks is among them.
+        list.lines().count() - 1
+    };
+    let fleet = server.fleet();
+    assert_eq!(fleet.share("f", &1, async { 1 }).await, 1);
+    assert_eq!(connections(), 1);
+    drop(fleet);
+    server::until("the connection is closed", || connections() == 0);
+}

@@ -32,7 +32,14 @@ fn write<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Option<()> {
     let mut serializer = rmp_serde::Serializer::new(bytes)
         .with_struct_map()
         .with_human_readable();
-    value.serialize(&mut serializer).ok()
+    unless_it_panics(|| value.serialize(&mut serializer).ok())
+}
+
+/// A `Serialize` or `Deserialize` that panics must not fail a call that works without a fleet.
+fn unless_it_panics<T>(user: impl FnOnce() -> Option<T>) -> Option<T> {
+    let mut result = None;
+    crate::wake::guarded(|| result = user());
+    result
 }
 
 /// The value, if these are the bytes of one, and of no more.
@@ -43,7 +50,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     };
     let mut deserializer = rmp_serde::Deserializer::new(&mut rest).with_human_readable();
     deserializer.set_max_depth(DEPTH);
-    let value = T::deserialize(&mut deserializer).ok()?;
+    let value = unless_it_panics(|| T::deserialize(&mut deserializer).ok())?;
     rest.is_empty().then_some(value)
 }
 
@@ -154,6 +161,28 @@ mod tests {
         bytes.push(0x90);
         assert_eq!(decode::<Nest>(&bytes), None);
         assert_eq!(decode::<Nest>(&[VALUE, 0x90]), Some(Nest(vec![])));
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("on purpose")
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Panics {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            panic!("on purpose")
+        }
+    }
+
+    #[test]
+    fn what_panics_is_not_shared() {
+        assert_eq!(encode(&Panics), None);
+        assert_eq!(encode_key(&(1, Panics)), None);
+        assert!(decode::<Panics>(&[VALUE, 0x90]).is_none());
     }
 
     #[test]

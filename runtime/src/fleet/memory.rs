@@ -132,7 +132,8 @@ impl Memory {
 }
 
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    // Decades, and sums of these.
+    u64::try_from(time.as_millis()).map_or(1 << 40, |millis| millis.min(1 << 40))
 }
 
 fn of_inboxes(inboxes: &[Inbox], processes: &HashMap<Inbox, Option<Wakes>>) -> Vec<Wakes> {

@@ -96,7 +96,8 @@ impl Fleet {
     /// processes then form two groups, and neither can read a value that the other wrote.
     ///
     /// Say a version yourself if equal programs differ as files, as they do for several architectures, and then change it
-    /// whenever a shared type *or the code that makes its values* changes.
+    /// whenever a shared type *or the code that makes its values* changes. If the executable file can't be read, calls stay local
+    /// without a build that is said.
     #[must_use]
     pub fn with_build(&self, build: impl Into<String>) -> Self {
         self.with(|inner| inner.build = Some(build.into().into()))
@@ -264,11 +265,9 @@ impl Fleet {
         inner.hub.engine().forget(&flight, reply);
         let settings = inner.settings;
         Forgotten {
-            late: Some((
-                Instant::now() + settings.slow,
-                inner.hub.clone(),
-                settings.patience,
-            )),
+            late: Instant::now()
+                .checked_add(settings.slow)
+                .map(|at| (at, inner.hub.clone(), settings.patience)),
             ..forgotten
         }
     }

@@ -292,6 +292,27 @@ async fn nobody_waits_for_longer_than_its_patience() {
 }
 
 #[tokio::test]
+async fn settings_without_an_end_are_allowed() {
+    let (_store, [a, b]) = fleets();
+    let [a, b] = [a, b].map(|fleet| {
+        fleet
+            .with_lease(Duration::MAX)
+            .with_patience(Duration::MAX)
+            .with_slow(Duration::MAX)
+            .with_keep(Duration::MAX)
+            .with_max_value(usize::MAX)
+    });
+    let gate = Gate::default();
+    let mut first = Box::pin(a.share("f", &1, gate.body(1)));
+    let mut second = Box::pin(b.share("f", &1, never()));
+    assert!(poll_once(first.as_mut()).is_pending());
+    assert!(poll_once(second.as_mut()).is_pending());
+    assert_eq!(b.forget("f", &1).await, Ok(()));
+    gate.open();
+    assert_eq!((first.await, second.await), (1, 1));
+}
+
+#[tokio::test]
 async fn an_execution_that_is_too_old_is_not_joined() {
     let (_store, [a, b]) = fleets();
     let gate = Gate::default();

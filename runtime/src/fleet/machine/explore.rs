@@ -779,3 +779,27 @@ fn a_renewal_that_says_lost_ends_leadership() {
     let lands = |action: &Action| matches!(action, Action::Land(..) | Action::Close(_));
     assert!(!out.iter().any(lands), "{out:?}");
 }
+
+/// Their absence would only cost time, which the exploration does not have: the timer of the next look always runs.
+#[test]
+fn a_follower_looks_at_once_after_a_wake_up_and_after_a_reconnection() {
+    let (own, flight) = (Token::from_u128(1), Token::from_u128(2));
+    let looks = |events: &[Event]| {
+        let mut machine = Machine::new();
+        let mut out = Vec::new();
+        let begin = [Event::Start, Event::Joined(own, Granted::Follows(flight))];
+        for event in begin.iter().chain(events) {
+            machine.on(event.clone(), &mut || own, &mut out);
+        }
+        let look = Action::Look(flight);
+        out.iter().filter(|&&action| action == look).count()
+    };
+    let up = Event::Looked(flight, Look::Up { current: true });
+    assert_eq!(looks(&[]), 0);
+    assert_eq!(looks(&[Event::Told(flight)]), 1);
+    assert_eq!(looks(&[Event::Up]), 1);
+    let during_a_look = [Event::Due(Timer::Look), Event::Told(flight), up.clone()];
+    assert_eq!(looks(&during_a_look), 2);
+    assert_eq!(looks(&[Event::Due(Timer::Look), up]), 1);
+    assert_eq!(looks(&[Event::Told(own)]), 0);
+}
