@@ -53,7 +53,7 @@ impl Arguments<'_> {
                 .common
                 .scope
                 .as_ref()
-                .is_some_and(|scope| argument.receiver || is_just(&scope.value, &binding.ident))
+                .is_some_and(|scope| argument.receiver || holds(&scope.value, &binding.ident))
     }
 
     fn key_expr(&self, binding: &Binding) -> Option<&Expr> {
@@ -210,9 +210,15 @@ impl Arguments<'_> {
     }
 }
 
-fn is_just(expr: &Expr, ident: &Ident) -> bool {
+/// Whether the expression for a scope is an argument, or something in it: `app.scope`, `&app.scope`, `app.scope()`.
+pub(crate) fn holds(expr: &Expr, ident: &Ident) -> bool {
     match expr {
-        Expr::Reference(reference) => is_just(&reference.expr, ident),
+        Expr::Reference(reference) => holds(&reference.expr, ident),
+        Expr::Paren(paren) => holds(&paren.expr, ident),
+        Expr::Group(group) => holds(&group.expr, ident),
+        Expr::Unary(unary) => holds(&unary.expr, ident),
+        Expr::Field(field) => holds(&field.base, ident),
+        Expr::MethodCall(call) => holds(&call.receiver, ident),
         Expr::Path(path) => path.path.is_ident(ident),
         _ => false,
     }

@@ -9,6 +9,7 @@ use crate::plan::Call;
 use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at, without_self};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
+use syn::Expr;
 
 /// What is known of a bulk function beyond its options.
 pub(crate) struct Bulk {
@@ -82,13 +83,36 @@ pub(crate) fn expand(
         .as_ref()
         .or(options.many_by.as_ref())
         .map(|given| &given.value);
-    let of = private.output_at(place, quote!((#output, #item_type)));
-    let shape = match by {
+    let (kind, run_output) = match (&options.item_by, bulk.hand_out) {
+        (None, _) => (kind, output.clone()),
+        (Some(_), HandOut::OneBy) => (
+            private.value_at(place, "Each"),
+            quote!(<#output as #private::Matched>::One),
+        ),
+        (Some(_), HandOut::ManyBy) => (
+            private.value_at(place, "Each"),
+            quote!(<#output as #private::Matched>::Many),
+        ),
+        (Some(_), _) => (
+            private.value_at(place, "Each"),
+            quote!(<#output as #private::MatchedMap>::Found),
+        ),
+    };
+    let of = private.output_at(place, quote!((#run_output, #item_type)));
+    let shape = match by.filter(|_| options.item_by.is_none()) {
         None => private.call_at(place, "shape", quote!(#kind, #of)),
         Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
     };
+    let splits = options
+        .split_on_err
+        .as_ref()
+        .and_then(|split| split.value.as_ref())
+        .map(|splits| quote!(#splits,));
     let (share, made) = match &options.split_on_err {
-        None if bulk.has_other_keys => ("share_by_key", quote!(__piggyback_bulk)),
+        Some(_) if splits.is_some() => ("share", quote!(__piggyback_split_if)),
+        None if bulk.has_other_keys && options.item_by.is_none() => {
+            ("share_by_key", quote!(__piggyback_bulk))
+        }
         None => ("share", quote!(__piggyback_bulk)),
         Some(_) => ("share_split", quote!(__piggyback_split)),
     };
@@ -102,7 +126,17 @@ pub(crate) fn expand(
     };
     let handing = method_at(place, shape, share, sharing);
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
-    let run = quote!(async move { #(#lend)* #lists #body });
+    let (items, run) = match &options.item_by {
+        None => (items, quote!(async move { #(#lend)* #lists #body })),
+        Some(Given { value, .. }) => {
+            let (all, parts) = (local("all"), local("parts"));
+            let found = found(bulk.hand_out, by, &parts, body, private);
+            let part = part_by(value, private);
+            let parts = quote!(let #parts = #private::parts(&#all, #part););
+            let run = quote!(async move { #parts let #items = #all; #(#lend)* #lists #found });
+            (quote!(#all), run)
+        }
+    };
     let run = match (&options.split_on_err, all.copies()) {
         (Some(_), copies) if !copies.is_empty() => quote!({ #copies #run }),
         _ => run,
@@ -111,7 +145,7 @@ pub(crate) fn expand(
         || {
             let #read = #limits;
             #(#own)*
-            let #bulk_call = #handing.#made(move |#items: #private::Vec<#item_type>| #run);
+            let #bulk_call = #handing.#made(#splits move |#items: #private::Vec<#item_type>| #run);
             (#read, #bulk_call)
         }
     };
@@ -139,7 +173,7 @@ pub(crate) fn expand(
         }
     };
 
-    let probed = all.are_probed(true) || options.unique.is_some();
+    let probed = all.are_probed(true) || options.unique.is_some() || options.item_by.is_some();
     let imports = private.probing(probed);
     quote! {
         #imports
@@ -152,6 +186,39 @@ pub(crate) fn expand(
         #allow
         let #seat = #seated;
         #seat.await
+    }
+}
+
+/// A closure from an item, or a row, to what results are found by.
+//
+// Output: |part| private::matched(private::arg(private::of(part, |new| new.email)).__piggyback_part())
+fn part_by(closure: &Expr, private: &Private) -> TokenStream {
+    let (place, part) = (Place::of(closure), local("part"));
+    let of = private.call_at(place, "of", quote!(#part, #closure));
+    let arg = method_at(place, private.call_at(place, "arg", of), "part", quote!());
+    let matched = private.call_at(place, "matched", arg);
+    quote!(|#part| #matched)
+}
+
+/// The results of the body, in the order of the items.
+fn found(
+    hand_out: HandOut,
+    by: Option<&Expr>,
+    parts: &Ident,
+    body: TokenStream,
+    private: &Private,
+) -> TokenStream {
+    let output = quote!(async move { #body }.await);
+    match (hand_out, by) {
+        (HandOut::OneBy, Some(by)) => {
+            let by = part_by(by, private);
+            quote!(#private::Matched::one(#output, #parts, #by))
+        }
+        (HandOut::ManyBy, Some(by)) => {
+            let by = part_by(by, private);
+            quote!(#private::Matched::many(#output, #parts, #by))
+        }
+        _ => quote!(#private::MatchedMap::found(#output, #parts)),
     }
 }
 

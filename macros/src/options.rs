@@ -70,7 +70,8 @@ pub(crate) struct Options {
     pub(crate) weight: Option<Given<Expr>>,
     pub(crate) max_weight: Option<Given<Expr>>,
     pub(crate) unique: Option<Given<Expr>>,
-    pub(crate) split_on_err: Option<Given<()>>,
+    pub(crate) item_by: Option<Given<Expr>>,
+    pub(crate) split_on_err: Option<Given<Option<Expr>>>,
 }
 
 /// The options that both have; said on one, they hold for both.
@@ -151,6 +152,7 @@ const BATCH: &[&str] = &[
     "by_ref",
     "one_by",
     "many_by",
+    "item_by",
     "shared",
     "eager",
     "concurrency",
@@ -275,6 +277,11 @@ impl Options {
                     value(i, n, "many_by = |post| post.author")
                 })
             }
+            "item_by" if attribute == Attribute::Batch => {
+                set(&mut self.item_by, name, input, |i, n| {
+                    value(i, n, "item_by = |new| new.email")
+                })
+            }
             "shared" if attribute == Attribute::Batch => set(&mut self.shared, name, input, flag),
             "eager" if attribute == Attribute::Batch => set(&mut self.eager, name, input, flag),
             "concurrency" if attribute == Attribute::Batch => {
@@ -298,7 +305,13 @@ impl Options {
                 })
             }
             "split_on_err" if attribute == Attribute::Batch => {
-                set(&mut self.split_on_err, name, input, flag)
+                set(&mut self.split_on_err, name, input, |i, n| {
+                    if i.peek(Token![=]) {
+                        value(i, n, "split_on_err = |error| error.is_about_a_row()").map(Some)
+                    } else {
+                        flag(i, n).map(|()| None)
+                    }
+                })
             }
             unknown => {
                 let message = unknown_option(attribute, unknown);

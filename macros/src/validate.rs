@@ -1,5 +1,6 @@
 //! Whether the options and the function fit together: all that can be seen without knowing types.
 
+use crate::arguments::holds;
 use crate::errors::{Errors, no_argument};
 use crate::items::{Items, List};
 use crate::known;
@@ -134,6 +135,7 @@ fn batch(options: &Options, errors: &mut Errors) {
         [
             (&options.one_by, "one_by = |user| user.id"),
             (&options.many_by, "many_by = |post| post.author"),
+            (&options.item_by, "item_by = |new| new.email"),
             (&options.weight, "weight = |row| row.len()"),
             (&options.unique, "unique = |row| row.id"),
         ],
@@ -173,6 +175,12 @@ fn batch(options: &Options, errors: &mut Errors) {
             ),
         );
     }
+    if let (Some(item_by), Some(shared)) = (&options.item_by, &options.shared) {
+        errors.at(
+            &item_by.name,
+            format!("`item_by` finds each caller's result, but with `{}` every caller gets the whole; keep one of them", shared.name),
+        );
+    }
     match (&options.weight, &options.max_weight) {
         (Some(weight), None) if !options.common.is_unread("max_weight") => errors.at(
             &weight.name,
@@ -196,6 +204,7 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
     } = plan;
     let arguments = function.arguments();
     let options_are_clear = !["skip", "key"].iter().any(|name| common.is_unread(name));
+    ambiguous(plan, &arguments, errors);
     named(plan, &arguments, errors);
 
     for (index, argument) in arguments.iter().enumerate() {
@@ -285,7 +294,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) common: &'a Common,
     pub(crate) items: Option<&'a Items>,
     pub(crate) hand_out: Option<HandOut>,
-    pub(crate) split_on_err: Option<&'a Given<()>>,
+    pub(crate) split_on_err: Option<&'a Given<Option<Expr>>>,
     pub(crate) is_batch: bool,
     pub(crate) is_dedup: bool,
     pub(crate) spawns: bool,
@@ -299,7 +308,7 @@ impl Seen<'_> {
     /// Whether one error becomes several by `Clone`.
     fn shares_errors(&self) -> bool {
         let said = self.common.share_err.is_some() || self.common.clone_with.is_some();
-        let splits = self.split_on_err.is_some();
+        let splits = self.split_on_err.is_some_and(|split| split.value.is_none());
         !said && (!splits || self.is_dedup)
     }
 
@@ -332,7 +341,11 @@ fn is_in_key(common: &Common, argument: &Argument, binding: &Ident) -> bool {
         .skip
         .as_ref()
         .is_some_and(|skip| skip.value.contains(binding));
-    !(stands_in || skipped || argument.receiver && common.scope.is_some())
+    let holds_scope = common
+        .scope
+        .as_ref()
+        .is_some_and(|scope| argument.receiver || holds(&scope.value, binding));
+    !(stands_in || skipped || holds_scope)
 }
 
 /// The names in `skip(…)` and `key(…)`.
@@ -372,6 +385,37 @@ fn named(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
             errors.at(name, message);
         }
         seen.push((option, name));
+    }
+}
+
+/// Names that two arguments have. The compiler tells them apart, if a macro made one of them; an option can't.
+fn ambiguous(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
+    let Common {
+        skip, key, scope, ..
+    } = plan.common;
+    let skip = skip.iter().flat_map(|skip| skip.value.clone());
+    let key = key.iter().flat_map(|key| &key.value);
+    let items = plan.items.iter().flat_map(|items| &items.lists);
+    let named: Vec<Ident> = skip
+        .chain(key.map(|part| part.argument.clone()))
+        .chain(items.map(|list| list.name.clone()))
+        .collect();
+    let mut seen: Vec<&Ident> = Vec::new();
+    // Arguments with a `#[cfg]` may exclude each other.
+    let always = arguments.iter().filter(|argument| argument.cfgs.is_empty());
+    for binding in always.flat_map(|argument| &argument.bindings) {
+        let ident = &binding.ident;
+        let is_named = named.contains(ident)
+            || scope
+                .as_ref()
+                .is_some_and(|scope| holds(&scope.value, ident));
+        if is_named && seen.contains(&ident) {
+            errors.at(
+                ident,
+                format!("two arguments are called `{ident}`, one of them by a macro, and an option that says `{ident}` can't tell them apart; rename one"),
+            );
+        }
+        seen.push(ident);
     }
 }
 

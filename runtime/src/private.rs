@@ -1,5 +1,6 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
+pub use crate::batch::matched::{Matched, MatchedMap, parts};
 pub use crate::batch::results::{
     Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
     shared_err, weight,
@@ -16,7 +17,7 @@ pub use crate::dedup::{
     Table,
 };
 pub use crate::fixed::Fixed;
-pub use crate::key::owned::{arg, own, own_self, unique};
+pub use crate::key::owned::{arg, matched, own, own_self, unique};
 pub use crate::key::{ByRef, ByValue, Key, Part, part, self_part};
 
 pub use piggyback_macros::__piggyback_expanded;

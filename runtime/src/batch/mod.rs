@@ -9,6 +9,7 @@ mod askers;
 mod cell;
 mod group;
 pub(crate) mod inherit;
+pub(crate) mod matched;
 #[cfg(test)]
 mod models;
 pub(crate) mod results;

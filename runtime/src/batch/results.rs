@@ -7,6 +7,7 @@
 
 use super::{Results, WrongNumber};
 use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
+use crate::dedup::IsResult;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -770,6 +771,54 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
     {
         InParts(self, body)
     }
+
+    /// The same, but only after errors for which `splits` says so: the callers of a part that gets another share that.
+    pub fn __piggyback_split_if<P, B, F>(self, splits: P, body: B) -> InPartsIf<X, T, H, S, O, P, B>
+    where
+        T: Clone,
+        X: IsResult,
+        P: Fn(&X::Err) -> bool + Send + 'static,
+        B: FnMut(Vec<T>) -> F + Send + 'static,
+        F: Future<Output = X> + Send + 'static,
+    {
+        InPartsIf(self, splits, body)
+    }
+}
+
+/// A bulk call that is made again with parts of a batch, after some errors.
+#[derive(Debug)]
+pub struct InPartsIf<X, T, H, S, O, P, B>(Handing<X, T, H, S, O>, P, B);
+
+impl<X, T, H, S, O, P, B, F> Bulk<T, O> for InPartsIf<X, T, H, S, O, P, B>
+where
+    X: HandOut<T, H, S, O> + Split<T, H, S, O> + IsResult + 'static,
+    T: Clone + 'static,
+    H: Send + 'static,
+    S: Send + 'static,
+    O: Send + 'static,
+    P: Fn(&X::Err) -> bool + Send + 'static,
+    B: FnMut(Vec<T>) -> F + Send + 'static,
+    F: Future<Output = X> + Send + 'static,
+{
+    type Body = B;
+    fn run(self, items: Vec<T>) -> impl Future<Output = Results<O>> + Send + 'static
+    where
+        T: Send + 'static,
+    {
+        let Self(handing, splits, body) = self;
+        split(
+            handing,
+            items,
+            body,
+            move |output: X, items, how: &H, sharing: &S| match output.into_result() {
+                Err(error) if !splits(&error) => {
+                    let kept = <X as HandOut<T, H, S, O>>::keep(items);
+                    Err(X::from_result(Err(error)).hand_out(how, kept, sharing))
+                }
+                output => Ok(X::from_result(output)),
+            },
+        )
+    }
 }
 
 impl<X, T, H, S, O, B, F> Bulk<T, O> for Once<X, T, H, S, O, B>
@@ -808,7 +857,7 @@ where
         T: Send + 'static,
     {
         let Self(handing, body) = self;
-        split(handing, items, body)
+        split(handing, items, body, |output, _, _, _| Ok(output))
     }
 }
 
@@ -884,12 +933,16 @@ where
 /// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
 /// n these are at most 1 + 2·log2(n) calls: when the first half is fine, the second is known to hold the bad one, and
 /// is not tried as a whole.
-async fn split<X, T, H, S, O, B, F>(
+///
+/// `look` takes those errors out that are for all callers of a part.
+async fn split<X, T, H, S, O, B, F, L>(
     handing: Handing<X, T, H, S, O>,
     items: Vec<T>,
     mut body: B,
+    look: L,
 ) -> Results<O>
 where
+    L: Fn(X, &[T], &H, &S) -> Result<X, Results<O>>,
     X: Split<T, H, S, O>,
     T: Clone,
     B: FnMut(Vec<T>) -> F,
@@ -909,6 +962,15 @@ where
         let part = &items[range.clone()];
         let kept = X::keep(part);
         let output = body(part.to_vec()).await;
+        let output = match look(output, &items[range.clone()], &how, &sharing) {
+            Ok(output) => output,
+            Err(for_all) => {
+                for (place, one) in range.zip(for_all?) {
+                    results[place] = Some(one);
+                }
+                continue;
+            }
+        };
         match output.split(&how, kept, &sharing) {
             Ok(handed_out) => {
                 for (place, one) in range.zip(handed_out?) {
@@ -1043,6 +1105,7 @@ mod tests {
             Shaped::<X, T, Each, X::One>(Each, PhantomData).__piggyback_share_split(ByClone),
             items,
             body,
+            |output, _, _, _| Ok(output),
         )
         .await
     }
@@ -1197,6 +1260,7 @@ mod tests {
             flat.__piggyback_share_split(ByClone),
             vec![1, 2, 3, 4],
             save,
+            |output, _, _, _| Ok(output),
         ));
         assert_eq!(each.unwrap(), [Ok(1), Err("two"), Err("three"), Ok(4)]);
     }

@@ -102,6 +102,44 @@ impl<P: About + Nothing> Unique<P::Argument, Never> for P {
     fn unique(self) {}
 }
 
+/// What `item_by`, and `one_by` or `many_by` beside it, find results by.
+#[diagnostic::on_unimplemented(
+    message = "results can't be found by a `{A}`",
+    label = "gives something that isn't `Hash + Eq + Send + 'static`; what is borrowed must also have an owned form"
+)]
+pub trait Match<A: ?Sized> {
+    /// Its owned form: the same for what is borrowed and what isn't.
+    type Value: Hash + Eq + Send + 'static;
+    /// Makes it, or moves it there.
+    fn value(self) -> Self::Value;
+}
+
+/// What results are found by.
+pub fn matched<P: About + Match<P::Argument>>(part: P) -> P::Value {
+    part.value()
+}
+
+impl<A: Hash + Eq + Send + 'static> Match<A> for Moved<A> {
+    type Value = A;
+    fn value(self) -> A {
+        self.0
+    }
+}
+
+impl<B: ?Sized + ToOwned<Owned: Hash + Eq + Send + 'static>> Match<B> for ByRef<'_, B> {
+    type Value = B::Owned;
+    fn value(self) -> B::Owned {
+        self.0.to_owned()
+    }
+}
+
+impl<B: ?Sized + ToOwned<Owned: Hash + Eq + Send + 'static>> Match<B> for OptRef<'_, B> {
+    type Value = Option<B::Owned>;
+    fn value(self) -> Option<B::Owned> {
+        self.0.map(ToOwned::to_owned)
+    }
+}
+
 /// An argument, before it is known what kind of part it is. It can be taken out once.
 #[derive(Debug)]
 pub struct Arg<A>(Option<A>);
