@@ -254,8 +254,22 @@ fn time_ends_a_lease_and_an_old_execution_is_not_joined() {
     // Its lease ends beside one that lives: whoever joins next begins anew.
     wait();
     assert_eq!(join(&a, five, LONG, LONG), "leads");
-    assert_eq!(look(&a, four), (2, false));
     assert_eq!(look(&a, five), (1, true));
+
+    // Whoever lost its lease can't renew it once somebody has noticed, be it by a JOIN or by a LOOK.
+    let lost = |token| {
+        let renewed = a.both(|engine, reply| engine.renew(flight, token, LONG, reply));
+        assert_eq!(renewed, [Ok(piggyback::fleet::Renewed::Lost); 2]);
+    };
+    lost(four);
+    assert_eq!(look(&a, four), (2, false));
+    let forgotten = a.both(|engine, reply| engine.forget(flight, reply));
+    assert_eq!(forgotten, [Ok(()); 2]);
+    let six = Token::from_u128(6);
+    assert_eq!(join(&a, six, short, LONG), "leads");
+    wait();
+    assert_eq!(look(&b, six), (2, false));
+    lost(six);
 
     // A result is kept for as long as was said.
     for token in [five, three] {
