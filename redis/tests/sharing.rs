@@ -132,3 +132,37 @@ async fn a_fleet_that_is_dropped_closes_its_connection() {
     drop(fleet);
     server::until("the connection is closed", || connections() == 0);
 }
+
+#[tokio::test]
+async fn the_rights_that_the_readme_gives_are_enough() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let readme = include_str!("../README.md");
+    let begin = readme.find("ACL SETUSER").expect("it says so");
+    let rule = &readme[begin..];
+    let rule = &rule[..rule.find("```").expect("it ends")];
+    let rule: Vec<_> = rule.split_whitespace().collect();
+    server.run(&rule.join(" "));
+    let address = format!("redis://piggyback:secret@127.0.0.1:{}/", server.port);
+    let client = redis::Client::open(address).expect("an address");
+    let [a, b] = [(); 2].map(|()| piggyback_redis::fleet("test", client.clone()).with_build("1"));
+    server::is_up(&a);
+    server::is_up(&b);
+    let slow = async {
+        sleep(Duration::from_millis(300)).await;
+        1
+    };
+    let second = async {
+        while a.stats().led + a.stats().away == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        b.share("f", &1, async { 2 }).await
+    };
+    let results = tokio::join!(a.share("f", &1, slow), second);
+    assert!(
+        results == (1, 1) || a.stats().away + b.stats().away > 0,
+        "{results:?}"
+    );
+}
