@@ -152,18 +152,53 @@ pub(crate) fn expand(
     let heir = bulk.is_deduplicated.then(|| local("heir"));
     let heir = heir.map(|heir| quote!(#heir,));
     let suffix = if heir.is_some() { "_as" } else { "" };
+    // Output: private::lazily(max_waiting, || item).__piggyback_try_join(&BATCHES, waker, key, open)
+    let most = options.max_waiting.as_ref().map(|most| &most.value);
+    let read_most = most.map(|most| {
+        let (name, allow) = (local("max_waiting"), allow.as_ref());
+        // Before the closure that may take what it is read from.
+        quote!(#allow let #name: usize = #most;)
+    });
+    let (attempt, value) = match most {
+        None => ("", value),
+        Some(_) => {
+            let most = local("max_waiting");
+            let lazy = quote!(#most, || { #weighed #value });
+            let lazy = private.call_at(bulk.items.place, "lazily", lazy);
+            ("try_", lazy)
+        }
+    };
+    let weighed = most.is_none().then_some(weighed);
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
             let given = quote!(&__PIGGYBACK, #heir #scope, #waker, #key, #opening);
-            method_at(bulk.items.place, value, &format!("join_in{suffix}"), given)
+            let join = format!("{attempt}join_in{suffix}");
+            method_at(bulk.items.place, value, &join, given)
         }
         None => {
             let given = quote!(&__PIGGYBACK, #heir #waker, #key, #opening);
-            method_at(bulk.items.place, value, &format!("join{suffix}"), given)
+            let join = format!("{attempt}join{suffix}");
+            method_at(bulk.items.place, value, &join, given)
         }
     };
 
+    // Output: let Some(seat) = … else { return private::busy(private::ty::<R>(), AppError::Busy) };
+    let (refused, join) = match (&options.busy, &most) {
+        (Some(busy), Some(_)) => {
+            let busy = call.busy(&bulk.one, busy);
+            let allow = allow.as_ref();
+            let refused = quote! {
+                #allow
+                let ::core::option::Option::Some(#seat) = #join else {
+                    return #busy;
+                };
+            };
+            (Some(refused), quote!(#seat))
+        }
+        _ => (None, join),
+    };
+    let is_seated = refused.is_some() && common.failed.is_none();
     let seated = match &common.failed {
         None => join,
         Some(Given { value, .. }) => {
@@ -173,6 +208,8 @@ pub(crate) fn expand(
         }
     };
 
+    let allow_seated = allow.as_ref();
+    let seated = (!is_seated).then(|| quote!(#allow_seated let #seat = #seated;));
     let probed = all.are_probed(true) || options.unique.is_some() || options.item_by.is_some();
     let imports = private.probing(probed);
     quote! {
@@ -180,11 +217,12 @@ pub(crate) fn expand(
         #batches
         // First, so that nothing else is held over it.
         let #waker = #private::Waker.await;
+        #read_most
         #weighed
         #allow
         let #opening = #open;
-        #allow
-        let #seat = #seated;
+        #refused
+        #seated
         #seat.await
     }
 }
@@ -261,7 +299,10 @@ fn limits(options: &Options, private: &Private) -> TokenStream {
     let delay_ms = options.delay_ms.iter().map(|given| &given.value);
     let max_weight = options.max_weight.iter().map(|given| &given.value);
     let concurrency = options.concurrency.iter().map(|given| &given.value);
-    let mut limits = quote!(#private::Limits::new(#(#size),*, #(#delay_ms),*));
+    let mut limits = match options.delay_ms {
+        Some(_) => quote!(#private::Limits::new(#(#size),*, #(#delay_ms),*)),
+        None => quote!(#private::Limits::without_delay(#(#size),*)),
+    };
     for most in max_weight {
         limits = quote!(#private::Limits::max_weight(#limits, #most));
     }

@@ -28,6 +28,7 @@ pub(crate) fn expand(
         private,
         common,
         arguments,
+        output,
         ..
     } = call;
     let all = Arguments {
@@ -59,6 +60,9 @@ pub(crate) fn expand(
     for most in max_followers {
         joining = quote!(#private::Joining::max_followers(#joining, #most));
     }
+    if options.busy.is_some() {
+        joining = quote!(#private::Joining::or_busy(#joining));
+    }
     let enter = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
@@ -86,6 +90,16 @@ pub(crate) fn expand(
         let heir = local("heir");
         quote!(let #heir = #private::Call::heir(&#started);)
     });
+    // Output: if private::Call::is_refused(&call) { return private::busy(private::ty::<R>(), AppError::Busy); }
+    let refused = options.busy.iter().map(|busy| {
+        let (busy, allow) = (call.busy(output, busy), call.allow(&[]));
+        quote! {
+            #allow
+            if #private::Call::is_refused(&#started) {
+                return #busy;
+            }
+        }
+    });
     let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
     quote! {
         #allow
@@ -94,6 +108,7 @@ pub(crate) fn expand(
             #function
             #enter
         };
+        #(#refused)*
         #heir
         #run.await
     }

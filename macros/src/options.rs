@@ -57,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) max_age_ms: Option<Given<Expr>>,
     pub(crate) max_followers: Option<Given<Expr>>,
     pub(crate) forget: Option<Given<Ident>>,
+    /// Of either attribute: what calls get beyond `max_followers` or `max_waiting`.
+    pub(crate) busy: Option<Given<Expr>>,
     // batch
     pub(crate) size: Option<Given<Expr>>,
     pub(crate) delay_ms: Option<Given<Expr>>,
@@ -67,6 +69,7 @@ pub(crate) struct Options {
     pub(crate) shared: Option<Given<()>>,
     pub(crate) eager: Option<Given<()>>,
     pub(crate) concurrency: Option<Given<Expr>>,
+    pub(crate) max_waiting: Option<Given<Expr>>,
     pub(crate) weight: Option<Given<Expr>>,
     pub(crate) max_weight: Option<Given<Expr>>,
     pub(crate) unique: Option<Given<Expr>>,
@@ -144,7 +147,7 @@ const COMMON: &[&str] = &[
     "name",
     "crate",
 ];
-const DEDUP: &[&str] = &["spawn", "max_age_ms", "max_followers", "forget"];
+const DEDUP: &[&str] = &["spawn", "max_age_ms", "max_followers", "busy", "forget"];
 const BATCH: &[&str] = &[
     "size",
     "delay_ms",
@@ -156,6 +159,8 @@ const BATCH: &[&str] = &[
     "shared",
     "eager",
     "concurrency",
+    "max_waiting",
+    "busy",
     "weight",
     "max_weight",
     "unique",
@@ -289,6 +294,14 @@ impl Options {
                     number(i, n, "concurrency = 1")
                 })
             }
+            "max_waiting" if attribute == Attribute::Batch => {
+                set(&mut self.max_waiting, name, input, |i, n| {
+                    number(i, n, "max_waiting = 1_000")
+                })
+            }
+            "busy" => set(&mut self.busy, name, input, |i, n| {
+                value(i, n, "busy = AppError::Busy")
+            }),
             "weight" if attribute == Attribute::Batch => {
                 set(&mut self.weight, name, input, |i, n| {
                     value(i, n, "weight = |row| row.len()")

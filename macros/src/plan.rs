@@ -3,7 +3,7 @@
 use crate::batch::Bulk;
 use crate::errors::Errors;
 use crate::items::Items;
-use crate::options::{Attribute, Common, Options};
+use crate::options::{Attribute, Common, Given, Options};
 use crate::other::{self, Expanded};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Body, Form, Function};
@@ -13,7 +13,7 @@ use crate::{batch, dedup, fallback, known};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::{Generics, Meta, Type, parse_quote};
+use syn::{Expr, Generics, Meta, Type, parse_quote};
 
 /// What both expansions need to know of the function.
 pub(crate) struct Call<'a> {
@@ -51,6 +51,13 @@ impl Call<'_> {
             }
         };
         quote!(static __PIGGYBACK: #private::#kind = #private::#kind::#new;)
+    }
+
+    /// What a call gets that is refused.
+    pub(crate) fn busy(&self, output: &TokenStream, busy: &Given<Expr>) -> TokenStream {
+        let of = self.private.output_at(self.output_place, output);
+        let (place, value) = (Place::of(&busy.value), &busy.value);
+        self.private.call_at(place, "busy", quote!(#of, #value))
     }
 
     /// A lint that the user's own names in our code would set off.
@@ -259,6 +266,10 @@ impl Plan {
                 items: found,
                 hand_out,
                 split_on_err: batch.as_ref().and_then(|batch| batch.split_on_err.as_ref()),
+                busy: [&dedup, &batch]
+                    .into_iter()
+                    .flatten()
+                    .find_map(|options| Some(&options.busy.as_ref()?.name)),
                 is_batch: batch.is_some(),
                 is_dedup: dedup.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),

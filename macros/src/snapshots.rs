@@ -98,6 +98,11 @@ snapshots! {
             self.body
         }
     }
+    batch_busy, 32 lines: Batch (size = 10, eager, by_ref, max_waiting = 100, busy = AppError::Busy) {
+        async fn save(users: &[User]) -> Result<(), AppError> {
+            body
+        }
+    }
     loader, 52 lines: Batch (size = 10, delay_ms = 10) {
         #[dedup]
         async fn user(ids: Vec<u64>) -> Result<HashMap<u64, User>, AppError> {

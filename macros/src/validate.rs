@@ -116,6 +116,14 @@ pub(crate) fn options(
 }
 
 fn dedup(options: &Options, function: &Function, errors: &mut Errors) {
+    if let (Some(busy), None) = (&options.busy, &options.max_followers) {
+        if !options.common.is_unread("max_followers") {
+            errors.at(
+                &busy.name,
+                "`busy` is the error of calls beyond `max_followers`, and there is no such limit; add `max_followers = 100`",
+            );
+        }
+    }
     let Some(forget) = &options.forget else {
         return;
     };
@@ -141,7 +149,10 @@ fn batch(options: &Options, errors: &mut Errors) {
         ],
         errors,
     );
-    let missing = match (&options.size, &options.delay_ms) {
+    // An eager batch has the end of a bulk call to run at, and needs no delay.
+    let runs = options.delay_ms.as_ref().map(|given| &given.name);
+    let runs = runs.or(options.eager.as_ref().map(|given| &given.name));
+    let missing = match (&options.size, runs) {
         (None, None) => {
             Some("`#[batch]` needs a size and a delay; write `#[batch(size = 100, delay_ms = 10)]`")
         }
@@ -192,8 +203,40 @@ fn batch(options: &Options, errors: &mut Errors) {
         ),
         _ => {}
     }
+    match (&options.max_waiting, &options.busy) {
+        (Some(max), None) if !options.common.is_unread("busy") => errors.at(
+            &max.name,
+            "`max_waiting` needs the error that further calls get; add `busy = …`, a value of the error type or a function that returns one",
+        ),
+        (None, Some(busy)) if !options.common.is_unread("max_waiting") => errors.at(
+            &busy.name,
+            "`busy` is the error of calls beyond `max_waiting`, and there is no such limit; add `max_waiting = 1_000`",
+        ),
+        _ => {}
+    }
+    if let (Some(max), Some(size)) = (&options.max_waiting, &options.size) {
+        if let (Some(most), Some(size)) = (literal(&max.value), literal(&size.value)) {
+            if most < size {
+                errors.at(
+                    &max.value,
+                    format!("`max_waiting` is below `size`, so no batch could ever be full; write `max_waiting = {size}` or more"),
+                );
+            }
+        }
+    }
     if let (Some(split), Some(_)) = (&options.split_on_err, &options.shared) {
         errors.at(&split.name, "`shared` gives all callers one result, but `split_on_err` runs the batch in parts that have a result each; remove one of them");
+    }
+}
+
+/// The number that an expression is, if it is a literal.
+fn literal(expr: &Expr) -> Option<u64> {
+    match expr {
+        Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Int(int),
+            ..
+        }) => int.base10_parse().ok(),
+        _ => None,
     }
 }
 
@@ -295,6 +338,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) items: Option<&'a Items>,
     pub(crate) hand_out: Option<HandOut>,
     pub(crate) split_on_err: Option<&'a Given<Option<Expr>>>,
+    /// The name of `busy`, on either attribute.
+    pub(crate) busy: Option<&'a Ident>,
     pub(crate) is_batch: bool,
     pub(crate) is_dedup: bool,
     pub(crate) spawns: bool,
@@ -665,6 +710,16 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         errors.at(
             &failed.name,
             "`failed` needs a `Result`, and the callers of this function don't get one; return a `Result`, or remove `failed`",
+        );
+        return;
+    }
+    if let Some(busy) = plan
+        .busy
+        .filter(|_| plan.has_plainly_no_error(output.as_ref()))
+    {
+        errors.at(
+            busy,
+            "`busy` needs a `Result`, and the callers of this function don't get one; return a `Result`",
         );
         return;
     }

@@ -7,7 +7,7 @@
 //! bound nothing meets; the `M` that tells them apart is always inferred.
 
 use crate::batch::results::ByClone;
-use crate::dedup::{CloneWith, Cloned, ShareErr};
+use crate::dedup::{CloneWith, Cloned, IsResult, ShareErr};
 use crate::failure::Failure;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -430,4 +430,38 @@ where
 /// By `clone_with`.
 pub fn clone_with<R, F: CopyOf<R, M>, M>(_: Output<R>, copy: F) -> CloneWith<R, F::Itself> {
     CloneWith::new(copy.itself())
+}
+
+/// The error of a call that is refused: a value, or a function that makes one.
+#[diagnostic::on_unimplemented(
+    message = "`busy` takes a `{E}`, the error type of this `Result`, or a function that returns one, and this is a `{Self}`",
+    label = "not a `{E}`, nor a function without arguments that returns one",
+    note = "write for example `busy = AppError::Busy`, or `busy = || AppError::Busy`"
+)]
+pub trait Busy<E, M> {
+    /// Makes it.
+    fn busy(self) -> E;
+}
+
+/// The `M` of functions.
+#[derive(Debug)]
+pub struct ByCall(());
+
+#[diagnostic::do_not_recommend]
+impl<E> Busy<E, Always> for E {
+    fn busy(self) -> E {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E, F: Fn() -> E> Busy<E, ByCall> for F {
+    fn busy(self) -> E {
+        self()
+    }
+}
+
+/// What a call gets that is refused.
+pub fn busy<R: IsResult, B: Busy<R::Err, M>, M>(_: Output<R>, busy: B) -> R {
+    R::from_result(Err(busy.busy()))
 }

@@ -73,6 +73,13 @@ impl Function {
         self.metrics.called();
     }
 
+    /// A call got the error of `busy`.
+    #[cold]
+    pub(crate) fn refused(&self) {
+        #[cfg(feature = "metrics")]
+        self.metrics.refused();
+    }
+
     /// Callers were served by another's execution.
     #[inline]
     pub(crate) fn shared(&self, callers: u64) {
@@ -503,6 +510,7 @@ mod metered {
         calls: Key,
         executions: Key,
         shared: Key,
+        refused: Key,
         in_flight: Key,
         batch_size: Key,
         wait_seconds: Key,
@@ -530,6 +538,7 @@ mod metered {
                 calls: key("piggyback_calls_total"),
                 executions: key("piggyback_executions_total"),
                 shared,
+                refused: key("piggyback_refused_total"),
                 in_flight: key("piggyback_in_flight"),
                 batch_size: key("piggyback_batch_size"),
                 wait_seconds: key("piggyback_wait_seconds"),
@@ -538,6 +547,10 @@ mod metered {
 
         pub(super) fn called(&self) {
             count(&self.calls, 1);
+        }
+
+        pub(super) fn refused(&self) {
+            count(&self.refused, 1);
         }
 
         pub(super) fn shared(&self, callers: u64) {
@@ -600,6 +613,11 @@ mod metered {
             "piggyback_shared_total",
             Unit::Count,
             "Callers that were served by another's execution"
+        );
+        describe_counter!(
+            "piggyback_refused_total",
+            Unit::Count,
+            "Calls that got the error of `busy`"
         );
         describe_gauge!("piggyback_in_flight", Unit::Count, "Executions under way");
         describe_histogram!("piggyback_batch_size", Unit::Count, "Items of a bulk call");

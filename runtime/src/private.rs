@@ -7,10 +7,10 @@ pub use crate::batch::results::{
 };
 pub use crate::batch::{
     Batches, Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber,
-    item, or_failed,
+    item, lazily, or_failed,
 };
 pub use crate::bounds::{
-    by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
+    busy, by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
 };
 pub use crate::dedup::{
     Call, CloneWith, Cloned, Failed, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned,

@@ -43,6 +43,8 @@ pub struct Row {
     pub function: Cow<'static, str>,
     /// Calls.
     pub calls: u64,
+    /// Calls that got the error of `busy` instead of an execution. They count as calls, too.
+    pub refused: u64,
     /// Executions: runs of the body of a `#[dedup]` function, bulk calls of a `#[batch]` function.
     pub executions: u64,
     /// Callers that were served by another's execution. Of a bulk call's items, all but one.
@@ -164,6 +166,7 @@ impl Row {
     /// Counts another monomorphisation of the same function in.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.calls += other.calls;
+        self.refused += other.refused;
         self.executions += other.executions;
         self.shared += other.shared;
         self.in_flight += other.in_flight;
@@ -326,7 +329,7 @@ impl Row {
         };
         let notes: Vec<String> = counts
             .into_iter()
-            .chain([("panics", self.panics)])
+            .chain([("refused", self.refused), ("panics", self.panics)])
             .filter(|&(_, count)| count > 0)
             .map(|(what, count)| format!("{what} {count}"))
             .collect();
@@ -343,6 +346,7 @@ mod tests {
         Row {
             function: "f".into(),
             calls: base + 1,
+            refused: base + 17,
             executions: base + 2,
             shared: base + 3,
             in_flight: base + 4,
@@ -386,6 +390,7 @@ mod tests {
             row.merge(&of(1000));
             let sum = |n: u64| 1100 + 2 * n;
             assert_eq!([row.calls, row.executions, row.shared], [1, 2, 3].map(sum));
+            assert_eq!(row.refused, sum(17));
             assert_eq!([row.in_flight, row.waiting, row.panics], [4, 5, 6].map(sum));
             match row.kind {
                 Kind::Dedup {

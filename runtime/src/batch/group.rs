@@ -270,6 +270,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         self.waiting
     }
 
+    /// Whether so many items wait that a further call is refused. Items whose callers were dropped don't count.
+    #[inline]
+    pub(crate) fn is_busy(&self, max_waiting: usize) -> bool {
+        self.waiting >= max_waiting
+    }
+
     /// For how many items a batch that opens now had better have room.
     pub(crate) fn room(&self) -> usize {
         self.expected.min(MOST_ROOM)

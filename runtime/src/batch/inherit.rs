@@ -72,16 +72,29 @@ impl Heir {
         H: Deref<Target: Queue<R>> + Send + 'static,
         R: Send + 'static,
     {
+        let place = self.take_or_try(|| Some(sit()));
+        place.expect("a place is left, or taken")
+    }
+
+    /// The same, if there is a place.
+    pub(super) fn take_or_try<H, R>(
+        self,
+        sit: impl FnOnce() -> Option<Seat<H, R>>,
+    ) -> Option<Inherited<H, R>>
+    where
+        H: Deref<Target: Queue<R>> + Send + 'static,
+        R: Send + 'static,
+    {
         let flight = self.leads();
         let place = flight.and_then(take);
         let seat = match place.map(|place| place.downcast::<Seat<H, R>>()) {
             Some(Ok(seat)) => *seat,
-            _ => sit(),
+            _ => sit()?,
         };
-        Inherited {
+        Some(Inherited {
             seat: Some(seat),
             flight,
-        }
+        })
     }
 }
 

@@ -169,6 +169,103 @@ impl<T, U> Item<T, U> {
     }
 }
 
+/// An item that is made when it is known to have a place.
+#[derive(Debug)]
+pub struct Lazy<F> {
+    max_waiting: usize,
+    item: F,
+}
+
+/// An item of a function with `max_waiting`. Of a limit of 0, nobody could ever have a place: it counts as 1.
+pub fn lazily<T, U, F: FnOnce() -> Item<T, U>>(max_waiting: usize, item: F) -> Lazy<F> {
+    Lazy {
+        max_waiting: max_waiting.max(1),
+        item,
+    }
+}
+
+impl<F> Lazy<F> {
+    /// Joins a batch, or is refused.
+    pub fn __piggyback_try_join<K, T, U, B, R>(
+        self,
+        batches: &'static Batches,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        batches.try_join(waker, key, self, open)
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_try_join_in<K, T, U, B, R>(
+        self,
+        batches: &'static Batches,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        batches.try_join_in(scope, waker, key, self, open)
+    }
+
+    /// Does the same for a loader: the place that the last leader of its flight has left is never refused.
+    pub fn __piggyback_try_join_as<K, T, U, B, R>(
+        self,
+        batches: &'static Batches,
+        heir: Heir,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Inherited<Fixed<dyn Tasks<R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or_try(|| batches.try_join(waker, key, self, open))
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_try_join_in_as<K, T, U, B, R>(
+        self,
+        batches: &'static Batches,
+        heir: Heir,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Inherited<Arc<Table<K::Owned, T, U, B, R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or_try(|| batches.try_join_in(scope, waker, key, self, open))
+    }
+}
+
 impl<T, U> Item<T, U> {
     /// What counts towards `max_weight`.
     pub fn weight(mut self, weight: u64) -> Self {
@@ -206,6 +303,14 @@ impl Limits {
             max_weight: None,
             concurrency: None,
             eager: false,
+        }
+    }
+
+    /// Has no delay: only `eager` says when a batch runs that is not full.
+    pub fn without_delay(size: usize) -> Self {
+        Self {
+            delay_ms: None,
+            ..Self::new(size, 0)
         }
     }
 
@@ -268,18 +373,47 @@ impl Batches {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
+        let table = Fixed(self.table::<K, T, U, B, R>());
+        let seated = sit(&table, waker, &key, item, usize::MAX, open);
+        take(table, seated.expect("without a limit, there is a place"))
+    }
+
+    /// Does the same, unless `max_waiting` items of the group wait. The item is made after a first look at their number, so
+    /// that nothing is copied for a call that is refused.
+    pub fn try_join<K, T, U, B, R>(
+        &'static self,
+        waker: Waker,
+        key: K,
+        item: Lazy<impl FnOnce() -> Item<T, U>>,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = Fixed(self.table::<K, T, U, B, R>());
+        let seated = try_sit(&table, waker, &key, item, open)?;
+        Some(take(table, seated))
+    }
+
+    fn table<K, T, U, B, R>(&'static self) -> &'static Table<K::Owned, T, U, B, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
         let make =
             || Table::<K::Owned, T, U, B, R>::new(self.path.of::<B::Body>(), crate::shards());
         let (table, made) = self.slots.get::<B::Body, _>(make);
         if made {
             Scope::global().list(table);
         }
-        let seated = sit(&Fixed(table), waker, &key, item, open);
-        Seat::take(
-            Fixed(table as _),
-            seated,
-            |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn),
-        )
+        table
     }
 
     /// The same in a scope.
@@ -298,14 +432,108 @@ impl Batches {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        let table = scope.table(TypeId::of::<B::Body>(), || {
+        let table = self.scoped::<K, T, U, B, R>(scope);
+        let seated = sit(&table, waker, &key, item, usize::MAX, open);
+        take_scoped(table, seated.expect("without a limit, there is a place"))
+    }
+
+    /// The same as [`try_join`](Self::try_join), in a scope.
+    pub fn try_join_in<K, T, U, B, R>(
+        &'static self,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        item: Lazy<impl FnOnce() -> Item<T, U>>,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = self.scoped::<K, T, U, B, R>(scope);
+        let seated = try_sit(&table, waker, &key, item, open)?;
+        Some(take_scoped(table, seated))
+    }
+
+    fn scoped<K, T, U, B, R>(&'static self, scope: &Scope) -> Arc<Table<K::Owned, T, U, B, R>>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        scope.table(TypeId::of::<B::Body>(), || {
             Table::new(self.path.of::<B::Body>(), crate::SCOPED_SHARDS)
-        });
-        let seated = sit(&table, waker, &key, item, open);
-        Seat::take(table, seated, |runtime, table, cell, turn| {
-            task::spawn(runtime, table, cell, turn)
         })
     }
+}
+
+#[inline]
+fn take<K, T, U, B, R>(
+    table: Fixed<Table<K, T, U, B, R>>,
+    seated: Seated<R>,
+) -> Seat<Fixed<dyn Tasks<R>>, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    Seat::take(
+        Fixed(table.0 as _),
+        seated,
+        |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn),
+    )
+}
+
+fn take_scoped<K, T, U, B, R>(
+    table: Arc<Table<K, T, U, B, R>>,
+    seated: Seated<R>,
+) -> Seat<Arc<Table<K, T, U, B, R>>, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    Seat::take(table, seated, |runtime, table, cell, turn| {
+        task::spawn(runtime, table, cell, turn)
+    })
+}
+
+/// A call of a function with `max_waiting`.
+fn try_sit<H, K, T, U, B, R>(
+    table: &H,
+    waker: Waker,
+    key: &K,
+    item: Lazy<impl FnOnce() -> Item<T, U>>,
+    open: impl FnOnce() -> (Limits, B),
+) -> Option<Seated<R>>
+where
+    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Send + 'static,
+    R: Send + 'static,
+{
+    let Lazy { max_waiting, item } = item;
+    if table.refuses(key, max_waiting) {
+        table.function.called();
+        table.function.refused();
+        return None;
+    }
+    let seated = sit(table, waker, key, item(), max_waiting, open);
+    if seated.is_none() {
+        table.function.refused();
+    }
+    seated
 }
 
 fn sit<H, K, T, U, B, R>(
@@ -313,8 +541,9 @@ fn sit<H, K, T, U, B, R>(
     waker: Waker,
     key: &K,
     item: Item<T, U>,
+    max_waiting: usize,
     open: impl FnOnce() -> (Limits, B),
-) -> Seated<R>
+) -> Option<Seated<R>>
 where
     H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
     K: Key,
@@ -324,18 +553,18 @@ where
     R: Send + 'static,
 {
     table.function.called();
-    let seated = table.join(waker, key, item, || {
+    let seated = table.join(waker, key, item, max_waiting, || {
         let (limits, bulk) = open();
         Opens {
             limits,
             bulk,
             runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
         }
-    });
+    })?;
     if seated.opened {
         watch::arm(table);
     }
-    seated
+    Some(seated)
 }
 
 /// A table of the global scope, by whatever its items and bulk calls are.
@@ -381,6 +610,7 @@ where
         Row {
             function: self.function.path().clone(),
             calls: counts.calls,
+            refused: counts.refused,
             executions: counts.executions,
             shared: counts.items.saturating_sub(counts.executions),
             in_flight: census.running,

@@ -69,11 +69,14 @@ impl World {
             opened,
             task: first,
             nests,
-        } = self.table.join(task.waker(), &(), item, || Opens {
-            limits,
-            bulk: (),
-            runtime,
-        });
+        } = self
+            .table
+            .join(task.waker(), &(), item, usize::MAX, || Opens {
+                limits,
+                bulk: (),
+                runtime,
+            })
+            .expect("without a limit, there is a place");
         let seated = Seated {
             cell: cell.clone(),
             ticket,

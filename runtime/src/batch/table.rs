@@ -136,6 +136,8 @@ impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
 #[repr(C)]
 pub(super) struct Counts {
     pub(super) calls: u64,
+    /// Calls beyond `max_waiting`.
+    pub(super) refused: u64,
     pub(super) executions: u64,
     pub(super) items: u64,
     pub(super) largest: u64,
@@ -210,15 +212,30 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         hasher.finish()
     }
 
-    /// An item comes, and gets a place.
+    /// Whether so many items of the group wait that a further call is refused, which is counted.
+    pub(super) fn refuses(&self, key: &impl Key<Owned = K>, max_waiting: usize) -> bool {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash).lock();
+        let found = shard
+            .groups
+            .find(hash, |entry| entry.hash == hash && key.is(&entry.key));
+        let refuses = found.is_some_and(|entry| entry.group.is_busy(max_waiting));
+        if refuses {
+            shard.counts.refuse();
+        }
+        refuses
+    }
+
+    /// An item comes, and gets a place, unless `max_waiting` items of its group wait.
     #[inline]
     pub(super) fn join(
         &self,
         waker: Waker,
         key: &impl Key<Owned = K>,
         item: Item<T, U>,
+        max_waiting: usize,
         open: impl FnOnce() -> Opens<B>,
-    ) -> Seated<R>
+    ) -> Option<Seated<R>>
     where
         U: Hash,
     {
@@ -251,6 +268,12 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 drop(shard);
                 coming
             }
+            Some(entry) if entry.group.is_busy(max_waiting) => {
+                shard.counts.refused += 1;
+                drop(shard);
+                guarded(|| drop(coming));
+                return None;
+            }
             Some(entry) => match entry.group.add(coming, Instant::now) {
                 Added::Placed {
                     cell,
@@ -265,13 +288,13 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     if unique.is_some() {
                         guarded(|| drop(unique));
                     }
-                    return Seated {
+                    return Some(Seated {
                         cell,
                         ticket,
                         nests,
                         opened: false,
                         task: adopts,
-                    };
+                    });
                 }
                 Added::NoRoom { coming, wake } => {
                     room = entry.group.room();
@@ -281,7 +304,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 }
             },
         };
-        self.open(hash, key, coming, open(), room)
+        self.open(hash, key, coming, max_waiting, open(), room)
     }
 
     /// Opens a batch, unless somebody else did in the meantime.
@@ -291,9 +314,10 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         hash: u64,
         key: &impl Key<Owned = K>,
         coming: Coming<T, U, Waker>,
+        max_waiting: usize,
         opens: Opens<B>,
         room: usize,
-    ) -> Seated<R> {
+    ) -> Option<Seated<R>> {
         let Opens {
             limits,
             bulk,
@@ -338,6 +362,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 place.insert(entry).into_mut()
             }
         };
+        if entry.group.is_busy(max_waiting) {
+            // Others came while this call was about to open a batch.
+            shard.counts.refused += 1;
+            drop(guard);
+            guarded(|| drop(coming));
+            guarded(|| drop(opening));
+            return None;
+        }
         let (coming, closed) = match entry.group.add(coming, || now) {
             Added::Placed {
                 cell,
@@ -350,13 +382,13 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                 drop(guard);
                 wake_all(wake);
                 guarded(|| drop(unique));
-                return Seated {
+                return Some(Seated {
                     cell,
                     ticket,
                     nests,
                     opened: false,
                     task: adopts,
-                };
+                });
             }
             Added::NoRoom { coming, wake } => (coming, wake),
         };
@@ -378,13 +410,13 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         if unique.is_some() {
             guarded(|| drop(unique));
         }
-        Seated {
+        Some(Seated {
             cell,
             ticket,
             nests,
             opened: true,
             task,
-        }
+        })
     }
 
     /// A batch's task is polled for the first time.
@@ -932,6 +964,12 @@ impl Clock {
 }
 
 impl Counts {
+    /// A call is refused that has not been counted yet.
+    fn refuse(&mut self) {
+        self.calls += 1;
+        self.refused += 1;
+    }
+
     fn ran(&mut self, items: usize, closed: Closing) {
         let items = items as u64;
         self.executions += 1;
@@ -949,6 +987,7 @@ impl Counts {
 
     fn add(&mut self, other: &Self) {
         self.calls += other.calls;
+        self.refused += other.refused;
         self.executions += other.executions;
         self.items += other.items;
         self.largest = self.largest.max(other.largest);
@@ -995,7 +1034,17 @@ mod tests {
     fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
         let table = Table::<_, (), (), (), ()>::new("spare".into(), 1);
         let key = (ByValue(&1_u64), ());
-        let join = || table.join(Waker::noop().clone(), &key, Item::new(()), || opens(1000));
+        let join = || {
+            table
+                .join(
+                    Waker::noop().clone(),
+                    &key,
+                    Item::new(()),
+                    usize::MAX,
+                    || opens(1000),
+                )
+                .unwrap()
+        };
         let spare = || table.shards[0].0.lock().spare.is_some();
         let seated = join();
         assert!(!spare(), "nothing is idle");
@@ -1015,7 +1064,15 @@ mod tests {
         let table = Table::<_, (), (), (), ()>::new("spread".into(), 8);
         for id in 0..1000_u64 {
             let key = (ByValue(&id), ());
-            table.join(Waker::noop().clone(), &key, Item::new(()), || opens(0));
+            table
+                .join(
+                    Waker::noop().clone(),
+                    &key,
+                    Item::new(()),
+                    usize::MAX,
+                    || opens(0),
+                )
+                .unwrap();
         }
         for shard in &table.shards {
             let len = shard.0.lock().groups.len();

@@ -118,6 +118,8 @@ impl Flights {
 pub struct Joining {
     max_age_ms: Option<u64>,
     max_followers: Option<usize>,
+    /// A call beyond them is refused.
+    refuses: bool,
 }
 
 impl Joining {
@@ -126,6 +128,7 @@ impl Joining {
         Self {
             max_age_ms: None,
             max_followers: None,
+            refuses: false,
         }
     }
 
@@ -138,6 +141,12 @@ impl Joining {
     /// Only flights with fewer followers.
     pub const fn max_followers(mut self, n: usize) -> Self {
         self.max_followers = Some(n);
+        self
+    }
+
+    /// A call that finds such a flight full is refused, and does not run the body itself.
+    pub const fn or_busy(mut self) -> Self {
+        self.refuses = true;
         self
     }
 
@@ -166,7 +175,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
         let rare = &self.rare;
         Row {
             function: self.function.path().clone(),
-            calls: counts.opened + counts.alone + counts.joined,
+            calls: counts.opened + counts.alone + counts.joined + counts.refused,
+            refused: counts.refused,
             executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
             shared: counts
                 .joined

@@ -884,6 +884,7 @@ fn a_full_flight_runs_the_next_call_beside_it() {
                         0
                     }
                     Entered::Alone => 1,
+                    Entered::Refused => unreachable!("nothing is refused"),
                     Entered::Leads(id, _) => {
                         world.table.leader_leaves(hash, id, 0);
                         value

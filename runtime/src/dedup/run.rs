@@ -74,6 +74,8 @@ pub(super) enum Role<V> {
     Deposed { id: u64 },
     /// It runs by itself, or it has its result.
     Free,
+    /// It gets the error of `busy`.
+    Refused,
 }
 
 /// What a follower that was polled has to do.
@@ -108,8 +110,12 @@ where
             },
             Entered::Follows(following) => follows(&table, following, false),
             Entered::Alone => Role::Free,
+            Entered::Refused => {
+                table.function.refused();
+                Role::Refused
+            }
         };
-        let trace = if let Role::Follows { .. } = role {
+        let trace = if let Role::Follows { .. } | Role::Refused = role {
             Trace::NONE
         } else {
             table.function.execution()
@@ -123,6 +129,12 @@ where
             noted,
             key: PhantomData,
         }
+    }
+
+    /// Whether it gets the error of `busy`, and is not to be run.
+    #[inline]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.role, Role::Refused)
     }
 
     /// Runs the body, or waits for another call that does.
@@ -139,7 +151,7 @@ where
         let flight = match &self.role {
             Role::LeadsAlone { id, .. } | Role::Deposed { id } => Some(*id),
             Role::Leads { flight, .. } | Role::Follows { flight, .. } => Some(flight.id),
-            Role::Free => None,
+            Role::Free | Role::Refused => None,
         };
         Heir(flight.map(|id| self.table.execution(id)))
     }
@@ -306,7 +318,7 @@ where
         let id = match &self.role {
             Role::LeadsAlone { id, .. } => *id,
             Role::Leads { flight, .. } => flight.id,
-            Role::Follows { .. } | Role::Deposed { .. } | Role::Free => {
+            Role::Follows { .. } | Role::Deposed { .. } | Role::Free | Role::Refused => {
                 return self.run_alone(body, cx);
             }
         };
@@ -392,7 +404,7 @@ where
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
             Role::Leads { flight, turn, .. } => Some((flight.hash, flight.id, turn)),
-            Role::Follows { .. } | Role::Deposed { .. } | Role::Free => None,
+            Role::Follows { .. } | Role::Deposed { .. } | Role::Free | Role::Refused => None,
         }
     }
 
@@ -448,7 +460,7 @@ where
                 self.table.follower_leaves(&flight, slot, given);
             }
             Role::Deposed { id } => inherit::forget(self.table.execution(id)),
-            Role::Free => {}
+            Role::Free | Role::Refused => {}
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Counts {
     pub(crate) opened: u64,
     /// Calls that ran by themselves, beside a flight.
     pub(crate) alone: u64,
+    /// Calls that found a full flight, and were refused.
+    pub(crate) refused: u64,
     /// Calls that joined a flight.
     pub(crate) joined: u64,
     /// Of these, how many got no shared result: they left, took over, or ran by themselves.

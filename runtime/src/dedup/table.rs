@@ -55,6 +55,8 @@ struct Shard<K, V> {
     joined: u64,
     /// Calls that ran by themselves, beside a flight.
     alone: u64,
+    /// Calls that were refused, since a flight was full.
+    refused: u64,
     /// Of those that joined, how many got no shared result: they left, took over, or ran by themselves.
     unshared: u64,
     /// Flights that got a follower, in that order, for the watch. Some have landed since.
@@ -89,6 +91,8 @@ pub(super) enum Entered<V> {
     Follows(Following<V>),
     /// Runs by itself, beside the flight.
     Alone,
+    /// Gets the error of `busy`.
+    Refused,
 }
 
 /// A call that follows.
@@ -191,6 +195,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
                 let entry = found.get_mut();
                 if joining.joins(entry.born, now) {
                     if joining.is_full(|| entry.followers()) {
+                        if joining.refuses {
+                            shard.refused += 1;
+                            return Ok(Entered::Refused);
+                        }
                         shard.alone += 1;
                         return Ok(Entered::Alone);
                     }
@@ -573,6 +581,7 @@ impl<K, V> Table<K, V> {
             counts.joined += shard.joined;
             counts.unshared += shard.unshared;
             counts.alone += shard.alone;
+            counts.refused += shard.refused;
             counts.up += shard.entries.len() as u64;
             for entry in &shard.entries {
                 counts.waiting += u64::from(entry.followers());
@@ -671,6 +680,7 @@ impl<K, V> Shard<K, V> {
             next_id: first_id,
             joined: 0,
             alone: 0,
+            refused: 0,
             unshared: 0,
             followed: VecDeque::new(),
         }

@@ -63,6 +63,38 @@ fn numbers(function: &str, kind: &str) -> (f64, f64, f64, f64) {
     )
 }
 
+fn refused(function: &str, kind: &str) -> f64 {
+    numbers(function, kind);
+    let names = ["piggyback_refused_total", function, kind].map(str::to_owned);
+    recorder().sums.get(&names).copied().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_calls_are_counted() {
+    #[batch(size = 1, delay_ms = 0, concurrency = 1, max_waiting = 1, busy = (), name = "busy")]
+    async fn save(ids: Vec<u64>) -> Result<(), ()> {
+        drop(ids);
+        sleep(Duration::from_millis(100)).await;
+        Ok(())
+    }
+    #[dedup(max_followers = 1, busy = (), name = "busy")]
+    async fn find(id: u64) -> Result<(), ()> {
+        sleep(Duration::from_millis(id)).await;
+        Ok(())
+    }
+    assert_eq!(tokio::join!(save(1), save(2)), (Ok(()), Err(())));
+    assert_eq!(
+        tokio::join!(find(1), find(1), find(1)),
+        (Ok(()), Ok(()), Err(()))
+    );
+    assert_eq!(
+        (refused("busy", "batch"), refused("busy", "dedup")),
+        (1.0, 1.0)
+    );
+    assert_eq!(numbers("busy", "batch"), (2.0, 1.0, 0.0, 0.0));
+    assert_eq!(numbers("busy", "dedup"), (3.0, 1.0, 1.0, 0.0));
+}
+
 async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;

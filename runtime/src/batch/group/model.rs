@@ -163,6 +163,7 @@ struct World {
     new_limits: bool,
     unique: bool,
     weighs: bool,
+    max_waiting: Option<usize>,
     runtimes: Vec<Runtime>,
     callers: Vec<Caller>,
     tasks: Vec<Task>,
@@ -186,6 +187,7 @@ impl World {
             new_limits: rng.one_in(8),
             unique: rng.one_in(3),
             weighs: limits.max_weight.is_some(),
+            max_waiting: rng.one_in(4).then(|| 1 + rng.below(6)),
             runtimes: (0..3)
                 .map(|_| Runtime {
                     driven: true,
@@ -247,6 +249,16 @@ impl World {
         let runtime = self.rng.below(3);
         if !self.runtimes[runtime].driven {
             return;
+        }
+        let queued = self.batches.values();
+        let queued = queued.filter(|batch| batch.stage == Stage::Queued);
+        let waiting: usize = queued.map(|batch| batch.queued.len()).sum();
+        assert_eq!(self.group.waiting(), waiting, "those who left don't count");
+        if let Some(most) = self.max_waiting {
+            assert_eq!(self.group.is_busy(most), waiting == most);
+            if waiting == most {
+                return;
+            }
         }
         let number = self.callers.len();
         let weight = if self.weighs {

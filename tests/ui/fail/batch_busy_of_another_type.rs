@@ -1,0 +1,12 @@
+use piggyback::batch;
+
+#[batch(size = 10, delay_ms = 10, max_waiting = 100, busy = 503)]
+async fn save(users: Vec<u64>) -> Result<(), String> {
+    drop(users);
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() {
+    let _ = save(1).await;
+}
