@@ -141,11 +141,16 @@ pub(crate) fn expand(
         (Some(_), copies) if !copies.is_empty() => quote!({ #copies #run }),
         _ => run,
     };
+    let called = quote!(#handing.#made(#splits move |#items: #private::Vec<#item_type>| #run));
+    let called = match &options.sort_by {
+        None => called,
+        Some(_) => quote!(#private::sorted(#called)),
+    };
     let open = quote! {
         || {
             let #read = #limits;
             #(#own)*
-            let #bulk_call = #handing.#made(#splits move |#items: #private::Vec<#item_type>| #run);
+            let #bulk_call = #called;
             (#read, #bulk_call)
         }
     };
@@ -210,7 +215,8 @@ pub(crate) fn expand(
 
     let allow_seated = allow.as_ref();
     let seated = (!is_seated).then(|| quote!(#allow_seated let #seat = #seated;));
-    let probed = all.are_probed(true) || options.unique.is_some() || options.item_by.is_some();
+    let closures = [&options.unique, &options.sort_by, &options.item_by];
+    let probed = all.are_probed(true) || closures.iter().any(|closure| closure.is_some());
     let imports = private.probing(probed);
     quote! {
         #imports
@@ -271,7 +277,7 @@ fn item(
     allow: Option<&TokenStream>,
 ) -> (TokenStream, TokenStream) {
     let (value, item_type) = (bulk.items.value(private), bulk.items.item());
-    if options.weight.is_none() && options.unique.is_none() {
+    if options.weight.is_none() && options.unique.is_none() && options.sort_by.is_none() {
         let item = private.call_at(bulk.items.place, "item", value);
         return (TokenStream::new(), item);
     }
@@ -290,6 +296,14 @@ fn item(
         let told = private.call_at(place, "unique", part);
         lets.extend(quote!(let #unique = #told;));
         new = quote!(#private::Item::unique(#new, #unique));
+    }
+    if let Some(Given { value, .. }) = &options.sort_by {
+        let (place, order) = (Place::of(value), local("order"));
+        let of = private.call_at(place, "of", quote!(&#item, #value));
+        let part = method_at(place, private.call_at(place, "arg", of), "part", quote!());
+        let told = private.call_at(place, "order", part);
+        lets.extend(quote!(let #order = #told;));
+        new = quote!(#private::Item::sort_by(#new, #order));
     }
     (quote!(#allow let #item: #item_type = #value; #lets), new)
 }

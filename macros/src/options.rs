@@ -73,6 +73,7 @@ pub(crate) struct Options {
     pub(crate) weight: Option<Given<Expr>>,
     pub(crate) max_weight: Option<Given<Expr>>,
     pub(crate) unique: Option<Given<Expr>>,
+    pub(crate) sort_by: Option<Given<Expr>>,
     pub(crate) item_by: Option<Given<Expr>>,
     pub(crate) split_on_err: Option<Given<Option<Expr>>>,
 }
@@ -164,6 +165,7 @@ const BATCH: &[&str] = &[
     "weight",
     "max_weight",
     "unique",
+    "sort_by",
     "split_on_err",
 ];
 
@@ -310,6 +312,11 @@ impl Options {
             "max_weight" if attribute == Attribute::Batch => {
                 set(&mut self.max_weight, name, input, |i, n| {
                     number(i, n, "max_weight = 65_535")
+                })
+            }
+            "sort_by" if attribute == Attribute::Batch => {
+                set(&mut self.sort_by, name, input, |i, n| {
+                    value(i, n, "sort_by = |row| row.id")
                 })
             }
             "unique" if attribute == Attribute::Batch => {

@@ -146,6 +146,7 @@ fn batch(options: &Options, errors: &mut Errors) {
             (&options.item_by, "item_by = |new| new.email"),
             (&options.weight, "weight = |row| row.len()"),
             (&options.unique, "unique = |row| row.id"),
+            (&options.sort_by, "sort_by = |row| row.id"),
         ],
         errors,
     );

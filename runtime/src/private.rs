@@ -3,7 +3,7 @@
 pub use crate::batch::matched::{Matched, MatchedMap, parts};
 pub use crate::batch::results::{
     Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
-    shared_err, weight,
+    shared_err, sorted, weight,
 };
 pub use crate::batch::{
     Batches, Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber,
@@ -17,7 +17,7 @@ pub use crate::dedup::{
     Table,
 };
 pub use crate::fixed::Fixed;
-pub use crate::key::owned::{arg, matched, own, own_self, unique};
+pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
 pub use crate::key::{ByRef, ByValue, Key, Part, part, self_part};
 
 pub use piggyback_macros::__piggyback_expanded;

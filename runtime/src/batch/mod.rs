@@ -273,6 +273,15 @@ impl<T, U> Item<T, U> {
         self
     }
 
+    /// What the items of a bulk call are sorted by.
+    pub fn sort_by<O: Ord + Send + 'static>(self, order: O) -> Item<(O, T), U> {
+        Item {
+            item: (order, self.item),
+            weight: self.weight,
+            unique: self.unique,
+        }
+    }
+
     /// What no two items of a batch have in common.
     pub fn unique<V: Hash + Eq + Send + 'static>(self, unique: V) -> Item<T, V> {
         Item {

@@ -13,6 +13,7 @@
 use super::{About, ByRef, ByValue, OptRef, SliceRef};
 use crate::bounds::{Always, Never, Nothing};
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 /// A part that can outlive its caller. See [`bounds`](crate::bounds) for `M`.
@@ -140,6 +141,38 @@ impl<B: ?Sized + ToOwned<Owned: Hash + Eq + Send + 'static>> Match<B> for OptRef
     }
 }
 
+/// What `sort_by` sorts an item by.
+#[diagnostic::on_unimplemented(
+    message = "`sort_by` takes a closure that returns something `Ord + Send + 'static`, and `{A}` is not",
+    label = "returns `{A}`, by which items can't be sorted",
+    note = "return a value that can be sorted, for example `row.id`; a value that is borrowed from the item must also be `Clone`"
+)]
+pub trait Order<A: ?Sized, M> {
+    /// What is kept.
+    type Held: Ord + Send + 'static;
+    /// Makes it, or moves it there.
+    fn order(self) -> Self::Held;
+}
+
+/// What an item is sorted by.
+pub fn order<P: About + Order<P::Argument, M>, M>(part: P) -> <P as Order<P::Argument, M>>::Held {
+    part.order()
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: About + Own<P::Argument, Always, Held: Ord>> Order<P::Argument, Always> for P {
+    type Held = P::Held;
+    fn order(self) -> P::Held {
+        self.own()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<P: About + Nothing> Order<P::Argument, Never> for P {
+    type Held = ();
+    fn order(self) {}
+}
+
 /// An argument, before it is known what kind of part it is. It can be taken out once.
 #[derive(Debug)]
 pub struct Arg<A>(Option<A>);
@@ -206,7 +239,7 @@ impl<A> ValueArg for &mut Arg<A> {
 }
 
 /// A value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeldValue<A>(A);
 
 /// The owned form of a reference.
@@ -339,6 +372,24 @@ impl<B: ?Sized + ToOwned<Owned: Clone>> Clone for HeldSlice<B> {
         Self(self.0.clone())
     }
 }
+
+// `sort_by` sorts items by held parts.
+macro_rules! ordered {
+    ($($held:ident)*) => {$(
+        impl<B: ?Sized + ToOwned + Ord> PartialOrd for $held<B> {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl<B: ?Sized + ToOwned + Ord> Ord for $held<B> {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.__piggyback_lend().cmp(&other.__piggyback_lend())
+            }
+        }
+    )*};
+}
+ordered! { HeldRef HeldOpt }
 
 // `unique` tells items apart by held parts.
 impl<B: ?Sized + ToOwned + Hash> Hash for HeldRef<B> {
