@@ -202,6 +202,7 @@ impl Scope {
     /// ```
     /// use piggyback::{Scope, batch};
     ///
+    /// #[derive(Clone)]
     /// struct Journal {
     ///     scope: Scope,
     /// }
@@ -215,8 +216,7 @@ impl Scope {
     /// }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// # use std::sync::Arc;
-    /// let journal = Arc::new(Journal { scope: Scope::new() });
+    /// let journal = Journal { scope: Scope::new() };
     /// let call = tokio::spawn({
     ///     let journal = journal.clone();
     ///     async move { journal.record("the last one".into()).await }
