@@ -138,7 +138,8 @@ struct Batch {
     task_polled: bool,
     /// A bulk call waits for it.
     urgent: bool,
-    eligible_since: Option<u64>,
+    /// Since when it could run, with the task of this turn.
+    eligible_since: Option<(u64, Turn)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -374,8 +375,13 @@ impl World {
                 .max_weight
                 .is_none_or(|most| total + weight <= most)
             && !(self.unique && items.clone().any(|caller| caller.unique == unique));
+        // It must not come before an equal item that has passed this batch.
+        let passed = self.batches.range(id + 1..).any(|(_, passed)| {
+            let equal = |&at: &usize| self.callers[at].unique == unique;
+            self.unique && passed.stage == Stage::Runs && passed.queued.iter().any(equal)
+        });
         let certain = batch.limits.concurrency.is_some() && !self.disturbed && !self.new_limits;
-        (fits && certain && !batch.sealed).then_some(id)
+        (fits && certain && !passed && !batch.sealed).then_some(id)
     }
 
     fn last_queued(&self) -> Option<Id> {
@@ -889,11 +895,13 @@ impl World {
                     .any(|&at| driven(self.callers[at].runtime));
                 assert!(!someone, "nobody adopted batch {id}");
             }
-            batch.eligible_since = batch.eligible_since.filter(|_| eligible && !orphaned);
+            batch.eligible_since = batch
+                .eligible_since
+                .filter(|&(_, since)| eligible && !orphaned && since == turn);
             if eligible && !orphaned {
                 let task = task.expect("a batch that is no orphan has a task");
                 assert!(!driven(task.runtime), "batch {id} could run and does not");
-                let since = *batch.eligible_since.get_or_insert(self.now_ms);
+                let (since, _) = *batch.eligible_since.get_or_insert((self.now_ms, turn));
                 assert!(self.now_ms - since <= patience, "batch {id} is held up");
             }
         }

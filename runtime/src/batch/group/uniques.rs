@@ -46,12 +46,13 @@ impl<U: Eq> Uniques<U> {
         self.values.is_empty()
     }
 
-    /// Whether a batch has this value.
+    /// Whether a batch has this value, or one that was opened after it: then a further item with the value does not fit into
+    /// the batch, since it would come before an older one.
     pub(super) fn has(&self, hash: u64, value: &U, batch: Id) -> bool {
         let found = self
             .values
             .find(hash, |it| it.number.0 == hash && it.value == *value);
-        found.is_some_and(|it| it.first == batch || it.behind.contains(&batch))
+        found.is_some_and(|it| it.first >= batch || it.behind.range(batch..).next().is_some())
     }
 
     /// A batch, which does not have it, gets this value. Returns its number, whether others have it before the batch, and
