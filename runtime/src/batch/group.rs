@@ -363,6 +363,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         };
         if let Some(open) = &mut self.open {
             open.closed = None;
+            open.fresh = None;
         }
     }
 
@@ -701,6 +702,8 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             let Some((first, last, offset)) = took else {
                 break;
             };
+            // Its oldest item is another now, for which the time counts anew.
+            next.fresh = None;
             let (from, nested, rest) = (next.cell.clone(), next.nested, next.len());
             moved.push(Moved {
                 from,
