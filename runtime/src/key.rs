@@ -35,7 +35,7 @@ pub trait Key {
     fn is(&self, owned: &Self::Owned) -> bool;
     /// Makes the owned form.
     fn to_owned(&self) -> Self::Owned;
-    /// Whether making the owned form runs no code of the user's and copies at most [`LITTLE`] bytes, so that it may be done
+    /// Whether making the owned form runs no code of the user's and copies at most 4 KiB, so that it may be done
     /// under a lock. A key that may be large is copied outside of the lock, which then has to be taken twice.
     fn is_little(&self) -> bool;
 }
