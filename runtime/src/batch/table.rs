@@ -166,6 +166,14 @@ pub(super) struct Opens<B> {
     pub(super) runtime: Option<runtime::Id>,
 }
 
+/// What a batch that is opened needs, as the first look at its group has found.
+struct Needs<K> {
+    /// For how many items there should be room.
+    room: usize,
+    /// The key, if there is no such group: one that may be large is not copied under the lock.
+    key: Option<K>,
+}
+
 /// A place in a batch.
 pub(super) struct Seated<R> {
     pub(super) cell: Arc<Cell<R>>,
@@ -259,13 +267,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let found = shard
             .groups
             .find_mut(hash, |entry| entry.hash == hash && key.is(&entry.key));
-        let mut room = 0;
+        let mut needs = Needs { room: 0, key: None };
         let coming = match found {
             None => {
                 if shard.spare_hash == hash {
-                    room = shard.spare.as_ref().map_or(0, Group::room);
+                    needs.room = shard.spare.as_ref().map_or(0, Group::room);
                 }
                 drop(shard);
+                needs.key = (!key.is_little()).then(|| key.to_owned());
                 coming
             }
             Some(entry) if entry.group.is_busy(max_waiting) => {
@@ -297,14 +306,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     });
                 }
                 Added::NoRoom { coming, wake } => {
-                    room = entry.group.room();
+                    needs.room = entry.group.room();
                     drop(shard);
                     wake_all(wake);
                     coming
                 }
             },
         };
-        self.open(hash, key, coming, max_waiting, open(), room)
+        self.open(hash, key, coming, max_waiting, open(), needs)
     }
 
     /// Opens a batch, unless somebody else did in the meantime.
@@ -316,13 +325,14 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         coming: Coming<T, U, Waker>,
         max_waiting: usize,
         opens: Opens<B>,
-        room: usize,
+        needs: Needs<K>,
     ) -> Option<Seated<R>> {
         let Opens {
             limits,
             bulk,
             runtime,
         } = opens;
+        let Needs { room, key: copied } = needs;
         let room = limits.size.min(room).max(1);
         let cell = Arc::new(Cell::new(self.address(), hash));
         let mut opening = Opening {
@@ -347,7 +357,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         let entry = match entry {
             hashbrown::hash_table::Entry::Occupied(entry) => entry.into_mut(),
             hashbrown::hash_table::Entry::Vacant(place) => {
-                let key = key.to_owned();
+                let key = copied.unwrap_or_else(|| key.to_owned());
                 let mut group = shard.spare.take().unwrap_or_else(Group::new);
                 if shard.spare_hash != hash {
                     group.forget_room();
