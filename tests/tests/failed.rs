@@ -2,7 +2,6 @@
 
 use piggyback::{Failure, FailureKind, Scope, batch, dedup};
 use std::error::Error;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +48,7 @@ async fn a_leader_panics_with_its_payload_and_its_followers_get_an_error() {
 
 #[tokio::test]
 async fn every_caller_of_a_spawned_execution_gets_an_error() {
-    #[dedup(spawn, failed = |failure| AppError::Failed(failure))]
+    #[dedup(spawn, failed = |failure: Failure| AppError::Failed(failure))]
     async fn user(id: u64) -> Result<u64, AppError> {
         tokio::task::yield_now().await;
         panic!("no user {id}")
@@ -145,8 +144,7 @@ async fn without_it_they_panic_with_the_same_words() {
     async fn user(id: u64) -> u64 {
         panic!("no user {id}")
     }
-    let call = AssertUnwindSafe(user(7));
-    let panic = tokio::spawn(async move { call.0.await }).await.unwrap_err();
+    let panic = tokio::spawn(user(7)).await.unwrap_err();
     let said = panic.into_panic().downcast::<String>().unwrap();
     assert!(said.contains("panicked in the execution"), "{said}");
     assert!(said.contains("no user 7"), "{said}");

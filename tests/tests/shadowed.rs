@@ -3,6 +3,8 @@
 //!
 //! Also compiled as edition 2021, by the package in `edition-2021`.
 
+// Whatever the names promise elsewhere.
+#![allow(clippy::wrong_self_convention, clippy::new_ret_no_self)]
 use piggyback::{Scope, batch, dedup};
 use std::collections::HashMap;
 use std::sync::Arc;
