@@ -603,14 +603,17 @@ pub trait Queue<R> {
     fn ends(&self, cell: &Cell<R>, ended: Ended<R>);
     /// A bulk call panicked, or gave a wrong number of results.
     fn panicked(&self, cell: &Cell<R>);
-    /// A runtime was shut down under a batch.
-    fn runtime_gone(&self, cell: &Cell<R>);
+    /// A runtime was shut down under a batch: it is counted.
+    fn count_lost(&self, cell: &Cell<R>);
+    /// The same, for subscribers.
+    fn warn_lost(&self, cell: &Cell<R>);
     /// A task is lost: another caller's runtime has to do its work. Returns whether there are callers to do it.
     fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool;
     /// The same where it is lost with its runtime.
     fn task_gone(&self, cell: &Cell<R>, turn: Turn) {
         if self.orphan(cell, turn) {
-            self.runtime_gone(cell);
+            self.count_lost(cell);
+            self.warn_lost(cell);
         }
     }
     /// A task can't do its work: its callers are told.
@@ -634,9 +637,12 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         self.shard(cell.hash).lock().counts.panics += 1;
     }
 
-    fn runtime_gone(&self, cell: &Cell<R>) {
+    fn count_lost(&self, cell: &Cell<R>) {
         self.shard(cell.hash).lock().counts.lost += 1;
-        cell.warned.runtime_gone(&self.function);
+    }
+
+    fn warn_lost(&self, cell: &Cell<R>) {
+        guarded(|| cell.warned.runtime_gone(&self.function));
     }
 
     fn ends(&self, cell: &Cell<R>, ended: Ended<R>) {

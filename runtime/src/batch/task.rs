@@ -330,7 +330,7 @@ where
         let Running {
             mut trace, items, ..
         } = running;
-        trace.ends(outcome, items as u64);
+        guarded(|| trace.ends(outcome, items as u64));
         if outcome != Outcome::Returned {
             self.table.panicked(&self.cell);
         }
@@ -348,9 +348,11 @@ where
             Stage::NeedsTimer(turn) => self.table.fail(&self.cell, turn, Failure::NoTimers),
             Stage::Queued(turn) => self.table.task_gone(&self.cell, turn),
             Stage::Running => {
-                self.table.runtime_gone(&self.cell);
+                // A subscriber is user code, which may panic or block: it is told last.
+                self.table.count_lost(&self.cell);
                 let ended = Ended::Failed(Failure::RuntimeGone);
                 self.table.ends(&self.cell, ended);
+                self.table.warn_lost(&self.cell);
             }
             Stage::Done => {}
         }

@@ -189,10 +189,8 @@ where
             .table
             .leader_leaves(self.flight.hash, self.flight.id, self.turn)
         {
-            self.flight
-                .callers
-                .warned()
-                .runtime_gone(&self.table.function);
+            let warned = self.flight.callers.warned();
+            guarded(|| warned.runtime_gone(&self.table.function));
         }
     }
 }

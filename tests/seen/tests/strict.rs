@@ -84,4 +84,49 @@ fn a_subscriber_that_panics_on_warnings_leaves_nobody_waiting() {
     while WARNINGS.load(SeqCst) < 4 {
         thread::sleep(Duration::from_millis(5));
     }
+    runtimes_that_are_shut_down_are_warned_of_last(&driven);
+}
+
+/// A runtime is dropped under a bulk call, and under a spawned execution.
+fn runtimes_that_are_shut_down_are_warned_of_last(driven: &Runtime) {
+    #[batch(size = 10, delay_ms = 1)]
+    async fn stuck(rows: Vec<u64>) -> Vec<u64> {
+        std::future::pending::<()>().await;
+        rows
+    }
+    #[dedup(spawn)]
+    async fn task(id: u64) -> u64 {
+        if tokio::runtime::Handle::current().runtime_flavor() == runtime::RuntimeFlavor::MultiThread
+        {
+            std::future::pending::<()>().await;
+        }
+        id
+    }
+    let dies = || {
+        runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let warned = WARNINGS.load(SeqCst);
+    let other = dies();
+    let mut opener = Box::pin(stuck(1));
+    park!(other, opener);
+    let call = driven.spawn(stuck(2));
+    driven.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
+    drop(other);
+    let ended = driven.block_on(async { timeout(SOON, call).await });
+    let panic = ended.expect("it hangs").unwrap_err().into_panic();
+    assert!(panic.downcast::<String>().unwrap().contains("shut down"));
+
+    let other = dies();
+    let mut opener = Box::pin(task(1));
+    park!(other, opener);
+    let call = driven.spawn(task(1));
+    driven.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+    drop(other);
+    let ended = driven.block_on(async { timeout(SOON, call).await });
+    assert_eq!(ended.expect("it hangs").unwrap(), 1);
+    assert!(WARNINGS.load(SeqCst) >= warned + 2);
 }
