@@ -96,8 +96,7 @@ fn runtimes_that_are_shut_down_are_warned_of_last(driven: &Runtime) {
     }
     #[dedup(spawn)]
     async fn task(id: u64) -> u64 {
-        if tokio::runtime::Handle::current().runtime_flavor() == runtime::RuntimeFlavor::MultiThread
-        {
+        if runtime::Handle::current().runtime_flavor() == runtime::RuntimeFlavor::MultiThread {
             std::future::pending::<()>().await;
         }
         id
