@@ -440,9 +440,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         trace: &Trace,
     ) -> u32 {
         self.rare.panics.fetch_add(1, Relaxed);
-        match self.end(hash, id, turn, message, |message, _| {
+        let landed = self.end(hash, id, turn, message, |message, _| {
             Outcome::Panic(message.into())
-        }) {
+        });
+        // The panic has dropped the body, which may have left its place in a batch to a leader that never comes.
+        inherit::forget(self.execution(id));
+        match landed {
             Landed::Alone(_) => 0,
             Landed::Shared(flight, waiting) => {
                 trace.serves(&flight.callers);
