@@ -1,8 +1,8 @@
-//! The documentation's chapter on performance: its tables, which stand between markers, and its
+//! The documentation of the performance: the summary in `docs/performance.md`, all tables in `benches/README.md`, and the
 //! pictures, from the figures of one run.
 //!
-//! What stands between `<!-- D1 -->` and `<!-- end -->` is the table D1. The words around it are written
-//! by hand and stay as they are.
+//! The table D1 stands between `<!-- D1 -->` and `<!-- end -->`. The text outside of such markers is written by hand and is
+//! kept as it is.
 
 mod picture;
 
@@ -12,7 +12,12 @@ use crate::{
 };
 use picture::{Bar, Panel, Picture, THEMES};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    fs,
+    path::Path,
+};
 
 /// What a run gave.
 struct Figures {
@@ -23,15 +28,27 @@ struct Figures {
     tables: Vec<Table>,
 }
 
-/// Writes the chapter, or with `only_check` finds out whether it is what it would write.
+/// Writes the pages and pictures, or with `only_check` compares them with what it would write.
 pub(crate) fn write(file: &str, only_check: bool) -> Result<(), String> {
     let figures = Figures::read(file)?;
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    let chapter = docs.join("performance.md");
-    let text = fs::read_to_string(&chapter)
-        .map_err(|error| format!("{} can't be read: {error}", chapter.display()))?;
+    let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = benches.join("../docs");
 
-    let mut written = vec![(chapter, figures.filled_in(&text)?)];
+    let mut written = Vec::new();
+    let mut shown = HashSet::new();
+    for page in [docs.join("performance.md"), benches.join("README.md")] {
+        let text = fs::read_to_string(&page)
+            .map_err(|error| format!("{} can't be read: {error}", page.display()))?;
+        let filled = figures.filled_in(&text, &mut shown)?;
+        written.push((page, filled));
+    }
+    if let Some(table) = figures
+        .tables
+        .iter()
+        .find(|table| !shown.contains(&table.id))
+    {
+        return Err(format!("no page has a place for {}", table.id));
+    }
     for (name, picture) in [
         ("postgresql", figures.postgresql()?),
         ("dedup", figures.dedup()?),
@@ -97,10 +114,9 @@ impl Figures {
         Ok(table)
     }
 
-    /// The text with everything between markers made anew.
-    fn filled_in(&self, text: &str) -> Result<String, String> {
+    /// The text with everything between markers written again. The names of the markers are added to `shown`.
+    fn filled_in(&self, text: &str, shown: &mut HashSet<String>) -> Result<String, String> {
         let mut filled = String::new();
-        let mut named = Vec::new();
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             filled.push_str(line);
@@ -118,20 +134,13 @@ impl Figures {
                 "absent" => self.absent(),
                 _ => markdown(self.table(id)?),
             };
-            named.push(id);
+            shown.insert(id.to_owned());
             if !lines.any(|line| line == "<!-- end -->") {
                 return Err(format!("no <!-- end --> follows <!-- {id} -->"));
             }
             let _ = write!(filled, "\n{block}\n<!-- end -->\n");
         }
-        match self
-            .tables
-            .iter()
-            .find(|table| !named.contains(&table.id.as_str()))
-        {
-            Some(table) => Err(format!("the chapter has no place for {}", table.id)),
-            None => Ok(filled),
-        }
+        Ok(filled)
     }
 
     fn run(&self) -> String {

@@ -29,7 +29,7 @@ Measures piggyback against its peers.
 
   --only D1,\"B1 ct 100\"  these families or workloads only
   --json FILE            also writes all figures there
-  --chapter FILE         measures nothing, but writes docs/performance.md's tables and pictures
+  --chapter FILE         measures nothing, but writes the tables and pictures of the docs
                          from the figures in FILE
   --check                with --chapter: fails if they are not what FILE gives, writes nothing
   --quick                few rounds: to see that it works, not how fast it is
