@@ -66,12 +66,15 @@ struct Owned {
 pub(crate) trait Listed: Send + Sync + 'static {
     fn row(&self) -> Row;
     /// Closes every open batch, so that it runs now. Returns all batches that are queued or running.
-    fn flush(&self) -> Vec<Arc<dyn UnderWay>>;
+    fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>>;
+    /// The same for a table that is not static.
+    fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>>;
 }
 
 /// A batch, as a flush sees it.
 pub(crate) trait UnderWay: Send + Sync {
-    /// Whether it has ended. If it has not, the waker is woken when it has.
+    /// Whether it has ended. If it has not, the waker is woken when it has. A batch that has lost its task, and whose callers
+    /// may never be polled, is given another.
     fn has_ended(&self, waker: &Waker) -> bool;
     /// Itself as an execution, and what it may have to wait for.
     fn executions(&self) -> [Execution; 2];
@@ -324,7 +327,7 @@ impl Drop for Inner {
 /// Runs the open batches of all these scopes, and waits for those that are queued or running.
 async fn flush(scopes: &[Scope]) {
     let tables = scopes.iter().flat_map(Scope::listed);
-    let under_way: Vec<_> = tables.flat_map(|table| table.flush()).collect();
+    let under_way: Vec<_> = tables.flat_map(Held::flush).collect();
     for batch in under_way {
         let mut wait = Wait(0);
         poll_fn(|cx| {
@@ -341,6 +344,15 @@ async fn flush(scopes: &[Scope]) {
 enum Held {
     Fixed(&'static dyn Listed),
     Owned(Arc<dyn Listed>),
+}
+
+impl Held {
+    fn flush(self) -> Vec<Box<dyn UnderWay>> {
+        match self {
+            Self::Fixed(table) => table.flush_fixed(),
+            Self::Owned(table) => table.flush_owned(),
+        }
+    }
 }
 
 impl Deref for Held {
@@ -371,7 +383,10 @@ mod tests {
         fn row(&self) -> Row {
             unreachable!("nobody asks")
         }
-        fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
+        fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
+            Vec::new()
+        }
+        fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
             Vec::new()
         }
     }

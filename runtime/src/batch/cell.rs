@@ -9,7 +9,6 @@ use std::task::Waker;
 use super::group::{Caller, Id, Ticket, position};
 use crate::observe::Warned;
 use crate::reentrancy::graph::Execution;
-use crate::scope::UnderWay;
 use crate::sync::{Arc, Mutex};
 use crate::wake::discard;
 
@@ -193,6 +192,11 @@ impl<R> Cell<R> {
         (callers, mem::take(&mut state.observers))
     }
 
+    /// Takes the wakers of flushes that wait for the end, since they may have something to do before.
+    pub(super) fn observers(&self) -> Vec<Waker> {
+        mem::take(&mut self.state.lock().observers)
+    }
+
     /// A caller is polled: its result, if it is there, and by its ticket.
     #[inline]
     pub(super) fn take(&self, ticket: Ticket) -> Option<R> {
@@ -244,14 +248,9 @@ impl<R> Cell<R> {
             }
         }
     }
-}
 
-impl<R: Send> UnderWay for Cell<R> {
-    fn executions(&self) -> [Execution; 2] {
-        [self.execution(), self.limiter()]
-    }
-
-    fn has_ended(&self, waker: &Waker) -> bool {
+    /// Whether it has ended. If it has not, the waker is woken when it has, or when the batch has lost its task.
+    pub(super) fn has_ended(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = self.state.lock();
         let ended = matches!(state.stage, Stage::Ended(_));

@@ -8,7 +8,9 @@
 //!
 //! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
 //! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken, and
-//! the first that is polled, or that comes, adopts it with a task of its own. The old task then finds another turn. An old task
+//! the first that is polled, or that comes, adopts it with a task of its own. If none of them does so in time, because they
+//! are not polled or their futures were forgotten, it is *abandoned*, and any caller of the group adopts it. The old task then
+//! finds another turn. An old task
 //! that is polled after all runs the batch if it may run, so that each poll makes progress under load, where every task stands
 //! still for a while. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
 //!
@@ -71,6 +73,8 @@ pub(crate) struct Group<T, U, B, W, C> {
     waiting: usize,
     /// How many items the last batch had.
     expected: usize,
+    /// Batches may be orphaned that none of their own callers has adopted in time.
+    abandoned: bool,
     uniques: Option<Box<Uniques<U>>>,
 }
 
@@ -196,12 +200,14 @@ pub(crate) struct Moved<T, B, W, C> {
 }
 
 /// What a caller that is polled finds in the queue.
-pub(crate) enum Queuing<W> {
+pub(crate) enum Queuing<W, C> {
     /// It waits. The second is a replaced waker, to be dropped.
     Waits(Option<W>),
     NeedsWaker,
     /// Its batch was orphaned; it has to give it a task, with this turn.
     Adopts(Turn, Option<W>),
+    /// It waits, and has to give a task to this batch, whose own callers are not polled.
+    Rescues(C, Turn, Option<W>),
 }
 
 /// What a caller leaves behind.
@@ -243,6 +249,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             concurrency: usize::MAX,
             waiting: 0,
             expected: 0,
+            abandoned: false,
             uniques: None,
         }
     }
@@ -799,7 +806,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         ticket: Ticket,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
-    ) -> Option<Queuing<W>> {
+    ) -> Option<Queuing<W, C>> {
         let batch = self.find(id)?;
         let (adopts, turn) = (batch.orphaned, batch.turn);
         let caller = batch.caller(ticket)?;
@@ -810,12 +817,46 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 None => return Some(Queuing::NeedsWaker),
             },
         };
-        if !adopts {
-            return Some(Queuing::Waits(old));
+        if adopts {
+            self.adopt(id);
+            return Some(Queuing::Adopts(turn, old));
         }
+        Some(match self.rescue() {
+            Some((cell, turn)) => Queuing::Rescues(cell, turn, old),
+            None => Queuing::Waits(old),
+        })
+    }
+
+    /// A batch gets a new task, if it needs one. Returns the turn of that.
+    pub(crate) fn adopt(&mut self, id: Id) -> Option<Turn> {
+        let batch = self.find(id).filter(|batch| batch.orphaned)?;
         batch.orphaned = false;
+        batch.ready_for = 0;
+        let turn = batch.turn;
         self.bring_back(id);
-        Some(Queuing::Adopts(turn, old))
+        Some(turn)
+    }
+
+    /// A batch that has waited too long for one of its own callers to adopt it.
+    #[inline]
+    fn rescue(&mut self) -> Option<(C, Turn)> {
+        if self.abandoned {
+            self.rescue_first()
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn rescue_first(&mut self) -> Option<(C, Turn)> {
+        let found = self.queued().find(|batch| batch.is_abandoned());
+        match found.map(|batch| (batch.id, batch.cell.clone())) {
+            Some((id, cell)) => Some((cell, self.adopt(id)?)),
+            None => {
+                self.abandoned = false;
+                None
+            }
+        }
     }
 
     /// A caller goes. `None`: its batch runs, or has run.
@@ -891,11 +932,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             let ready = self.ready(id, now).is_some();
             let Some(batch) = self.find(id) else { continue };
             batch.fresh = None;
-            batch.ready_for = if ready && !batch.orphaned {
-                batch.ready_for + 1
-            } else {
-                0
-            };
+            if batch.orphaned {
+                batch.ready_for = batch.ready_for.saturating_add(1);
+                self.abandoned |= batch.is_abandoned();
+                continue;
+            }
+            batch.ready_for = if ready { batch.ready_for + 1 } else { 0 };
             if batch.ready_for == ORPHAN_AFTER << batch.stalls {
                 batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
                 let turn = batch.turn;
@@ -903,6 +945,13 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 stalled.push(batch.cell.clone());
                 wake.append(&mut self.orphan(id, turn));
             }
+        }
+        if self.abandoned {
+            // Callers of batches that may have to wait for an abandoned one adopt it. The newest is the most likely to be
+            // polled; each tick wakes one more.
+            let aside = self.aside.values_mut().chain(&mut self.open);
+            let blocked = aside.filter(|batch| batch.blocked > 0 && !batch.orphaned);
+            wake.extend(blocked.filter_map(|batch| batch.last_waker()));
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod askers;
 mod cell;
+mod flushed;
 mod group;
 pub(crate) mod inherit;
 pub(crate) mod matched;
@@ -610,7 +611,7 @@ where
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,
-    B: Send + 'static,
+    B: Bulk<T, R>,
     R: Send + 'static,
 {
     fn row(&self) -> Row {
@@ -635,11 +636,12 @@ where
         }
     }
 
-    fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
-        Self::flush(self)
-            .into_iter()
-            .map(|cell| cell as _)
-            .collect()
+    fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
+        flushed::flush(&Fixed(self))
+    }
+
+    fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
+        flushed::flush(&self)
     }
 }
 

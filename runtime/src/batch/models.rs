@@ -13,7 +13,6 @@ use super::seat::Seat;
 use super::table::{Opens, Polled, Queue, Ready, Seated, Step, Table, Taken};
 use super::{Item, Limits};
 use crate::model::{Task, model, spawn};
-use crate::scope::UnderWay;
 use crate::sync::{Arc, Mutex};
 use crate::watch::Watched;
 
@@ -158,7 +157,7 @@ impl World {
                     self.drive(cell, turn);
                 }
                 Polled::Failed(failure) => panic!("{failure:?}"),
-                Polled::Moved(..) => unreachable!("nobody is moved here"),
+                Polled::Moved(..) | Polled::Rescues(..) => unreachable!("not in these models"),
             }
         }
     }

@@ -126,6 +126,15 @@ where
         }
     }
 
+    /// Gives another batch a task, or leaves it to callers that are on a runtime.
+    #[cold]
+    fn rescue(&self, batch: Arc<Cell<R>>, turn: Turn) {
+        match Handle::try_current() {
+            Ok(runtime) => drop((self.spawn)(&runtime, self.table.clone(), batch, turn)),
+            Err(_) => drop(self.table.orphan(&batch, turn)),
+        }
+    }
+
     /// Leaves the batch to those of its callers that are on a runtime.
     #[cold]
     fn cannot(&self, turn: Turn, called: &str) -> ! {
@@ -250,6 +259,11 @@ where
                     return Poll::Ready(failed(failure(self.table.path(), cause)));
                 }
                 Polled::Waits => {
+                    self.waits();
+                    return Poll::Pending;
+                }
+                Polled::Rescues(batch, turn) => {
+                    self.rescue(batch, turn);
                     self.waits();
                     return Poll::Pending;
                 }

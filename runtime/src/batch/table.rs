@@ -564,6 +564,11 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         under_way
     }
 
+    /// A batch gets a new task, if it needs one. Returns the turn of that.
+    pub(super) fn adopt(&self, cell: &Cell<R>) -> Option<Turn> {
+        self.shard(cell.hash).lock().group(cell)?.adopt(cell.id)
+    }
+
     fn ended(&self, cell: &Cell<R>) {
         let mut shard = self.shard(cell.hash).lock();
         let Some((ends, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
@@ -658,7 +663,7 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let wake = group.orphan(cell.id, turn);
         drop(shard);
         let any = !wake.is_empty();
-        wake_all(wake);
+        wake_all(wake.into_iter().chain(cell.observers()));
         any
     }
 
@@ -733,6 +738,11 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
                             discard(old);
                             discard(waker);
                             return Polled::Adopts(turn);
+                        }
+                        Some(Queuing::Rescues(other, turn, old)) => {
+                            discard(old);
+                            discard(waker);
+                            return Polled::Rescues(other, turn);
                         }
                     }
                 }
@@ -851,6 +861,8 @@ pub enum Polled<R> {
     Waits,
     /// Give the batch a task with this turn, and wait.
     Adopts(Turn),
+    /// Give another batch, which is abandoned, a task with this turn, and wait.
+    Rescues(Arc<Cell<R>>, Turn),
     /// Its item is in another batch.
     Moved(Arc<Cell<R>>, Ticket),
 }
@@ -912,6 +924,7 @@ where
             }
             drop(shard);
             guarded(|| drop(spare));
+            wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
             actions.wake.append(&mut wake);
             actions.drop.append(&mut tasks);
             actions

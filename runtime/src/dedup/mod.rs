@@ -194,7 +194,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
     }
 
     /// Flights wait for nothing but their body.
-    fn flush(&self) -> Vec<Arc<dyn UnderWay>> {
+    fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
+        Vec::new()
+    }
+
+    fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
         Vec::new()
     }
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use super::super::cell::{Cell, Ended, Failure, Found, Leaves};
 use super::*;
-use crate::scope::UnderWay;
 
 const HISTORIES: u64 = 100_000;
 const STEPS: usize = 40;
@@ -109,6 +108,8 @@ struct Caller {
     unique: u32,
     /// It waits for its result.
     waits: bool,
+    /// It is neither polled nor dropped any more.
+    forgotten: bool,
 }
 
 struct Task {
@@ -165,6 +166,8 @@ struct World {
     unique: bool,
     weighs: bool,
     max_waiting: Option<usize>,
+    /// Some callers are forgotten.
+    forgets: bool,
     runtimes: Vec<Runtime>,
     callers: Vec<Caller>,
     tasks: Vec<Task>,
@@ -189,6 +192,7 @@ impl World {
             unique: rng.one_in(3),
             weighs: limits.max_weight.is_some(),
             max_waiting: rng.one_in(4).then(|| 1 + rng.below(6)),
+            forgets: rng.one_in(4),
             runtimes: (0..3)
                 .map(|_| Runtime {
                     driven: true,
@@ -209,7 +213,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.rng.below(24) {
+        match self.rng.below(if self.forgets { 25 } else { 24 }) {
             0..=7 => self.come(),
             8..=9 => {
                 let waiting: Vec<usize> = self.waiting().collect();
@@ -233,15 +237,26 @@ impl World {
                 let runtime = self.rng.below(3);
                 self.runtimes[runtime].driven ^= true;
             }
-            _ => {
+            23 => {
                 let runtime = self.rng.below(3);
                 self.kill(runtime);
+            }
+            _ => {
+                let waiting: Vec<usize> = self.waiting().collect();
+                if !waiting.is_empty() {
+                    let caller = self.rng.of(&waiting);
+                    self.callers[caller].forgotten = true;
+                }
             }
         }
     }
 
+    /// Callers that wait, and are not forgotten.
     fn waiting(&self) -> impl Iterator<Item = usize> {
-        (0..self.callers.len()).filter(|&at| self.callers[at].waits)
+        (0..self.callers.len()).filter(|&at| {
+            let caller = &self.callers[at];
+            caller.waits && !caller.forgotten
+        })
     }
 
     // ---- what happens
@@ -357,6 +372,7 @@ impl World {
             weight,
             unique,
             waits: true,
+            forgotten: false,
         });
         if let Some(turn) = task {
             self.spawn(runtime, batch, turn);
@@ -470,7 +486,7 @@ impl World {
         let mut found = under_way.clone();
         found.sort_unstable();
         assert_eq!(found, expected, "a flush knows all that is under way");
-        let flush = Polled::new(false);
+        let flush = Polled::new(true);
         for id in &under_way {
             assert!(!self.batches[id].cell.has_ended(&flush.waker));
         }
@@ -508,7 +524,8 @@ impl World {
         } else {
             self.disturbed = true;
             let wake = self.group.orphan(task.batch, task.turn);
-            wake.into_iter().for_each(Waker::wake);
+            let observers = self.batches[&task.batch].cell.observers();
+            wake.into_iter().chain(observers).for_each(Waker::wake);
         }
     }
 
@@ -557,20 +574,37 @@ impl World {
             let caller = &self.callers[at];
             caller.polled.woken() && self.runtimes[caller.runtime].driven
         });
-        let ready: Vec<(bool, usize)> = tasks
-            .map(|at| (true, at))
-            .chain(callers.map(|at| (false, at)))
+        let flushes = (0..self.flushed.len()).filter(|&at| self.flushed[at].1.woken());
+        let ready: Vec<(fn(&mut Self, usize), usize)> = tasks
+            .map(|at| (Self::poll_task as _, at))
+            .chain(callers.map(|at| (Self::poll_caller as _, at)))
+            .chain(flushes.map(|at| (Self::poll_flush as _, at)))
             .collect();
         if ready.is_empty() {
             return false;
         }
-        let (is_task, at) = self.rng.of(&ready);
-        if is_task {
-            self.poll_task(at);
-        } else {
-            self.poll_caller(at);
-        }
+        let (poll, at) = self.rng.of(&ready);
+        poll(self, at);
         true
+    }
+
+    fn poll_flush(&mut self, at: usize) {
+        let (under_way, flush) = self.flushed.swap_remove(at);
+        flush.flag.0.store(false, SeqCst);
+        let mut waits = false;
+        for &id in &under_way {
+            if self.batches[&id].cell.has_ended(&flush.waker) {
+                continue;
+            }
+            waits = true;
+            if let Some(turn) = self.group.adopt(id) {
+                let driven = |&runtime: &usize| self.runtimes[runtime].driven;
+                self.spawn((0..3).find(driven).unwrap_or(0), id, turn);
+            }
+        }
+        if waits {
+            self.flushed.push((under_way, flush));
+        }
     }
 
     fn poll_task(&mut self, at: usize) {
@@ -803,6 +837,9 @@ impl World {
                         Some(Queuing::NeedsWaker) => waker = Some(ours.clone()),
                         Some(Queuing::Waits(_)) => return,
                         Some(Queuing::Adopts(turn, _)) => return self.spawn(runtime, id, turn),
+                        Some(Queuing::Rescues(other, turn, _)) => {
+                            return self.spawn(runtime, other.id, turn);
+                        }
                     }
                 }
             }
@@ -836,6 +873,7 @@ impl World {
                 self.group
                     .tick(self.now(), &mut tasks, &mut wake, &mut stalled);
                 self.disturbed |= !wake.is_empty();
+                wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
                 wake.into_iter().for_each(Waker::wake);
             }
             let now = self.now();
@@ -892,7 +930,8 @@ impl World {
                 let someone = batch
                     .queued
                     .iter()
-                    .any(|&at| driven(self.callers[at].runtime));
+                    .map(|&at| &self.callers[at])
+                    .any(|caller| driven(caller.runtime) && !caller.forgotten);
                 assert!(!someone, "nobody adopted batch {id}");
             }
             batch.eligible_since = batch
@@ -905,7 +944,8 @@ impl World {
                 assert!(self.now_ms - since <= patience, "batch {id} is held up");
             }
         }
-        for caller in self.callers.iter().filter(|caller| caller.waits) {
+        for at in self.waiting() {
+            let caller = &self.callers[at];
             let waits = matches!(
                 self.batches[&caller.in_batch].stage,
                 Stage::Queued | Stage::Runs
@@ -915,15 +955,11 @@ impl World {
                 "a caller hangs"
             );
         }
-        self.flushed.retain(|(under_way, flush)| {
+        for (under_way, _) in &self.flushed {
             let mut open = under_way.iter().map(|id| &self.batches[id]);
             let waits = open.any(|batch| matches!(batch.stage, Stage::Queued | Stage::Runs));
-            assert!(
-                waits || under_way.is_empty() || flush.woken(),
-                "a flush hangs"
-            );
-            waits
-        });
+            assert!(waits, "a flush hangs");
+        }
     }
 
     /// Everything comes to its end.
@@ -937,12 +973,19 @@ impl World {
                 self.end_one();
                 self.settle();
             }
-            if self.waiting().next().is_none() {
+            if self.waiting().next().is_none() && self.flushed.is_empty() {
                 break;
             }
             self.advance(10);
         }
         assert_eq!(self.waiting().next(), None, "somebody hangs");
+        assert!(self.flushed.is_empty(), "a flush hangs");
+        // What nobody waits for is left to a flush.
+        self.flush();
+        for _ in 0..100 {
+            self.settle();
+            self.end_one();
+        }
         assert!(self.group.is_idle(), "something is left");
         assert!(self.tasks.is_empty(), "a task is left");
         assert!(self.flushed.is_empty(), "a flush hangs");

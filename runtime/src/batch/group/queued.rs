@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::uniques::Number;
-use super::{Closing, Id, Ticket, Turn};
+use super::{Closing, Id, ORPHAN_AFTER, Ticket, Turn};
 use crate::observe;
 
 /// The last ticket that a batch gives. It is full then, whatever its size.
@@ -50,7 +50,7 @@ pub(crate) struct Queued<T, B, W, C> {
     pub(super) bulk: B,
     pub(super) task: Option<W>,
     pub(super) turn: Turn,
-    /// Ticks during which it could have run.
+    /// Ticks during which it could have run, or during which it was orphaned.
     pub(super) ready_for: u16,
     /// How often it was orphaned for that.
     pub(super) stalls: u16,
@@ -263,6 +263,17 @@ impl<T, B, W, C> Queued<T, B, W, C> {
         self.callers
             .iter_mut()
             .filter_map(|caller| caller.waker.take())
+    }
+
+    /// Takes the waker of the newest caller that has one.
+    pub(super) fn last_waker(&mut self) -> Option<W> {
+        let mut callers = self.callers.iter_mut().rev();
+        callers.find_map(|caller| caller.waker.take())
+    }
+
+    /// Whether it was orphaned, and none of its callers was polled for some time.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.orphaned && self.ready_for >= ORPHAN_AFTER
     }
 
     /// Takes an item out.

@@ -1,0 +1,65 @@
+//! A batch, as a flush waits for it.
+
+use std::ops::Deref;
+use std::task::Waker;
+
+use tokio::runtime::Handle;
+
+use super::cell::Cell;
+use super::results::Bulk;
+use super::table::Table;
+use super::task;
+use crate::reentrancy::graph::Execution;
+use crate::scope::UnderWay;
+use crate::sync::Arc;
+
+struct Flushed<H, R> {
+    table: H,
+    cell: Arc<Cell<R>>,
+}
+
+/// Closes every open batch of a table. Returns all batches that are queued or running.
+pub(super) fn flush<H, K, T, U, B, R>(table: &H) -> Vec<Box<dyn UnderWay>>
+where
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    let flushed = |cell| -> Box<dyn UnderWay> {
+        let table = table.clone();
+        Box::new(Flushed { table, cell })
+    };
+    table.flush().into_iter().map(flushed).collect()
+}
+
+impl<H, K, T, U, B, R> UnderWay for Flushed<H, R>
+where
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    fn has_ended(&self, waker: &Waker) -> bool {
+        if self.cell.has_ended(waker) {
+            return true;
+        }
+        // Otherwise the flush would wait for callers that may never be polled, or whose futures were forgotten.
+        let Ok(runtime) = Handle::try_current() else {
+            return false;
+        };
+        match self.table.adopt(&self.cell) {
+            // A runtime that was shut down drops the task at once. This flush can do nothing for the batch.
+            Some(turn) => task::spawn(&runtime, self.table.clone(), self.cell.clone(), turn),
+            None => false,
+        }
+    }
+
+    fn executions(&self) -> [Execution; 2] {
+        [self.cell.execution(), self.cell.limiter()]
+    }
+}
