@@ -5,7 +5,9 @@ mod bulk;
 
 use bulk::{Log, begun, eventually, ms, panic_of, sleep_ms};
 use piggyback::{Kind, Scope, batch};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -538,4 +540,42 @@ fn where_every_task_waits_for_longer_than_the_stall_batches_go_off_all_the_same(
     let mut saved = log.calls().concat();
     saved.sort_unstable();
     assert_eq!(saved, (0..25).collect::<Vec<_>>());
+}
+
+/// Begins a call on a runtime that is then shut down, and leaves the call where nobody polls it.
+fn lost<F: Future>(call: F) -> Pin<Box<F>> {
+    let runtime = runtime();
+    runtime.block_on(begun(call))
+}
+
+#[test]
+fn a_flush_runs_batches_whose_callers_were_forgotten() {
+    #[batch(size = 10, delay_ms = 60_000, scope = scope, skip(log))]
+    async fn save(scope: Scope, log: Log, ids: Vec<u64>) {
+        let _ = scope;
+        log.note(&ids);
+    }
+    let (scope, log) = (Scope::new(), Log::default());
+    mem::forget(lost(save(scope.clone(), log.clone(), 1)));
+    runtime().block_on(async {
+        let flush = tokio::time::timeout(ms(10_000), scope.flush());
+        flush.await.expect("the flush ends");
+    });
+    assert_eq!(log.calls(), [[1]]);
+}
+
+#[test]
+fn an_item_behind_an_equal_one_whose_caller_is_not_polled_is_sent() {
+    #[batch(size = 10, delay_ms = 1, unique = |id: &u64| *id, skip(log))]
+    async fn save(log: Log, ids: Vec<u64>) {
+        log.note(&ids);
+    }
+    let log = Log::default();
+    let first = lost(save(log.clone(), 1));
+    runtime().block_on(async {
+        let second = tokio::time::timeout(ms(10_000), save(log.clone(), 1));
+        second.await.expect("it does not wait for ever");
+    });
+    assert_eq!(log.calls(), [[1], [1]], "in order");
+    drop(first);
 }
