@@ -1,4 +1,4 @@
-//! Locks: std's, or the model checker's under `--cfg piggyback_loom`. The only `cfg` of its kind, but for the models' own.
+//! Locks and atomics: std's, or the model checker's under `--cfg piggyback_loom`. The only `cfg` of its kind, but for the models' own.
 //!
 //! Shared ownership is std's in either case: the checker's `Arc` can't be one of a trait object, and what is ours to prove
 //! is what happens under the locks.
@@ -12,6 +12,10 @@ use loom::sync as imp;
 use std::sync as imp;
 
 pub(crate) use imp::MutexGuard;
+pub(crate) use imp::atomic::{AtomicBool, AtomicU32};
+
+/// For statics, which the checker can't make.
+pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
 
 /// A mutex without poisoning. What user code may run under one of ours (a key's `Eq` and `to_owned`) runs before
 /// anything is changed, so a panic there leaves nothing half done and is no reason to refuse everybody else.
