@@ -81,7 +81,7 @@ impl Arguments<'_> {
                     self.part(part, Kind::of(argument), argument.place(), &binding.ident)
                 }
             };
-            let cfgs = &argument.cfgs;
+            let cfgs = &binding.cfgs;
             key = quote!((#(#cfgs)* #part, #key));
         }
         key
@@ -146,7 +146,11 @@ impl Arguments<'_> {
     pub(crate) fn owned(&self, while_called: bool, others: &TokenStream) -> Vec<Owned> {
         let private = self.private;
         let owned = |(argument, binding): (&Argument, &Binding)| {
-            let Binding { ident, mutability } = binding;
+            let Binding {
+                ident,
+                mutability,
+                cfgs,
+            } = binding;
             let is_in_common = self.is_in_common(binding);
             let free = !while_called
                 || self.is_skipped(argument, binding)
@@ -154,7 +158,7 @@ impl Arguments<'_> {
                     && !is_in_common;
             let is_used = is_in_common || uses(others, ident);
             let allow = (is_used && !argument.receiver).then(|| quote!(#[allow(unused_variables)]));
-            let (place, kind, cfgs) = (argument.place(), Kind::of(argument), &argument.cfgs);
+            let (place, kind) = (argument.place(), Kind::of(argument));
             if let Kind::Plain = kind {
                 let copy =
                     (!free).then(|| quote!(#allow let #ident = #private::Clone::clone(&#ident);));
@@ -174,7 +178,7 @@ impl Arguments<'_> {
                 _ => self.borrowed(kind, place, ident),
             };
             let name = if argument.receiver {
-                local("this")
+                local("self")
             } else {
                 ident.clone()
             };
@@ -199,11 +203,11 @@ impl Arguments<'_> {
     pub(crate) fn copies(&self) -> TokenStream {
         let copy = |(argument, binding): (&Argument, &Binding)| {
             let name = if argument.receiver {
-                local("this")
+                local("self")
             } else {
                 binding.ident.clone()
             };
-            let (cfgs, private) = (&argument.cfgs, self.private);
+            let (cfgs, private) = (&binding.cfgs, self.private);
             quote!(#(#cfgs)* let #name = #private::Clone::clone(&#name);)
         };
         self.bindings().map(copy).collect()

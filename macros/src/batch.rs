@@ -6,7 +6,8 @@ use crate::items::Items;
 use crate::options::{Given, Options};
 use crate::outcome::HandOut;
 use crate::plan::Call;
-use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at, without_self};
+use crate::receiver::without_self;
+use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::Expr;
@@ -75,7 +76,7 @@ pub(crate) fn expand(
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
     let (items, lists) = bulk.items.lists(private);
-    let body = without_self(body, &local("this"));
+    let body = without_self(body, &local("self"));
     let kind = private.value_at(call.output_place, bulk.hand_out.name());
     let place = call.output_place;
     let by = options

@@ -3,12 +3,10 @@
 use crate::arguments::Arguments;
 use crate::options::{Given, Options};
 use crate::plan::Call;
-use crate::signature::Function;
-use crate::tokens::{Place, borrow_at, local, method_at, without_self};
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
-use syn::GenericParam;
-use syn::ext::IdentExt;
+use crate::receiver::without_self;
+use crate::tokens::{Place, borrow_at, local, method_at};
+use proc_macro2::TokenStream;
+use quote::quote;
 
 // Input:  body
 // Output: let call = {
@@ -38,18 +36,7 @@ pub(crate) fn expand(
     };
     let started = local("call");
 
-    let (function, flights, marker) = match &options.forget {
-        None => (
-            call.beside("Flights"),
-            quote!(#private::Flights),
-            quote!(|| {},),
-        ),
-        Some(_) => (quote!(), quote!(#private::Both), quote!()),
-    };
-    let this = match &options.forget {
-        None => quote!(&__PIGGYBACK),
-        Some(_) => both_of(call),
-    };
+    let function = call.beside("Flights");
     let (key, sharing) = (all.key(), sharing(call));
     let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
     let max_followers = options.max_followers.iter().map(|given| &given.value);
@@ -63,19 +50,26 @@ pub(crate) fn expand(
     if options.busy.is_some() {
         joining = quote!(#private::Joining::or_busy(#joining));
     }
+    let forgets = local("forgets");
+    let (flights, asked) = match &options.forget {
+        None => (quote!(Flights), None),
+        Some(_) => (quote!(Forgets), Some(quote!(#forgets,))),
+    };
     let enter = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(#flights::enter_in(#this, #scope, #marker #key, #sharing, #joining))
+            quote!(#private::#flights::enter_in(#asked &__PIGGYBACK, #scope, || {}, #key, #sharing, #joining))
         }
-        None => quote!(#flights::enter(#this, #marker #key, #sharing, #joining)),
+        None => {
+            quote!(#private::#flights::enter(#asked &__PIGGYBACK, || {}, #key, #sharing, #joining))
+        }
     };
 
     let run = if options.spawn.is_some() {
         let owned = all.owned(false, &joining);
         let own = owned.iter().map(|owned| &owned.own);
         let lend = owned.iter().map(|owned| &owned.lend);
-        let body = without_self(body, &local("this"));
+        let body = without_self(body, &local("self"));
         let imports = private.probing(all.are_probed(true));
         quote!(#private::Call::spawn(#started, || {
             #imports
@@ -101,13 +95,21 @@ pub(crate) fn expand(
         }
     });
     let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
+    let enter = quote!({ #imports #function #enter });
+    // Output: let forgets = private::Forgets::take();
+    //         let Some(call) = ({ …; private::Forgets::enter(forgets, …) }) else { return private::pending().await };
+    let begun = match &options.forget {
+        None => quote!(#allow let #started = #enter;),
+        Some(_) => quote! {
+            let #forgets = #private::Forgets::take();
+            #allow
+            let ::core::option::Option::Some(#started) = (#enter) else {
+                return #private::pending().await;
+            };
+        },
+    };
     quote! {
-        #allow
-        let #started = {
-            #imports
-            #function
-            #enter
-        };
+        #begun
         #(#refused)*
         #heir
         #run.await
@@ -150,92 +152,5 @@ pub(crate) fn cloned(call: &Call<'_>, of: TokenStream) -> TokenStream {
         call.private.call_at(call.output_place, "cloned_as", kind)
     } else {
         call.private.call_at(call.output_place, "cloned", of)
-    }
-}
-
-/// What a function with `forget` and its forgetting one have in common: the static, and the marker that tells
-/// monomorphisations apart.
-fn both_of(call: &Call<'_>) -> TokenStream {
-    let name = both_name(call);
-    let generics = call.generics.params.iter().filter_map(|param| match param {
-        GenericParam::Type(param) => Some(&param.ident),
-        GenericParam::Const(param) => Some(&param.ident),
-        GenericParam::Lifetime(_) => None,
-    });
-    let on_self = call.is_method.then(|| quote!(Self::));
-    quote!(#on_self #name::<#(#generics),*>())
-}
-
-/// Where this can't be found, because nothing shows that the function belongs to a `Self`, the compiler says the name.
-fn both_name(call: &Call<'_>) -> Ident {
-    let name = call.name.unraw();
-    format_ident!(
-        "__{name}_needs_Self_in_its_signature",
-        span = Span::call_site()
-    )
-}
-
-// Output: fn __user_needs_Self_in_its_signature() -> private::Both<impl Fn() + 'static> { static …; private::Both(&FLIGHTS, || {}) }
-//         fn forget_user(same arguments) { private::Both::forget(__user_needs_Self_in_its_signature(), key, sharing) }
-pub(crate) fn forget(call: &Call<'_>, forget: &Ident, function: &Function) -> TokenStream {
-    let Call {
-        private,
-        common,
-        arguments,
-        ..
-    } = call;
-    let all = Arguments {
-        all: arguments,
-        common,
-        private,
-    };
-    let (key, sharing) = (all.key(), sharing(call));
-    let (name, both) = (both_name(call), both_of(call));
-    let (flights, imports) = (
-        call.beside("Flights"),
-        private.probing(all.are_probed(false)),
-    );
-    let forgotten = match &common.scope {
-        Some(scope) => {
-            let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(#private::Both::forget_in(#both, #scope, #key, #sharing))
-        }
-        None => quote!(#private::Both::forget(#both, #key, #sharing)),
-    };
-    let cfgs: Vec<_> = function
-        .attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"))
-        .collect();
-    let Function { vis, sig, .. } = function;
-    let (inputs, generics, where_clause) = (
-        &sig.inputs,
-        &sig.generics.params,
-        &sig.generics.where_clause,
-    );
-    let doc = format!(
-        "Calls of [`{0}`]({0}) that begin after this one don't join a flight that began before it.",
-        call.name
-    );
-    let doc = if call.is_method {
-        doc.replace("](", "](Self::")
-    } else {
-        doc
-    };
-    quote! {
-        #(#cfgs)*
-        #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-        fn #name<#generics>() -> #private::Both<impl ::core::ops::Fn() + 'static> #where_clause {
-            #flights
-            #private::Both(&__PIGGYBACK, || {})
-        }
-
-        #(#cfgs)*
-        #[doc = #doc]
-        #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-        #vis fn #forget<#generics>(#inputs) #where_clause {
-            #imports
-            #forgotten
-        }
     }
 }

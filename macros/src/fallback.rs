@@ -90,24 +90,24 @@ pub(crate) fn siblings(
     if let Some(direct) = common
         .direct
         .as_ref()
-        .filter(|direct| is_new(&direct.value))
+        .filter(|direct| is_new(&direct.value.ident))
     {
         let mut function = function.clone();
-        function.sig.ident = direct.value.clone();
+        function.sig.ident = direct.value.ident.clone();
         siblings.extend(self::dedup(function));
     }
     let forget = dedup
         .and_then(|dedup| dedup.forget.as_ref())
-        .filter(|forget| is_new(&forget.value));
+        .filter(|forget| is_new(&forget.value.ident));
     let is_direct = |name: &Ident| {
         common
             .direct
             .as_ref()
-            .is_some_and(|direct| direct.value == *name)
+            .is_some_and(|direct| direct.value.ident == *name)
     };
-    if let Some(forget) = forget.filter(|forget| !is_direct(&forget.value)) {
+    if let Some(forget) = forget.filter(|forget| !is_direct(&forget.value.ident)) {
         let mut function = function.clone();
-        function.sig.ident = forget.value.clone();
+        function.sig.ident = forget.value.ident.clone();
         function.sig.asyncness = None;
         function.sig.output = ReturnType::Default;
         function

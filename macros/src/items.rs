@@ -145,6 +145,13 @@ impl Items {
         list
     }
 
+    /// Makes the lists bound by their names, for a body that is elsewhere.
+    pub(crate) fn by_name(&mut self) {
+        for list in &mut self.lists {
+            list.pat = list.name.to_token_stream();
+        }
+    }
+
     /// The type of a batch's item: of one list, or a tuple.
     pub(crate) fn item(&self) -> TokenStream {
         match &self.lists[..] {
@@ -159,6 +166,9 @@ impl Items {
     /// Makes the function take a single item.
     pub(crate) fn singular(&self, function: &mut Function) {
         for list in &self.lists {
+            let lifetime = self
+                .by_ref
+                .then(|| function.lifetime_of_reference(list.index));
             let Some(FnArg::Typed(argument)) = function.sig.inputs.iter_mut().nth(list.index)
             else {
                 continue;
@@ -172,10 +182,9 @@ impl Items {
                 ident: name.clone(),
                 subpat: None,
             });
-            let ty = if self.by_ref {
-                quote!(&#lent)
-            } else {
-                item.clone()
+            let ty = match lifetime {
+                Some(lifetime) => quote!(& #lifetime #lent),
+                None => item.clone(),
             };
             *argument.ty = syn::parse2(ty.clone()).unwrap_or(Type::Verbatim(ty));
         }

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod batch;
+mod beside;
 mod dedup;
 mod errors;
 mod fallback;
@@ -16,6 +17,7 @@ mod options;
 mod other;
 mod outcome;
 mod plan;
+mod receiver;
 mod signature;
 #[cfg(test)]
 mod snapshots;

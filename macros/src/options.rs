@@ -39,6 +39,26 @@ pub(crate) struct Given<T> {
     pub(crate) value: T,
 }
 
+/// The name of a function that is made beside the annotated one: `user_now`, or `Self::user_now` where nothing else shows
+/// that the two belong to a `Self`.
+#[derive(Clone)]
+pub(crate) struct Sibling {
+    pub(crate) on_self: bool,
+    pub(crate) ident: Ident,
+}
+
+impl Parse for Sibling {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let on_self = input.peek(Token![Self]);
+        if on_self {
+            input.parse::<Token![Self]>()?;
+            input.parse::<Token![::]>()?;
+        }
+        let ident = input.parse()?;
+        Ok(Self { on_self, ident })
+    }
+}
+
 /// `key(argument = expression)`.
 #[derive(Clone)]
 pub(crate) struct KeyPart {
@@ -56,7 +76,7 @@ pub(crate) struct Options {
     pub(crate) spawn: Option<Given<()>>,
     pub(crate) max_age_ms: Option<Given<Expr>>,
     pub(crate) max_followers: Option<Given<Expr>>,
-    pub(crate) forget: Option<Given<Ident>>,
+    pub(crate) forget: Option<Given<Sibling>>,
     /// Of either attribute: what calls get beyond `max_followers` or `max_waiting`.
     pub(crate) busy: Option<Given<Expr>>,
     // batch
@@ -87,7 +107,7 @@ pub(crate) struct Common {
     pub(crate) share_err: Option<Given<Expr>>,
     pub(crate) clone_with: Option<Given<Expr>>,
     pub(crate) failed: Option<Given<Expr>>,
-    pub(crate) direct: Option<Given<Ident>>,
+    pub(crate) direct: Option<Given<Sibling>>,
     pub(crate) name: Option<Given<LitStr>>,
     pub(crate) krate: Option<Given<Path>>,
     /// Options of either attribute that are there, but could not be read: what they would say is not missing.
@@ -129,7 +149,8 @@ impl Common {
             }
         };
         if let (Some(here), Some(there)) = (&self.direct, &other.direct) {
-            both(&here.name, here.value.to_string(), there.value.to_string());
+            let [one, other] = [&here.value, &there.value].map(|sibling| sibling.ident.to_string());
+            both(&here.name, one, other);
         }
         if let (Some(here), Some(there)) = (&self.name, &other.name) {
             both(&here.name, here.value.value(), there.value.value());

@@ -178,6 +178,23 @@ fn fingerprint(function: TokenStream) -> u64 {
 
 /// Whether an attribute may be one of ours under another name.
 pub(crate) fn may_be_ours(attr: &syn::Attribute) -> bool {
+    any(attr, |path| !is_known(path))
+}
+
+/// Whether an attribute may put code around the function's body.
+pub(crate) fn wraps(attr: &syn::Attribute) -> bool {
+    any(attr, |path| {
+        let first = path.segments.first().map(|first| first.ident.to_string());
+        let builtin = match path.segments.len() {
+            1 => BUILTIN,
+            _ => TOOLS,
+        };
+        !first.is_some_and(|first| builtin.contains(&first.as_str()))
+    })
+}
+
+/// Whether that holds for the attribute, or for one of those that it stands for under a condition.
+fn any(attr: &syn::Attribute, holds: fn(&Path) -> bool) -> bool {
     if attr.path().is_ident("cfg_attr") {
         let Meta::List(list) = &attr.meta else {
             return false;
@@ -187,11 +204,11 @@ pub(crate) fn may_be_ours(attr: &syn::Attribute) -> bool {
             Ok(metas) => metas
                 .into_iter()
                 .skip(1)
-                .any(|meta| may_be_ours(&parse_quote!(#[#meta]))),
+                .any(|meta| any(&parse_quote!(#[#meta]), holds)),
             Err(_) => true,
         };
     }
-    !is_known(attr.path())
+    holds(attr.path())
 }
 
 /// The compiler's own attributes, those of its tools, and those of others that everybody knows.
@@ -201,14 +218,12 @@ fn is_known(path: &Path) -> bool {
     };
     let is_one_of = |names: &[&str], name: &Ident| names.iter().any(|known| name == known);
     if path.segments.len() > 1 {
-        return is_one_of(
-            &["clippy", "rustfmt", "rustdoc", "diagnostic"],
-            &first.ident,
-        ) || is_one_of(OTHERS, &last.ident);
+        return is_one_of(TOOLS, &first.ident) || is_one_of(OTHERS, &last.ident);
     }
     is_one_of(BUILTIN, &first.ident) || is_one_of(OTHERS, &first.ident)
 }
 
+const TOOLS: &[&str] = &["clippy", "rustfmt", "rustdoc", "diagnostic"];
 const BUILTIN: &[&str] = &[
     "allow",
     "cfg",

@@ -7,13 +7,13 @@ use crate::options::{Attribute, Common, Given, Options};
 use crate::other::{self, Expanded};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Body, Form, Function};
-use crate::tokens::{Place, Private, mentions};
+use crate::tokens::{Place, Private};
 use crate::validate::{self, Seen};
-use crate::{batch, dedup, fallback, known};
+use crate::{batch, beside, dedup, fallback, known};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::ext::IdentExt;
-use syn::{Expr, Generics, Meta, Type, parse_quote};
+use syn::{Expr, Meta, Type, parse_quote};
 
 /// What both expansions need to know of the function.
 pub(crate) struct Call<'a> {
@@ -27,9 +27,6 @@ pub(crate) struct Call<'a> {
     /// Whether the output may be a `Result`, as far as its name tells.
     pub(crate) may_be_result: bool,
     pub(crate) name: &'a Ident,
-    pub(crate) generics: &'a Generics,
-    /// Whether it is called as `Self::name`, as far as can be seen.
-    pub(crate) is_method: bool,
 }
 
 impl Call<'_> {
@@ -255,7 +252,7 @@ impl Plan {
         validate::common(&common, forget, &function, &mut errors);
         for (attribute, options) in [(Attribute::Dedup, &dedup), (Attribute::Batch, &batch)] {
             if let Some(options) = options {
-                validate::options(attribute, options, &function, &mut errors);
+                validate::options(attribute, options, &mut errors);
             }
         }
         let found = items.as_ref().and_then(Option::as_ref);
@@ -300,15 +297,24 @@ impl Plan {
             };
         };
 
-        let mut siblings = TokenStream::new();
-        if let Some(direct) = &common.direct {
-            let mut direct_function = function.clone();
-            direct_function.sig.ident = direct.value.clone();
-            siblings.extend(direct_function.as_written());
+        let held = common
+            .direct
+            .as_ref()
+            .map(|direct| beside::direct(&function, &direct.value, &form, &private));
+        let (mut siblings, held) = match held {
+            Some(held) => (held.siblings, held.body),
+            None => (TokenStream::new(), None),
+        };
+        let is_held = held.is_some();
+        if is_held {
+            beside::with_allowed(&mut function);
+            function.without_mut();
         }
-        let body = match body {
-            Body::Async(body) => typed(&function, &private, body),
-            Body::Plain(body) => {
+        beside::with_unused_allowed(&mut function.attrs);
+        let body = match (held, body) {
+            (Some(call), _) => call,
+            (None, Body::Async(body)) => typed(&function, &private, body),
+            (None, Body::Plain(body)) => {
                 // What we make of it is but an async block, whatever it was.
                 function
                     .attrs
@@ -317,7 +323,10 @@ impl Plan {
             }
         };
         let body = match (batch, items.flatten(), hand_out) {
-            (Some(options), Some(items), Some(hand_out)) => {
+            (Some(options), Some(mut items), Some(hand_out)) => {
+                if is_held {
+                    items.by_name();
+                }
                 let output = function.output().unwrap_or_else(|| parse_quote!(()));
                 let one = hand_out.one(&output, &items.item(), &private);
                 let has_other_keys = known::has_other_keys(&output, &items.item());
@@ -344,14 +353,25 @@ impl Plan {
         let body = match dedup {
             Some(options) => {
                 let call = call(&function, &private, &options.common, |_| true);
-                if let Some(name) = &options.forget {
-                    siblings.extend(dedup::forget(&call, &name.value, &function));
-                }
                 let code = dedup::expand(&call, &options, has_batch, body);
                 if options.spawn.is_some() {
                     function.without_mut();
                 }
-                code
+                match &options.forget {
+                    None => code,
+                    Some(Given { value: forget, .. }) => {
+                        let inner = beside::inner(&function, &code, forget, &form, &private);
+                        let (called, code) = match inner {
+                            Some((name, inner, call)) => {
+                                siblings.extend(inner);
+                                (name, call)
+                            }
+                            None => (function.sig.ident.clone(), code),
+                        };
+                        siblings.extend(beside::forget(&function, &called, forget, &private));
+                        code
+                    }
+                }
             }
             None => body,
         };
@@ -396,12 +416,6 @@ fn call<'a>(
         may_be_result: output.as_ref().is_some_and(known::is_called_result),
         output: in_expression(output.as_ref()),
         name: &function.sig.ident,
-        generics: &function.sig.generics,
-        is_method: function.sig.receiver().is_some()
-            || mentions(
-                &function.sig.to_token_stream(),
-                &Ident::new("Self", Span::call_site()),
-            ),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The annotated function as plain data. Its body stays opaque tokens; only its outer form is recognised.
 
 use crate::tokens::{Place, mentions};
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{
-    Attribute, FnArg, GenericArgument, GenericParam, Pat, PathArguments, PathSegment, Receiver,
-    ReceiverKind, ReturnType, Signature, Token, TraitBound, Type, TypeParamBound, Visibility,
-    WherePredicate,
+    Attribute, FnArg, GenericArgument, GenericParam, Lifetime, Pat, PathArguments, PathSegment,
+    Receiver, ReceiverKind, ReturnType, Signature, Token, TraitBound, Type, TypeParamBound,
+    Visibility, WherePredicate, parse_quote,
 };
 
 /// A function with a body.
@@ -74,6 +74,8 @@ pub(crate) struct Argument {
 /// A name that an argument brings into the body.
 #[derive(Clone)]
 pub(crate) struct Binding {
+    /// `#[cfg(…)]`s on the argument, or on a part of its pattern.
+    pub(crate) cfgs: Vec<Attribute>,
     pub(crate) ident: Ident,
     pub(crate) mutability: Option<Token![mut]>,
 }
@@ -187,11 +189,38 @@ impl Function {
             {
                 argument.bindings.clear();
                 argument.is_plain_name = false;
-                bindings_of(&moved.pat, &mut argument.bindings);
+                bindings_of(&moved.pat, &argument.cfgs, &mut argument.bindings);
             }
             argument
         };
         self.sig.inputs.iter().map(read).collect()
+    }
+
+    /// Whether it is plain to see that it belongs to a `Self`.
+    pub(crate) fn is_method(&self) -> bool {
+        let sig = self.sig.to_token_stream();
+        let says = |tokens, word| mentions(tokens, &format_ident!("{word}"));
+        // An item within the body may have a `Self` of its own.
+        let in_body =
+            || says(&self.body, "Self") && !says(&self.body, "impl") && !says(&self.body, "trait");
+        self.sig.receiver().is_some() || says(&sig, "Self") || in_body()
+    }
+
+    /// What the arguments bind, put together again as another function with the same arguments takes it; if they bind
+    /// all that there is.
+    pub(crate) fn passed_on(&self) -> Option<Vec<TokenStream>> {
+        let passed = |input: &FnArg| match input {
+            FnArg::Receiver(receiver) => Some(receiver.self_token.to_token_stream()),
+            FnArg::Typed(typed) if !cfgs(&typed.attrs).is_empty() => None,
+            FnArg::Typed(typed) => {
+                let moved = self.moved.iter().find(|moved| match &*typed.pat {
+                    Pat::Ident(pat) => pat.ident == moved.argument,
+                    _ => false,
+                });
+                as_expr(moved.map_or(&typed.pat, |moved| &moved.pat))
+            }
+        };
+        self.sig.inputs.iter().map(passed).collect()
     }
 
     /// Puts the patterns that `#[async_trait]` has moved into the body before it, where the key can see their bindings.
@@ -261,6 +290,45 @@ impl Function {
         }
     }
 
+    /// The lifetime of a reference that takes the place of argument number `index`. A box has to name it, and
+    /// `#[async_trait]` gives each reference one of its own, in their order.
+    //
+    // Input:  fn save<'life0, 'async_trait>(&'life0 self, users: Vec<User>) -> Pin<Box<… + 'async_trait>> where 'life0: 'async_trait
+    // Output: 'life_users, of fn save<'life0, 'life_users, 'async_trait>(…) … where 'life0: 'async_trait, 'life_users: 'async_trait
+    pub(crate) fn lifetime_of_reference(&mut self, index: usize) -> Option<Lifetime> {
+        if !matches!(self.form(), Some(Form::Boxed)) {
+            return None;
+        }
+        let inputs = &self.sig.inputs;
+        if let Some(FnArg::Typed(typed)) = inputs.iter().nth(index) {
+            if let Type::Reference(reference) = peel(&typed.ty) {
+                return reference.lifetime.clone();
+            }
+        }
+        let params = &mut self.sig.generics.params;
+        let is_async_trait = |param: &GenericParam| matches!(param, GenericParam::Lifetime(param) if param.lifetime.ident == "async_trait");
+        let Some(bound) = params.iter().position(is_async_trait) else {
+            return named_in(&self.sig.output.to_token_stream());
+        };
+        let before: TokenStream = inputs
+            .iter()
+            .take(index)
+            .map(|input| quote!(#input,))
+            .collect();
+        let is_before = |param: &GenericParam| matches!(param, GenericParam::Lifetime(param) if mentions(&before, &param.lifetime.ident));
+        let at = params
+            .iter()
+            .rposition(is_before)
+            .map_or(0, |last| last + 1);
+        let lifetime = Lifetime::new(&format!("'life_{index}"), Span::call_site());
+        params.insert(at.min(bound), parse_quote!(#lifetime));
+        let clause = self.sig.generics.make_where_clause();
+        clause
+            .predicates
+            .push(parse_quote!(#lifetime: 'async_trait));
+        Some(lifetime)
+    }
+
     /// The user's code.
     pub(crate) fn body(&self, form: &Form) -> Body {
         let block = match form {
@@ -306,6 +374,19 @@ impl Function {
         braces.set_span(self.braces.span());
         quote!(#(#attrs)* #vis #default #sig #braces)
     }
+}
+
+/// The first lifetime that has a name.
+fn named_in(tokens: &TokenStream) -> Option<Lifetime> {
+    let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    trees.windows(2).find_map(|pair| match pair {
+        [TokenTree::Punct(quote), TokenTree::Ident(name)]
+            if quote.as_char() == '\'' && name != "_" && name != "static" =>
+        {
+            Some(Lifetime::new(&format!("'{name}"), name.span()))
+        }
+        _ => None,
+    })
 }
 
 impl MovedPat {
@@ -486,11 +567,11 @@ impl Argument {
         match argument {
             FnArg::Receiver(receiver) => Self::receiver(receiver),
             FnArg::Typed(typed) => {
-                let mut bindings = Vec::new();
-                bindings_of(&typed.pat, &mut bindings);
+                let (mut bindings, cfgs) = (Vec::new(), cfgs(&typed.attrs));
+                bindings_of(&typed.pat, &cfgs, &mut bindings);
                 let (pat, ty) = (&typed.pat, &typed.ty);
                 Self {
-                    cfgs: cfgs(&typed.attrs),
+                    cfgs,
                     bindings,
                     written: quote!(#pat: #ty),
                     ty: Some(peel(ty).clone()),
@@ -507,6 +588,7 @@ impl Argument {
         Self {
             cfgs: cfgs(&receiver.attrs),
             bindings: vec![Binding {
+                cfgs: Vec::new(),
                 ident: Ident::new("self", receiver.self_token.span),
                 mutability: receiver.mutability,
             }],
@@ -554,35 +636,78 @@ pub(crate) fn peel(ty: &Type) -> &Type {
     }
 }
 
-/// The names that a pattern binds, in order.
-fn bindings_of(pat: &Pat, out: &mut Vec<Binding>) {
+/// What a pattern was matched with, if it binds all of it.
+fn as_expr(pat: &Pat) -> Option<TokenStream> {
+    match pat {
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+            Some(pat.ident.to_token_stream())
+        }
+        Pat::Paren(pat) => as_expr(&pat.pat),
+        Pat::Reference(pat) => {
+            let (and, mutability) = (&pat.and_token, &pat.mutability);
+            as_expr(&pat.pat).map(|expr| quote!(#and #mutability #expr))
+        }
+        Pat::Struct(pat) if pat.rest.is_none() && pat.qself.is_none() => {
+            let path = &pat.path;
+            let fields = pat.fields.iter().map(|field| {
+                let (attrs, member) = (&field.attrs, &field.member);
+                as_expr(&field.pat).map(|expr| quote!(#(#attrs)* #member: #expr))
+            });
+            let fields = fields.collect::<Option<Vec<_>>>()?;
+            Some(quote!(#path { #(#fields),* }))
+        }
+        Pat::Tuple(pat) => {
+            let elems = pat.elems.iter().map(as_expr).collect::<Option<Vec<_>>>()?;
+            Some(quote!((#(#elems,)*)))
+        }
+        Pat::TupleStruct(pat) if pat.qself.is_none() => {
+            let path = &pat.path;
+            let elems = pat.elems.iter().map(as_expr).collect::<Option<Vec<_>>>()?;
+            Some(quote!(#path(#(#elems),*)))
+        }
+        _ => None,
+    }
+}
+
+/// The names that a pattern binds, in order, and the `#[cfg(…)]`s that they are under.
+fn bindings_of(pat: &Pat, under: &[Attribute], out: &mut Vec<Binding>) {
     match pat {
         Pat::Ident(pat) => {
             out.push(Binding {
+                cfgs: under.to_vec(),
                 ident: pat.ident.clone(),
                 mutability: pat.mutability,
             });
             if let Some((_, pat)) = &pat.subpat {
-                bindings_of(pat, out);
+                bindings_of(pat, under, out);
             }
         }
-        Pat::Guard(pat) => bindings_of(&pat.pat, out),
+        Pat::Guard(pat) => bindings_of(&pat.pat, under, out),
         // All alternatives bind the same names.
         Pat::Or(pat) => pat
             .cases
             .iter()
             .take(1)
-            .for_each(|pat| bindings_of(pat, out)),
-        Pat::Paren(pat) => bindings_of(&pat.pat, out),
-        Pat::Reference(pat) => bindings_of(&pat.pat, out),
-        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
-        Pat::Struct(pat) => pat
-            .fields
+            .for_each(|pat| bindings_of(pat, under, out)),
+        Pat::Paren(pat) => bindings_of(&pat.pat, under, out),
+        Pat::Reference(pat) => bindings_of(&pat.pat, under, out),
+        Pat::Slice(pat) => pat
+            .elems
             .iter()
-            .for_each(|field| bindings_of(&field.pat, out)),
-        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
-        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| bindings_of(pat, out)),
-        Pat::Type(pat) => bindings_of(&pat.pat, out),
+            .for_each(|pat| bindings_of(pat, under, out)),
+        Pat::Struct(pat) => pat.fields.iter().for_each(|field| {
+            let cfgs: Vec<_> = under.iter().cloned().chain(cfgs(&field.attrs)).collect();
+            bindings_of(&field.pat, &cfgs, out);
+        }),
+        Pat::Tuple(pat) => pat
+            .elems
+            .iter()
+            .for_each(|pat| bindings_of(pat, under, out)),
+        Pat::TupleStruct(pat) => pat
+            .elems
+            .iter()
+            .for_each(|pat| bindings_of(pat, under, out)),
+        Pat::Type(pat) => bindings_of(&pat.pat, under, out),
         _ => {}
     }
 }

@@ -73,6 +73,11 @@ snapshots! {
             Box::pin(async move { body })
         }
     }
+    dedup_direct, 30 lines: Dedup (direct = user_now, skip(self)) {
+        pub async fn user(&self, Path(id): Path<u64>) -> User {
+            body
+        }
+    }
     dedup_forget, 36 lines: Dedup (forget = forget_user, max_age_ms = 5) {
         async fn user<T>(id: T) -> User {
             body
@@ -123,6 +128,25 @@ fn an_unfinished_body_keeps_the_function_alive() {
         assert!(!expansion.contains("compile_error"), "{expansion}");
         assert!(expansion.starts_with("async fn user (ids :"), "{expansion}");
         assert!(expansion.contains("if ids ."), "{expansion}");
+    }
+}
+
+/// Or its warnings would come twice.
+#[test]
+fn a_body_is_compiled_once() {
+    for attribute in [Attribute::Dedup, Attribute::Batch] {
+        let options = match attribute {
+            Attribute::Dedup => quote!(direct = save_now, forget = forget_saved),
+            Attribute::Batch => quote!(size = 10, eager, direct = save_now),
+        };
+        let item = quote! {
+            #[instrument]
+            pub async fn save(&self, Path(id): Path<u64>, mut ids: Vec<u64>) -> Vec<u64> {
+                body
+            }
+        };
+        let expansion = expand(attribute, options, item).to_string();
+        assert_eq!(expansion.matches("{ body }").count(), 1, "{expansion}");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::arguments::holds;
 use crate::errors::{Errors, no_argument};
 use crate::items::{Items, List};
 use crate::known;
-use crate::options::{Attribute, Common, Given, Options};
+use crate::options::{Attribute, Common, Given, Options, Sibling};
 use crate::outcome::HandOut;
 use crate::signature::{Argument, Function, peel};
 use crate::tokens::mentions;
@@ -18,7 +18,7 @@ use syn::{
 /// What both attributes have, by itself; and the names of the functions that are made.
 pub(crate) fn common(
     common: &Common,
-    forget: Option<&Given<Ident>>,
+    forget: Option<&Given<Sibling>>,
     function: &Function,
     errors: &mut Errors,
 ) {
@@ -47,20 +47,21 @@ pub(crate) fn common(
         );
     }
     for named in [common.direct.as_ref(), forget].into_iter().flatten() {
-        if named.value == function.sig.ident {
+        let ident = &named.value.ident;
+        if *ident == function.sig.ident {
             errors.at(
-                &named.value,
+                ident,
                 format!(
-                    "`{}` is the name of the function itself; choose another name for `{}`",
-                    named.value, named.name
+                    "`{ident}` is the name of the function itself; choose another name for `{}`",
+                    named.name
                 ),
             );
         }
     }
     if let (Some(direct), Some(forget)) = (&common.direct, forget) {
-        if direct.value == forget.value {
+        if direct.value.ident == forget.value.ident {
             errors.at(
-                &forget.value,
+                &forget.value.ident,
                 "`direct` and `forget` each generate a function; choose two different names",
             );
         }
@@ -103,19 +104,14 @@ fn functions<const N: usize>(options: [(&Option<Given<Expr>>, &str); N], errors:
 }
 
 /// The options that only `attribute` has, by themselves.
-pub(crate) fn options(
-    attribute: Attribute,
-    options: &Options,
-    function: &Function,
-    errors: &mut Errors,
-) {
+pub(crate) fn options(attribute: Attribute, options: &Options, errors: &mut Errors) {
     match attribute {
-        Attribute::Dedup => dedup(options, function, errors),
+        Attribute::Dedup => dedup(options, errors),
         Attribute::Batch => batch(options, errors),
     }
 }
 
-fn dedup(options: &Options, function: &Function, errors: &mut Errors) {
+fn dedup(options: &Options, errors: &mut Errors) {
     if let (Some(busy), None) = (&options.busy, &options.max_followers) {
         if !options.common.is_unread("max_followers") {
             errors.at(
@@ -123,18 +119,6 @@ fn dedup(options: &Options, function: &Function, errors: &mut Errors) {
                 "`busy` is the error of calls beyond `max_followers`, and there is no such limit; add `max_followers = 100`",
             );
         }
-    }
-    let Some(forget) = &options.forget else {
-        return;
-    };
-    let generic = function
-        .sig
-        .inputs
-        .iter()
-        .find(|input| matches!(input, syn::FnArg::Typed(arg) if mentions_impl(&arg.ty)));
-    if let Some(generic) = generic {
-        let name = &forget.name;
-        errors.at(generic, format!("`{name}` generates a second function, which can't name the type behind this `impl`; use a type parameter instead, as in `fn f<T: …>(argument: T)`"));
     }
 }
 

@@ -13,8 +13,8 @@ pub use crate::bounds::{
     busy, by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
 };
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Failed, Flights, IsResult, Joining, Run, Share, ShareErr, Spawned,
-    Table,
+    Call, CloneWith, Cloned, Failed, Flights, Forgets, IsResult, Joining, Run, Share, ShareErr,
+    Spawned, Table, forget,
 };
 pub use crate::fixed::Fixed;
 pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
@@ -25,6 +25,7 @@ pub use piggyback_macros::__piggyback_expanded;
 // By these paths, since the user's prelude may be another one.
 pub use std::boxed::Box;
 pub use std::clone::Clone;
+pub use std::future::{Pending, pending};
 pub use std::iter::IntoIterator;
 pub use std::module_path;
 pub use std::vec::Vec;
@@ -38,47 +39,6 @@ pub mod probing {
 use std::borrow::Borrow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-
-use crate::Scope;
-use crate::sync::Arc;
-
-/// What a function and its forgetting one have in common: the static, and the marker.
-#[derive(Debug)]
-pub struct Both<M>(pub &'static Flights, pub M);
-
-impl<M: Fn() + 'static> Both<M> {
-    /// Begins a call.
-    #[inline(always)]
-    pub fn enter<K: Key, S: Share>(
-        self,
-        key: K,
-        share: S,
-        joining: Joining,
-    ) -> Call<Fixed<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S> {
-        self.0.enter(self.1, key, share, joining)
-    }
-
-    /// The same in a scope.
-    pub fn enter_in<K: Key, S: Share>(
-        self,
-        scope: &Scope,
-        key: K,
-        share: S,
-        joining: Joining,
-    ) -> Call<Arc<Table<K::Owned, S::Stored>>, K::Owned, S::Stored, S> {
-        self.0.enter_in(scope, self.1, key, share, joining)
-    }
-
-    /// Forgets the flight that is up. The strategy only names the type.
-    pub fn forget<K: Key, S: Share>(self, key: K, _share: S) {
-        self.0.forget::<M, K, S>(&key);
-    }
-
-    /// The same in a scope.
-    pub fn forget_in<K: Key, S: Share>(self, scope: &Scope, key: K, _share: S) {
-        self.0.forget_in::<M, K, S>(scope, &key);
-    }
-}
 
 /// The future of a function that is not an `async fn` but returns one.
 pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {

@@ -9,7 +9,7 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
         let __limits = P::Limits::eager(
             P::Limits::concurrency(P::Limits::max_weight(P::Limits::new(10, 10), 5), 2),
         );
-        let __this = P::own_self(P::ByRef(self));
+        let __self = P::own_self(P::ByRef(self));
         let tag = P::own(P::Part(&tag).__piggyback_key());
         let __bulk = P::shape_by(
                 P::ManyBy,
@@ -20,13 +20,13 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
                 P::rows(P::ty::<Vec<Row>>().__piggyback_row(), P::ByClone),
             )
             .__piggyback_bulk(move |__items: P::Vec<(u64, u64)>| async move {
-                let __this = __this.__piggyback_lend();
+                let __self = __self.__piggyback_lend();
                 let tag = tag.__piggyback_lend();
                 let ids = P::into_iterator(__items);
                 if false {
                     return P::never::<Vec<Row>>();
                 }
-                __this.body
+                __self.body
             });
         (__limits, __bulk)
     };

@@ -5,19 +5,19 @@ async fn save(&self, users: User) -> Result<(), AppError> {
     let __waker = P::Waker.await;
     let __open = || {
         let __limits = P::Limits::new(10, 10);
-        let __this = P::own_self(P::ByRef(self));
+        let __self = P::own_self(P::ByRef(self));
         let __bulk = P::again(P::ty::<User>())
             .__piggyback_by(P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>()))
             .__piggyback_share_split(P::ByClone)
             .__piggyback_split(move |__items: P::Vec<User>| {
-                let __this = P::Clone::clone(&__this);
+                let __self = P::Clone::clone(&__self);
                 async move {
-                    let __this = __this.__piggyback_lend();
+                    let __self = __self.__piggyback_lend();
                     let users = &__items[..];
                     if false {
                         return P::never::<Result<(), AppError>>();
                     }
-                    __this.body
+                    __self.body
                 }
             });
         (__limits, __bulk)

@@ -1,13 +1,19 @@
 async fn user<T>(id: T) -> User {
-    let __call = {
+    let __forgets = P::Forgets::take();
+    let ::core::option::Option::Some(__call) = ({
         #[allow(unused_imports)]
         use P::probing::*;
-        P::Both::enter(
-            __user_needs_Self_in_its_signature::<T>(),
+        static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
+        P::Forgets::enter(
+            __forgets,
+            &__PIGGYBACK,
+            || {},
             (P::part(P::Part(&id).__piggyback_key()), ()),
             P::cloned(P::ty::<User>()),
             P::Joining::max_age_ms(P::Joining::new(), 5),
         )
+    }) else {
+        return P::pending().await;
     };
     P::Call::run(
             __call,
@@ -20,19 +26,8 @@ async fn user<T>(id: T) -> User {
         )
         .await
 }
-#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-fn __user_needs_Self_in_its_signature<T>() -> P::Both<impl ::core::ops::Fn() + 'static> {
-    static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-    P::Both(&__PIGGYBACK, || {})
-}
 ///Calls of [`user`](user) that begin after this one don't join a flight that began before it.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 fn forget_user<T>(id: T) {
-    #[allow(unused_imports)]
-    use P::probing::*;
-    P::Both::forget(
-        __user_needs_Self_in_its_signature::<T>(),
-        (P::part(P::Part(&id).__piggyback_key()), ()),
-        P::cloned(P::ty::<User>()),
-    )
+    P::forget(user::<T>(id))
 }

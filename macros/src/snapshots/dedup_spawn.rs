@@ -14,15 +14,15 @@ async fn user(&self, pool: Pool, id: u64) -> User {
             || {
                 #[allow(unused_imports)]
                 use P::probing::*;
-                let __this = P::own_self(P::ByRef(self));
+                let __self = P::own_self(P::ByRef(self));
                 let pool = P::own(P::arg(pool).__piggyback_part());
                 async move {
-                    let __this = __this.__piggyback_lend();
+                    let __self = __self.__piggyback_lend();
                     let pool = pool.__piggyback_lend();
                     if false {
                         return P::never::<User>();
                     }
-                    __this.body
+                    __self.body
                 }
             },
         )

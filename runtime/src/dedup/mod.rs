@@ -7,6 +7,7 @@
 //! is handed to each caller by [`share`].
 
 mod flight;
+mod forget;
 #[cfg(test)]
 mod models;
 mod places;
@@ -20,6 +21,7 @@ mod table;
 use std::any::TypeId;
 use std::fmt;
 
+pub use self::forget::{Forgets, forget};
 pub use self::run::{Call, Run};
 pub use self::share::{CloneWith, Cloned, Failed, IsResult, Share, ShareErr};
 pub use self::spawned::Spawned;

@@ -1,0 +1,287 @@
+//! The functions that `direct` and `forget` add, and how one function passes its arguments on to another.
+//!
+//! The function of `direct` holds the body, which the annotated one then calls: so the body is compiled once. That of
+//! `forget` polls the annotated one once, which takes note and forgets instead of running. Both need no more of their
+//! surroundings than each other's names, and can stand in a trait as well.
+//!
+//! An attribute that stands below ours may wrap the function in code of its own, which neither the body nor a call that
+//! only forgets shall go through. Then there is a third function, which holds what is between the two.
+
+use crate::options::Sibling;
+use crate::other;
+use crate::signature::{Form, Function};
+use crate::tokens::{Private, local, mentions};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
+use syn::{Attribute, FnArg, GenericParam, Meta, Pat, ReturnType, Visibility, parse_quote};
+
+/// A function beside the annotated one, as it is called.
+pub(crate) struct Other {
+    name: Ident,
+    on_self: bool,
+}
+
+impl Other {
+    /// Under this name. Of two that have no `Self` in sight, nothing tells whether they belong to one: `sibling` may. If it
+    /// doesn't and they do, the compiler says so where `sibling` is, and what to write.
+    fn of(function: &Function, name: &Ident, sibling: &Sibling) -> Self {
+        let mut name = name.clone();
+        name.set_span(name.span().located_at(sibling.ident.span()));
+        Self {
+            name,
+            on_self: sibling.on_self || function.is_method(),
+        }
+    }
+
+    /// It is called by its path, with all parameters that have a name.
+    //
+    // Output: Self::user_now::<T>(self, id)
+    fn call(&self, function: &Function, arguments: &[TokenStream]) -> TokenStream {
+        let Self { name, on_self } = self;
+        let on_self = on_self.then(|| quote!(Self::));
+        let generics = &function.sig.generics;
+        let generics: Vec<&Ident> = generics
+            .params
+            .iter()
+            .filter_map(|param| match param {
+                GenericParam::Type(param) => Some(&param.ident),
+                GenericParam::Const(param) => Some(&param.ident),
+                GenericParam::Lifetime(_) => None,
+            })
+            .collect();
+        let generics = (!generics.is_empty()).then(|| quote!(::<#(#generics),*>));
+        quote!(#on_self #name #generics(#(#arguments),*))
+    }
+}
+
+/// A function that holds the body, and how it is called with what the arguments bind.
+pub(crate) struct Held {
+    pub(crate) siblings: TokenStream,
+    /// Nothing, if the arguments can't be put together again: the body is compiled twice then.
+    pub(crate) body: Option<TokenStream>,
+}
+
+// Input:  async fn user(id: u64) -> User { body }
+// Output: async fn user_now(id: u64) -> User { body }
+//         user_now(id).await
+pub(crate) fn direct(
+    function: &Function,
+    direct: &Sibling,
+    form: &Form,
+    private: &Private,
+) -> Held {
+    let mut written = function.clone();
+    written.sig.ident = direct.ident.clone();
+    let Some(arguments) = function.passed_on() else {
+        // What it says is said of the other.
+        written
+            .attrs
+            .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+        return Held {
+            siblings: written.as_written(),
+            body: None,
+        };
+    };
+    let (name, siblings) = if function.attrs.iter().any(other::wraps) {
+        let mut inner = written.clone();
+        inner.sig.ident = inner_name(&direct.ident);
+        let other = Other::of(function, &inner.sig.ident, direct);
+        let inner = hidden(inner).as_written();
+        let called = called(&other, function, &arguments, private);
+        with_allowed(&mut written);
+        let written = written.with_code(form, &called, private);
+        (other.name, quote!(#inner #written))
+    } else {
+        (direct.ident.clone(), written.as_written())
+    };
+    let other = Other::of(function, &name, direct);
+    Held {
+        siblings,
+        body: Some(called(&other, function, &arguments, private)),
+    }
+}
+
+/// The call of another function that is `async` as this one is.
+//
+// In a trait's implementation, the other function is an error of its own, which should be the only one: there, the name
+// stands for a function that fits each call.
+fn called(
+    other: &Other,
+    function: &Function,
+    arguments: &[TokenStream],
+    private: &Private,
+) -> TokenStream {
+    let call = other.call(function, arguments);
+    let may_be_in_trait = other.on_self && matches!(function.vis, Visibility::Inherited);
+    let otherwise = may_be_in_trait.then(|| {
+        let (name, of) = (&other.name, local("Otherwise"));
+        let types: Vec<_> = (0..arguments.len())
+            .map(|n| format_ident!("A{n}"))
+            .collect();
+        quote! {
+            #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+            trait #of {
+                fn #name<#(#types,)* R>(#(_: #types),*) -> #private::Pending<R> {
+                    #private::pending()
+                }
+            }
+            impl<S: ?::core::marker::Sized> #of for S {}
+        }
+    });
+    quote!(#otherwise #call.await)
+}
+
+// Output: fn forget_user(id: u64) { private::forget(user(id)) }
+pub(crate) fn forget(
+    function: &Function,
+    called: &Ident,
+    forget: &Sibling,
+    private: &Private,
+) -> TokenStream {
+    let other = Other::of(function, called, forget);
+    let mut sig = function.sig.clone();
+    sig.ident = forget.ident.clone();
+    sig.asyncness = None;
+    sig.output = ReturnType::Default;
+    // An error about the function, which a trait's implementation can't have, is about its name.
+    let place = Span::call_site().located_at(forget.ident.span());
+    sig.fn_token.span = place;
+    let mut arguments = Vec::new();
+    for (n, input) in sig.inputs.iter_mut().enumerate() {
+        match input {
+            FnArg::Receiver(receiver) => {
+                receiver.mutability = None;
+                arguments.push((Vec::new(), receiver.self_token.to_token_stream()));
+            }
+            FnArg::Typed(typed) => {
+                let name = match &*typed.pat {
+                    Pat::Ident(pat) if pat.subpat.is_none() => pat.ident.clone(),
+                    _ => local(&format!("arg{n}")),
+                };
+                *typed.pat = parse_quote!(#name);
+                typed.attrs.retain(|attr| attr.path().is_ident("cfg"));
+                let conditions = typed.attrs.iter().filter_map(condition).collect();
+                arguments.push((conditions, quote!(#name)));
+            }
+        }
+    }
+    let calls = combinations(&arguments).into_iter().map(|(on, arguments)| {
+        let call = other.call(function, &arguments);
+        let call = quote!(#private::forget(#call));
+        if on.is_empty() {
+            call
+        } else {
+            quote!(#[cfg(all(#(#on),*))] { #call })
+        }
+    });
+    let on_self = if other.on_self { "Self::" } else { "" };
+    let name = &function.sig.ident;
+    let doc = format!(
+        "Calls of [`{name}`]({on_self}{name}) that begin after this one don't join a flight that began before it."
+    );
+    let cfgs = function
+        .attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg"));
+    let vis = &function.vis;
+    let mut body = Group::new(Delimiter::Brace, quote!(#(#calls)*));
+    body.set_span(place);
+    quote! {
+        #(#cfgs)*
+        #[doc = #doc]
+        #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis #sig #body
+    }
+}
+
+/// What `#[cfg(…)]` says.
+fn condition(attr: &Attribute) -> Option<TokenStream> {
+    match &attr.meta {
+        Meta::List(list) => Some(list.tokens.clone()),
+        _ => None,
+    }
+}
+
+/// A call's argument can't have a `#[cfg]`, but a statement can: one for each set of arguments that may be there.
+fn combinations(
+    arguments: &[(Vec<TokenStream>, TokenStream)],
+) -> Vec<(Vec<TokenStream>, Vec<TokenStream>)> {
+    let mut all = vec![(Vec::new(), Vec::new())];
+    for (conditions, argument) in arguments {
+        let without = match &conditions[..] {
+            [] => Vec::new(),
+            _ => all.clone(),
+        };
+        for (on, arguments) in &mut all {
+            on.extend(conditions.iter().cloned());
+            arguments.push(argument.clone());
+        }
+        let without = without.into_iter().map(|(mut on, arguments)| {
+            on.push(quote!(not(all(#(#conditions),*))));
+            (on, arguments)
+        });
+        all.extend(without);
+    }
+    all
+}
+
+/// Puts a function with `code` beside the annotated one, if an attribute would wrap the latter: returns the former, and
+/// what calls it.
+pub(crate) fn inner(
+    function: &Function,
+    code: &TokenStream,
+    forget: &Sibling,
+    form: &Form,
+    private: &Private,
+) -> Option<(Ident, TokenStream, TokenStream)> {
+    if !function.attrs.iter().any(other::wraps) {
+        return None;
+    }
+    let arguments = function.passed_on()?;
+    let mut inner = function.clone();
+    inner.sig.ident = inner_name(&function.sig.ident);
+    let other = Other::of(function, &inner.sig.ident, forget);
+    let called = called(&other, function, &arguments, private);
+    let inner = hidden(inner).with_code(form, code, private);
+    Some((other.name, inner, called))
+}
+
+fn inner_name(name: &Ident) -> Ident {
+    format_ident!("__{}_itself", name.unraw(), span = Span::call_site())
+}
+
+/// Without the attributes that wrap it, or tell users of it.
+fn hidden(mut function: Function) -> Function {
+    function
+        .attrs
+        .retain(|attr| !other::wraps(attr) && !attr.path().is_ident("doc"));
+    function.attrs.push(parse_quote!(#[doc(hidden)]));
+    function.vis = Visibility::Inherited;
+    function
+}
+
+/// Turns `#[expect(…)]` into `#[allow(…)]`: what is expected of the body is found where that is.
+pub(crate) fn with_allowed(function: &mut Function) {
+    for attr in &mut function.attrs {
+        if let Meta::List(list) = &mut attr.meta {
+            if list.path.is_ident("expect") {
+                list.path = Ident::new("allow", Span::call_site()).into();
+            }
+        }
+    }
+}
+
+/// The same of what is unused, since an argument has its use in the key.
+pub(crate) fn with_unused_allowed(attrs: &mut [Attribute]) {
+    for attr in attrs {
+        if let Meta::List(list) = &mut attr.meta {
+            let is_unused = |name| mentions(&list.tokens, &Ident::new(name, Span::call_site()));
+            let is_of_ours =
+                is_unused("unused_variables") || is_unused("unused_mut") || is_unused("unused");
+            if list.path.is_ident("expect") && is_of_ours {
+                list.path = Ident::new("allow", Span::call_site()).into();
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+use piggyback::dedup;
+
+trait Users {
+    async fn user(&self, id: u64) -> u64;
+}
+
+struct Stored;
+
+impl Users for Stored {
+    #[dedup(forget = forget_user, skip(self))]
+    async fn user(&self, id: u64) -> u64 {
+        id
+    }
+}
+
+fn main() {}
