@@ -4,9 +4,10 @@ use crate::known;
 use crate::options::Common;
 use crate::signature::{Argument, Binding, peel};
 use crate::tokens::{Place, Private, borrow_at, local, method_at, uses};
+use crate::validate::shows_borrow;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Expr, Type};
+use syn::{Expr, Index, Type};
 
 /// The arguments of a call, and what the options say of them.
 pub(crate) struct Arguments<'a> {
@@ -23,17 +24,40 @@ enum Kind {
     Plain,
     /// A reference to a single thing.
     Ref,
+    /// A reference to such a reference, which is a key by what both refer to.
+    RefRef,
     Unknown,
 }
 
 impl Kind {
     fn of(argument: &Argument) -> Self {
         match &argument.ty {
-            Some(ty) if argument.is_plain_name && known::is_plain(ty) => Self::Plain,
-            Some(ty) if argument.is_plain_name && is_ref(ty) => Self::Ref,
+            Some(ty) if argument.is_plain_name => Self::of_type(ty),
             None if argument.is_shared_self() => Self::Ref,
             _ => Self::Unknown,
         }
+    }
+
+    fn of_type(ty: &Type) -> Self {
+        match ty {
+            ty if known::is_plain(ty) => Self::Plain,
+            ty if is_ref(ty) => Self::Ref,
+            Type::Reference(outer) if outer.mutability.is_none() && is_ref(peel(&outer.elem)) => {
+                Self::RefRef
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The parts of a tuple that borrows: it is a key by the owned forms of these.
+fn parts(argument: &Argument) -> Option<Vec<&Type>> {
+    match &argument.ty {
+        Some(Type::Tuple(tuple)) if argument.is_plain_name => {
+            let borrows = shows_borrow(tuple.to_token_stream());
+            borrows.then(|| tuple.elems.iter().map(peel).collect())
+        }
+        _ => None,
     }
 }
 
@@ -72,6 +96,19 @@ impl Arguments<'_> {
             let part = match self.key_expr(binding) {
                 Some(expr) => self.part("part", Kind::Unknown, Place::of(expr), expr),
                 None if self.is_skipped(argument, binding) => continue,
+                None if parts(argument).is_some() => {
+                    let (name, cfgs) = (&binding.ident, &binding.cfgs);
+                    let parts = parts(argument).unwrap_or_default().into_iter().enumerate();
+                    let mut tuple = quote!(());
+                    for (n, ty) in parts.rev() {
+                        let part = Index::from(n);
+                        let kind = Kind::of_type(ty);
+                        let part = self.part("part", kind, argument.place(), quote!(#name.#part));
+                        tuple = quote!((#part, #tuple));
+                    }
+                    key = quote!((#(#cfgs)* #tuple, #key));
+                    continue;
+                }
                 None => {
                     let part = if argument.receiver {
                         "self_part"
@@ -100,6 +137,7 @@ impl Arguments<'_> {
         match kind {
             Kind::Plain => private.call_at(place, "ByValue", borrow_at(place, of)),
             Kind::Ref => private.call_at(place, "ByRef", of.into_token_stream()),
+            Kind::RefRef => private.call_at(place, "ByRef", quote!(*#of)),
             Kind::Unknown => {
                 let part = private.call_at(place, "Part", borrow_at(place, of));
                 method_at(place, part, "key", quote!())
@@ -157,11 +195,15 @@ impl Arguments<'_> {
                     && self.key_expr(binding).is_none()
                     && !is_in_common;
             let is_used = is_in_common || uses(others, ident);
+            let lints = &argument.lints;
             let allow = (is_used && !argument.receiver).then(|| quote!(#[allow(unused_variables)]));
+            let allow = quote!(#allow #(#lints)*);
             let (place, kind) = (argument.place(), Kind::of(argument));
             if let Kind::Plain = kind {
-                let copy =
-                    (!free).then(|| quote!(#allow let #ident = #private::Clone::clone(&#ident);));
+                let copy = (!free).then(|| {
+                    let allow = mutability.is_none().then_some(&allow);
+                    quote!(#allow let #ident = #private::Clone::clone(&#ident);)
+                });
                 let own = copy.map(|copy| quote!(#(#cfgs)* #copy));
                 let lend =
                     mutability.map(|_| quote!(#(#cfgs)* #allow let #mutability #ident = #ident;));
@@ -170,13 +212,25 @@ impl Arguments<'_> {
                     lend: lend.into_token_stream(),
                 };
             }
-            let form = match kind {
+            let form = |kind, of: TokenStream| match kind {
                 Kind::Unknown if free => {
-                    let arg = private.call_at(place, "arg", quote!(#ident));
+                    let arg = private.call_at(place, "arg", of);
                     method_at(place, arg, "part", quote!())
                 }
-                _ => self.borrowed(kind, place, ident),
+                _ => self.borrowed(kind, place, of),
             };
+            if let Some(parts) = parts(argument) {
+                let indices: Vec<Index> = (0..parts.len()).map(Index::from).collect();
+                let forms = indices.iter().zip(parts).map(|(n, ty)| {
+                    let form = form(Kind::of_type(ty), quote!(#ident.#n));
+                    private.call_at(place, "own", form)
+                });
+                return Owned {
+                    own: quote!(#(#cfgs)* let #ident = (#(#forms,)*);),
+                    lend: quote!(#(#cfgs)* #allow let #mutability #ident = (#(#ident.#indices.__piggyback_lend(),)*);),
+                };
+            }
+            let form = form(kind, ident.to_token_stream());
             let name = if argument.receiver {
                 local("self")
             } else {
@@ -188,10 +242,22 @@ impl Arguments<'_> {
                 .ty
                 .as_ref()
                 .is_some_and(is_slice_of_refs)
-                .then(|| quote!(#allow let #name = &#name[..];));
+                .then(|| quote!(&#name[..]));
+            let again = match kind {
+                Kind::RefRef => Some(quote!(&#name)),
+                _ => slice,
+            };
+            let lent = quote!(#name.__piggyback_lend());
+            let lend = match again {
+                None => quote!(#(#cfgs)* #allow let #mutability #name = #lent;),
+                Some(again) => quote! {
+                    #(#cfgs)* let #name = #lent;
+                    #(#cfgs)* #allow let #mutability #name = #again;
+                },
+            };
             Owned {
                 own: quote!(#(#cfgs)* let #name = #form;),
-                lend: quote!(#(#cfgs)* #allow let #mutability #name = #name.__piggyback_lend(); #slice),
+                lend,
             }
         };
         self.bindings().map(owned).collect()

@@ -75,7 +75,7 @@ pub(crate) fn expand(
     let owned = all.owned(true, &quote!(#limits; #weighed));
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
-    let (items, lists) = bulk.items.lists(private);
+    let (said, items, lists) = bulk.items.lists(private);
     let body = without_self(body, &local("self"));
     let kind = private.value_at(call.output_place, bulk.hand_out.name());
     let place = call.output_place;
@@ -128,13 +128,17 @@ pub(crate) fn expand(
     let handing = method_at(place, shape, share, sharing);
     // A bulk call that may be split is made several times, each with its own copy of what it was lent.
     let (items, run) = match &options.item_by {
-        None => (items, quote!(async move { #(#lend)* #lists #body })),
+        None => (
+            quote!(#said #items),
+            quote!(async move { #(#lend)* #lists #body }),
+        ),
         Some(Given { value, .. }) => {
             let (all, parts) = (local("all"), local("parts"));
             let found = found(bulk.hand_out, by, &parts, body, private);
             let part = part_by(value, private);
             let parts = quote!(let #parts = #private::parts(&#all, #part););
-            let run = quote!(async move { #parts let #items = #all; #(#lend)* #lists #found });
+            let run =
+                quote!(async move { #parts #said let #items = #all; #(#lend)* #lists #found });
             (quote!(#all), run)
         }
     };

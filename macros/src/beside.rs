@@ -89,7 +89,7 @@ pub(crate) fn direct(
         let other = Other::of(function, &inner.sig.ident, direct);
         let inner = hidden(inner).as_written();
         let called = called(&other, function, &arguments, private);
-        with_allowed(&mut written);
+        with_allowed(&mut written.attrs);
         let written = written.with_code(form, &called, private);
         (other.name, quote!(#inner #written))
     } else {
@@ -262,8 +262,8 @@ fn hidden(mut function: Function) -> Function {
 }
 
 /// Turns `#[expect(…)]` into `#[allow(…)]`: what is expected of the body is found where that is.
-pub(crate) fn with_allowed(function: &mut Function) {
-    for attr in &mut function.attrs {
+pub(crate) fn with_allowed(attrs: &mut [Attribute]) {
+    for attr in attrs {
         if let Meta::List(list) = &mut attr.meta {
             if list.path.is_ident("expect") {
                 list.path = Ident::new("allow", Span::call_site()).into();
@@ -272,16 +272,23 @@ pub(crate) fn with_allowed(function: &mut Function) {
     }
 }
 
-/// The same of what is unused, since an argument has its use in the key.
-pub(crate) fn with_unused_allowed(attrs: &mut [Attribute]) {
-    for attr in attrs {
-        if let Meta::List(list) = &mut attr.meta {
-            let is_unused = |name| mentions(&list.tokens, &Ident::new(name, Span::call_site()));
-            let is_of_ours =
-                is_unused("unused_variables") || is_unused("unused_mut") || is_unused("unused");
-            if list.path.is_ident("expect") && is_of_ours {
-                list.path = Ident::new("allow", Span::call_site()).into();
-            }
+/// The same of what is unused, since each argument has its use in the key, or is a task's.
+pub(crate) fn with_uses(function: &mut Function) {
+    let arguments = function
+        .sig
+        .inputs
+        .iter_mut()
+        .flat_map(|input| match input {
+            FnArg::Typed(argument) => &mut argument.attrs[..],
+            FnArg::Receiver(receiver) => &mut receiver.attrs[..],
+        });
+    for attr in function.attrs.iter_mut().chain(arguments) {
+        let Meta::List(list) = &attr.meta else {
+            continue;
+        };
+        let says = |name| mentions(&list.tokens, &Ident::new(name, Span::call_site()));
+        if says("unused_variables") || says("unused_mut") || says("unused") {
+            with_allowed(std::slice::from_mut(attr));
         }
     }
 }

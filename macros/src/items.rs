@@ -1,12 +1,14 @@
 //! The items of a bulk function: which argument they are, in which form it wants them, and what a caller gives instead.
 
+use crate::beside::with_allowed;
 use crate::errors::{Errors, no_argument};
 use crate::options::Given;
-use crate::signature::{Function, item_of, peel};
+use crate::outcome;
+use crate::signature::{Function, item_of, lints, peel};
 use crate::tokens::{Place, local, without_lifetimes};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamBound};
+use syn::{Attribute, FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamBound};
 
 /// The lists of items: one, or several that go in step.
 pub(crate) struct Items {
@@ -26,6 +28,8 @@ pub(crate) struct List {
     /// What a caller's single item is called.
     pub(crate) name: Ident,
     pat: TokenStream,
+    /// What is said of lints.
+    lints: Vec<Attribute>,
     form: ListForm,
     /// The type of an item.
     pub(crate) item: TokenStream,
@@ -91,7 +95,7 @@ impl Items {
             errors.at(name, no_argument(&name.to_string(), &known));
             return None;
         };
-        let list = List::read(function, index);
+        let list = List::read(function, index).or_else(|| List::behind_alias(function, index));
         if list.is_none() && !arguments[index].is_plain_name {
             errors.at(
                 &arguments[index].written,
@@ -196,13 +200,24 @@ impl Items {
         let values: Vec<TokenStream> = self
             .lists
             .iter()
-            .map(|List { name, .. }| {
-                if self.by_ref {
-                    quote!(#private::lent(#name))
-                } else {
-                    quote!(#name)
-                }
-            })
+            .map(
+                |List {
+                     name,
+                     item,
+                     lent,
+                     form,
+                     ..
+                 }| {
+                    let is_str = lent.to_string() == "str" && !matches!(form, ListForm::Refs);
+                    if self.by_ref && is_str {
+                        quote!(#private::lent_str::<#item>(#name))
+                    } else if self.by_ref {
+                        quote!(#private::lent(#name))
+                    } else {
+                        quote!(#name)
+                    }
+                },
+            )
             .collect();
         match &values[..] {
             [value] => value.clone(),
@@ -210,11 +225,11 @@ impl Items {
         }
     }
 
-    /// What the bulk call's closure takes, and `let`s that give the function's body its lists out of that.
+    /// What the bulk call's closure takes, with attributes, and `let`s that give the function's body its lists out of that.
     //
     // Output: items
     //         let (ids, items1) = private::unzip(items); let names = &items1[..];
-    pub(crate) fn lists(&self, private: &impl ToTokens) -> (TokenStream, TokenStream) {
+    pub(crate) fn lists(&self, private: &impl ToTokens) -> (TokenStream, TokenStream, TokenStream) {
         let items = local("items");
         let names = self.lists.iter().enumerate().map(|(n, list)| match list {
             List {
@@ -226,30 +241,47 @@ impl Items {
             _ => local(&format!("items{n}")).into_token_stream(),
         });
         let names: Vec<TokenStream> = names.collect();
-        let (taken, unzip) = match &names[..] {
-            [name] => (name.clone(), None),
-            _ => (
-                items.to_token_stream(),
-                Some(quote!(let (#(#names),*) = #private::unzip(#items);)),
-            ),
+        let taken = |list: &List| matches!(list.form, ListForm::Vec);
+        let mut said: Vec<Attribute> = self
+            .lists
+            .iter()
+            .filter(|list| taken(list))
+            .flat_map(|list| list.lints.clone())
+            .collect();
+        let (said, taken, unzip) = match &names[..] {
+            [name] => (quote!(#(#said)*), name.clone(), None),
+            _ => {
+                // They are bound together, so what is expected of one of them is not of another.
+                with_allowed(&mut said);
+                (
+                    TokenStream::new(),
+                    items.to_token_stream(),
+                    Some(quote!(#(#said)* let (#(#names),*) = #private::unzip(#items);)),
+                )
+            }
         };
         let lets = self.lists.iter().zip(&names).map(
             |(
                 List {
-                    pat, form, elem, ..
+                    pat,
+                    lints,
+                    form,
+                    elem,
+                    ..
                 },
                 name,
-            )| match form {
-                ListForm::Vec => TokenStream::new(),
-                ListForm::IntoIterator => quote!(let #pat = #private::into_iterator(#name);),
-                ListForm::Slice => quote!(let #pat = &#name[..];),
-                ListForm::Refs => {
-                    quote!(let #pat = &#private::refs::<#elem, _>(&#name)[..];)
-                }
-                ListForm::Iterator => quote!(let #pat = #private::IntoIterator::into_iter(#name);),
+            )| {
+                let value = match form {
+                    ListForm::Vec => return TokenStream::new(),
+                    ListForm::IntoIterator => quote!(#private::into_iterator(#name)),
+                    ListForm::Slice => quote!(&#name[..]),
+                    ListForm::Refs => quote!(&#private::refs::<#elem, _>(&#name)[..]),
+                    ListForm::Iterator => quote!(#private::IntoIterator::into_iter(#name)),
+                };
+                quote!(#(#lints)* let #pat = #value;)
             },
         );
-        (taken, quote!(#unzip #(#lets)*))
+        (said, taken, quote!(#unzip #(#lets)*))
     }
 }
 
@@ -271,10 +303,38 @@ impl List {
             index,
             name,
             pat: quote!(#pat),
+            lints: lints(&argument.attrs),
             form,
             item,
             elem,
             lent,
+        })
+    }
+}
+
+impl List {
+    /// Reads argument number `index` as a list by another name. That it is a `Vec` is found out where the body has it.
+    fn behind_alias(function: &Function, index: usize) -> Option<Self> {
+        let FnArg::Typed(argument) = function.sig.inputs.iter().nth(index)? else {
+            return None;
+        };
+        let (Type::Path(path), Pat::Ident(name)) = (peel(&argument.ty), &*argument.pat) else {
+            return None;
+        };
+        if outcome::is_no_list(path) {
+            return None;
+        }
+        let item = quote!(<#path as ::core::iter::IntoIterator>::Item);
+        let pat = &argument.pat;
+        Some(Self {
+            index,
+            name: name.ident.clone(),
+            pat: quote!(#pat),
+            lints: lints(&argument.attrs),
+            form: ListForm::Vec,
+            elem: item.clone(),
+            lent: item.clone(),
+            item,
         })
     }
 }
@@ -319,6 +379,13 @@ fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
     }
 }
 
+/// Whether a type may be that of the standard library: it has no path, or a path of it.
+fn is_of_std(path: &syn::TypePath) -> bool {
+    let first = path.path.segments.first();
+    path.path.segments.len() == 1
+        || first.is_some_and(|first| first.ident == "std" || first.ident == "alloc")
+}
+
 fn is_static(reference: &syn::TypeReference) -> bool {
     reference
         .lifetime
@@ -342,7 +409,8 @@ fn owned_and_lent(item: &Type, form: ListForm) -> (TokenStream, TokenStream) {
                 .path
                 .segments
                 .last()
-                .is_some_and(|last| last.ident == "String" && last.arguments.is_empty()) =>
+                .is_some_and(|last| last.ident == "String" && last.arguments.is_empty())
+                && is_of_std(path) =>
         {
             (lent, quote!(str))
         }

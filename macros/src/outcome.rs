@@ -119,6 +119,13 @@ const NO_LISTS: &[&str] = &[
     "VecDeque",
 ];
 
+/// Whether it is plain to see that it is no list.
+pub(crate) fn is_no_list(path: &TypePath) -> bool {
+    let last = path.path.segments.last();
+    let name = last.map(|last| last.ident.to_string()).unwrap_or_default();
+    NO_LISTS.contains(&name.as_str()) || name == "HashMap" || name == "BTreeMap"
+}
+
 /// `Result<R, E>` in `Result<Vec<Result<R, E>>, E>`, if that is what it is.
 fn flat(output: &Type) -> Option<&Type> {
     let (outer, outer_rest) = result(output)?;

@@ -307,10 +307,9 @@ impl Plan {
         };
         let is_held = held.is_some();
         if is_held {
-            beside::with_allowed(&mut function);
+            beside::with_allowed(&mut function.attrs);
             function.without_mut();
         }
-        beside::with_unused_allowed(&mut function.attrs);
         let body = match (held, body) {
             (Some(call), _) => call,
             (None, Body::Async(body)) => typed(&function, &private, body),
@@ -357,6 +356,7 @@ impl Plan {
                 if options.spawn.is_some() {
                     function.without_mut();
                 }
+                beside::with_uses(&mut function);
                 match &options.forget {
                     None => code,
                     Some(Given { value: forget, .. }) => {
@@ -375,6 +375,7 @@ impl Plan {
             }
             None => body,
         };
+        beside::with_uses(&mut function);
         let attrs = std::mem::take(&mut function.attrs);
         let function = function.with_code(&form, &quote!(#imported #body), &private);
         match marker {

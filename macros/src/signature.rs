@@ -60,6 +60,8 @@ pub(crate) enum Body {
 pub(crate) struct Argument {
     /// `#[cfg(…)]`s on it.
     pub(crate) cfgs: Vec<Attribute>,
+    /// What it says of lints: of the body's binding, wherever that is.
+    pub(crate) lints: Vec<Attribute>,
     /// What it binds, in order: several for a pattern, none for `_`.
     pub(crate) bindings: Vec<Binding>,
     /// As written, for messages and the place of errors.
@@ -572,6 +574,7 @@ impl Argument {
                 let (pat, ty) = (&typed.pat, &typed.ty);
                 Self {
                     cfgs,
+                    lints: lints(&typed.attrs),
                     bindings,
                     written: quote!(#pat: #ty),
                     ty: Some(peel(ty).clone()),
@@ -587,6 +590,7 @@ impl Argument {
         written.attrs.clear();
         Self {
             cfgs: cfgs(&receiver.attrs),
+            lints: lints(&receiver.attrs),
             bindings: vec![Binding {
                 cfgs: Vec::new(),
                 ident: Ident::new("self", receiver.self_token.span),
@@ -625,6 +629,15 @@ fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
         .filter(|attr| attr.path().is_ident("cfg"))
         .cloned()
         .collect()
+}
+
+/// `#[allow(…)]`s and the like.
+pub(crate) fn lints(attrs: &[Attribute]) -> Vec<Attribute> {
+    let is_level = |attr: &&Attribute| {
+        let levels = ["allow", "expect", "warn", "deny"];
+        levels.iter().any(|level| attr.path().is_ident(level))
+    };
+    attrs.iter().filter(is_level).cloned().collect()
 }
 
 /// A type without the invisible groups and parentheses around it.

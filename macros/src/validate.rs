@@ -465,29 +465,38 @@ fn borrow_of(function: &Function, index: usize, argument: &Argument) -> Borrow {
             _ => {}
         }
     }
-    match argument.ty.as_ref().map(peel) {
-        Some(Type::Reference(reference)) if reference.mutability.is_some() => Borrow::Mut,
+    argument.ty.as_ref().map_or(Borrow::No, borrow_of_type)
+}
+
+fn borrow_of_type(ty: &Type) -> Borrow {
+    match peel(ty) {
+        Type::Reference(reference) if reference.mutability.is_some() => Borrow::Mut,
         // These are keys by their borrowed contents.
-        Some(Type::Reference(reference)) => match peel(&reference.elem) {
+        Type::Reference(reference) => match peel(&reference.elem) {
             Type::Slice(slice) => within(peel_reference(&slice.elem)),
-            elem => within(elem),
+            elem => within(peel_reference(elem)),
         },
-        Some(Type::Path(path)) => match path.path.segments.last() {
+        Type::Tuple(tuple) => {
+            let parts = tuple.elems.iter().map(|elem| match peel(elem) {
+                Type::Tuple(_) => within(elem),
+                elem => borrow_of_type(elem),
+            });
+            parts.fold(Borrow::No, |all, part| match (all, part) {
+                (Borrow::Mut, _) | (_, Borrow::Mut) => Borrow::Mut,
+                (Borrow::No, part) => part,
+                (Borrow::Within, _) => Borrow::Within,
+            })
+        }
+        Type::Path(path) => match path.path.segments.last() {
             Some(last) if last.ident == "Option" => match type_argument(&last.arguments) {
                 Some(Type::Reference(reference)) if reference.mutability.is_some() => Borrow::Mut,
                 Some(inner) => within(peel_reference(inner)),
                 None => Borrow::No,
             },
             Some(last) if last.ident == "Cow" => Borrow::No,
-            _ => within(
-                argument
-                    .ty
-                    .as_ref()
-                    .unwrap_or(&Type::Verbatim(TokenStream::new())),
-            ),
+            _ => within(ty),
         },
-        Some(ty) => within(ty),
-        None => Borrow::No,
+        ty => within(ty),
     }
 }
 
@@ -640,7 +649,7 @@ const CALLABLE: &[&str] = &[
 ];
 
 /// Whether there is a lifetime other than `'static`, or a reference without one.
-fn shows_borrow(tokens: TokenStream) -> bool {
+pub(crate) fn shows_borrow(tokens: TokenStream) -> bool {
     let mut trees = tokens.into_iter().peekable();
     while let Some(tree) = trees.next() {
         let borrows = match tree {

@@ -60,6 +60,29 @@ pub fn lent<B: ?Sized + ToOwned>(item: &B) -> B::Owned {
     item.to_owned()
 }
 
+/// The owned form of a `str`, as an attribute knows it by its name.
+#[diagnostic::on_unimplemented(
+    message = "this `String` is not that of the standard library, so with `by_ref` callers can't pass a `&str` for it; write its path, for example `crate::String`",
+    label = "another `String`"
+)]
+pub trait StdString {
+    /// Copies it.
+    fn copied(text: &str) -> Self;
+}
+
+impl StdString for String {
+    #[inline]
+    fn copied(text: &str) -> Self {
+        text.to_owned()
+    }
+}
+
+/// The same for a `str`, which is lent for a `String`.
+#[inline]
+pub fn lent_str<S: StdString>(text: &str) -> S {
+    S::copied(text)
+}
+
 /// What a closure says of an item; it may borrow from it.
 pub fn of<'a, T, V>(item: &'a T, closure: impl FnOnce(&'a T) -> V) -> V {
     closure(item)

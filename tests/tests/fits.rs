@@ -1094,3 +1094,188 @@ mod sizes {
         );
     }
 }
+
+mod borrowed_in_other_shapes {
+    use super::*;
+
+    static COUNT: Count = Count::new();
+
+    #[dedup]
+    async fn twice_borrowed(name: &&str) -> usize {
+        COUNT.more().await;
+        name.len()
+    }
+
+    #[dedup(spawn)]
+    async fn twice_borrowed_in_a_task(name: &&str) -> String {
+        COUNT.more().await;
+        let name: &&str = name;
+        (*name).to_owned()
+    }
+
+    #[dedup]
+    async fn pair(pair: (&str, u64)) -> String {
+        COUNT.more().await;
+        format!("{}{}", pair.0, pair.1)
+    }
+
+    #[dedup(spawn)]
+    async fn pair_in_a_task(mut pair: (&str, u64, Option<&str>, String)) -> String {
+        COUNT.more().await;
+        pair.1 += 1;
+        pair.3.push('!');
+        format!("{}{}{:?}{}", pair.0, pair.1, pair.2, pair.3)
+    }
+
+    #[dedup]
+    async fn taken_apart((name, id): (&str, u64)) -> String {
+        COUNT.more().await;
+        format!("{name}{id}")
+    }
+
+    #[batch(size = 10, delay_ms = 1, split_on_err)]
+    async fn grouped(of: (&str, u64), ids: Vec<u64>) -> Result<Vec<String>, String> {
+        COUNT.more().await;
+        Ok(ids
+            .iter()
+            .map(|id| format!("{}{}{id}", of.0, of.1))
+            .collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn references_to_references_and_tuples_of_references_are_keys() {
+        twice!(twice_borrowed(&"a"), 1, COUNT => 1);
+        twice!(twice_borrowed_in_a_task(&"a"), "a".to_owned(), COUNT => 1);
+        twice!(pair(("a", 1)), "a1".to_owned(), COUNT => 1);
+        let call = || pair_in_a_task(("a", 1, Some("b"), "c".into()));
+        twice!(call(), "a2Some(\"b\")c!".to_owned(), COUNT => 1);
+        twice!(taken_apart(("a", 1)), "a1".to_owned(), COUNT => 1);
+        let before = COUNT.get();
+        let three = tokio::join!(pair(("a", 1)), pair(("a", 2)), pair(("b", 1)));
+        assert_eq!(three, ("a1".into(), "a2".into(), "b1".into()));
+        assert_eq!(COUNT.get() - before, 3);
+        let before = COUNT.get();
+        let three = tokio::join!(
+            grouped(("a", 1), 1),
+            grouped(("a", 1), 2),
+            grouped(("b", 1), 3)
+        );
+        assert_eq!(three.1.unwrap(), "a12");
+        assert_eq!(three.2.unwrap(), "b13");
+        assert_eq!(COUNT.get() - before, 2);
+    }
+
+    type Ids = Vec<u64>;
+
+    #[batch(size = 10, delay_ms = 1, items(ids))]
+    async fn by_another_name(ids: Ids) -> Ids {
+        COUNT.more().await;
+        ids
+    }
+
+    mod own {
+        #[derive(Clone)]
+        pub struct String(pub u8);
+    }
+
+    #[batch(size = 10, delay_ms = 1, by_ref)]
+    async fn called_string(ids: Vec<own::String>) -> Vec<u8> {
+        COUNT.more().await;
+        ids.iter().map(|id| id.0).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_behind_an_alias_and_strings_of_ones_own_are_items() {
+        twice!(by_another_name(1), 1, COUNT => 1);
+        twice!(called_string(&own::String(2)), 2, COUNT => 1);
+    }
+
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Parts {
+        one: u64,
+        #[cfg(test)]
+        two: u64,
+        #[cfg(not(test))]
+        other: Missing,
+    }
+
+    #[dedup(direct = configured_now)]
+    async fn configured(
+        Parts {
+            one,
+            #[cfg(test)]
+            two,
+            #[cfg(not(test))]
+            other,
+        }: Parts,
+    ) -> u64 {
+        COUNT.more().await;
+        one + two
+    }
+
+    #[dedup(spawn)]
+    async fn configured_in_a_task(
+        Parts {
+            one,
+            #[cfg(test)]
+            mut two,
+            #[cfg(not(test))]
+            mut other,
+        }: Parts,
+    ) -> u64 {
+        COUNT.more().await;
+        two += 1;
+        one + two
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_of_a_pattern_may_be_configured_out() {
+        twice!(configured(Parts { one: 1, two: 2 }), 3, COUNT => 1);
+        twice!(configured_in_a_task(Parts { one: 1, two: 2 }), 4, COUNT => 1);
+        assert_eq!(configured_now(Parts { one: 1, two: 2 }).await, 3);
+    }
+}
+
+mod lints_of_arguments {
+    #![deny(warnings)]
+
+    use super::*;
+
+    #[batch(size = 10, delay_ms = 1, skip(pool))]
+    async fn bulk(
+        #[expect(unused_variables)] pool: &Arc<u8>,
+        #[allow(unused_variables)] id: u64,
+        #[expect(unused_variables)] name: &str,
+        #[allow(unused_mut)] mut size: u64,
+        #[expect(unused_variables)] ids: Vec<u64>,
+    ) {
+        assert!(size > 0);
+    }
+
+    #[dedup(spawn)]
+    async fn task(
+        #[allow(unused_variables)] id: u64,
+        #[expect(unused_variables)] name: &str,
+        #[expect(unused_mut)] mut text: String,
+    ) -> usize {
+        text.len()
+    }
+
+    #[dedup]
+    async fn here(#[expect(unused_variables)] id: u64, #[allow(unused_mut)] mut size: u64) -> u64 {
+        size
+    }
+
+    #[dedup]
+    #[expect(unused_variables)]
+    async fn all(id: u64, size: u64) -> u64 {
+        size
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_an_argument_is_said_of_its_binding() {
+        bulk(&Arc::new(1), 1, "", 1, 1).await;
+        assert_eq!(task(1, "", "a".into()).await, 1);
+        assert_eq!(here(1, 2).await + all(1, 2).await, 4);
+    }
+}
