@@ -2,19 +2,20 @@
 
 use std::fmt::{self, Display, Formatter};
 
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 118.0;
-const TOP: f64 = 16.0;
-const BOTTOM: f64 = 52.0;
+/// About the width of a phone, so that the text keeps its size there.
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 320.0;
+const LEFT: f64 = 60.0;
+const RIGHT: f64 = 58.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 54.0;
 
 /// Labels at the ends of lines are at least so far apart.
 const LABEL: f64 = 16.0;
 
 #[derive(Debug)]
 pub(crate) struct Chart {
-    /// What there is to see, for those who can't.
+    /// The content in words, for screen readers.
     pub(crate) description: String,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
@@ -25,15 +26,15 @@ pub(crate) struct Chart {
 pub(crate) struct Axis {
     pub(crate) label: &'static str,
     pub(crate) scale: Scale,
-    /// Where the axis has a mark, and what it says.
+    /// The values that have a mark, and their texts.
     pub(crate) ticks: Vec<(f64, String)>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) class: &'static str,
-    /// Stands where the line ends.
-    pub(crate) label: String,
+    /// Stands at the end of the line. A line without a label is part of another one.
+    pub(crate) label: &'static str,
     pub(crate) points: Vec<(f64, f64)>,
     pub(crate) shape: Shape,
 }
@@ -60,6 +61,14 @@ impl Scale {
         match self {
             Self::Linear { from, to } => (value - from) / (to - from),
             Self::Logarithmic { from, to } => (value / from).ln() / (to / from).ln(),
+        }
+    }
+
+    /// An axis says that it is logarithmic: its equal steps are not equal differences.
+    fn note(self) -> &'static str {
+        match self {
+            Self::Linear { .. } => "",
+            Self::Logarithmic { .. } => " (logarithmic)",
         }
     }
 }
@@ -90,25 +99,20 @@ impl Chart {
         path
     }
 
-    /// The heights of the lines' labels: where the lines end, but not one above the other.
-    fn labels(&self) -> Vec<f64> {
+    /// The labels and their heights: those of the lines' ends, moved apart where they would overlap.
+    fn labels(&self) -> Vec<(&Line, f64)> {
         let end = |line: &Line| line.points.last().map_or(0.0, |&(_, y)| self.y(y));
-        let mut order: Vec<usize> = (0..self.lines.len()).collect();
-        order.sort_by(|&a, &b| end(&self.lines[a]).total_cmp(&end(&self.lines[b])));
-
-        let mut heights: Vec<f64> = order.iter().map(|&n| end(&self.lines[n])).collect();
-        for n in 1..heights.len() {
-            heights[n] = heights[n].max(heights[n - 1] + LABEL);
+        let labelled = self.lines.iter().filter(|line| !line.label.is_empty());
+        let mut labels: Vec<_> = labelled.map(|line| (line, end(line))).collect();
+        labels.sort_by(|a, b| a.1.total_cmp(&b.1));
+        for n in 1..labels.len() {
+            labels[n].1 = labels[n].1.max(labels[n - 1].1 + LABEL);
         }
-        // What was pushed out at the bottom pushes back.
+        // The labels must not leave the chart at the bottom.
         let mut lowest = HEIGHT - BOTTOM;
-        for height in heights.iter_mut().rev() {
+        for (_, height) in labels.iter_mut().rev() {
             *height = height.min(lowest);
             lowest = *height - LABEL;
-        }
-        let mut labels = vec![0.0; order.len()];
-        for (n, height) in order.into_iter().zip(heights) {
-            labels[n] = height;
         }
         labels
     }
@@ -141,18 +145,15 @@ impl Display for Chart {
         }
         writeln!(f, r#"<path class="axis" d="M{LEFT} {bottom}H{right}"/>"#)?;
         let (x, y) = ((LEFT + right) / 2.0, HEIGHT - 10.0);
-        let label = self.x.label;
+        let label = format!("{}{}", self.x.label, self.x.scale.note());
         writeln!(
             f,
             r#"<text class="label" x="{x}" y="{y}" text-anchor="middle">{label}</text>"#
         )?;
-        let (y, label) = ((TOP + bottom) / 2.0, self.y.label);
-        writeln!(
-            f,
-            r#"<text class="label" transform="translate(14 {y}) rotate(-90)" text-anchor="middle">{label}</text>"#
-        )?;
+        let label = format!("{}{}", self.y.label, self.y.scale.note());
+        writeln!(f, r#"<text class="label" x="4" y="14">{label}</text>"#)?;
 
-        for (line, label) in self.lines.iter().zip(self.labels()) {
+        for line in &self.lines {
             writeln!(f, r#"<g class="{}">"#, line.class)?;
             writeln!(f, r#"<path class="line" d="{}"/>"#, self.path(line))?;
             if line.shape == Shape::Dots {
@@ -161,13 +162,14 @@ impl Display for Chart {
                     writeln!(f, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3.5"/>"#)?;
                 }
             }
-            let (x, y) = (right + 10.0, label + 4.0);
+            writeln!(f, "</g>")?;
+        }
+        for (line, height) in self.labels() {
+            let (x, y, class, label) = (right + 8.0, height + 4.0, line.class, line.label);
             writeln!(
                 f,
-                r#"<text class="name" x="{x}" y="{y:.1}">{}</text>"#,
-                line.label
+                r#"<g class="{class}"><text class="name" x="{x}" y="{y:.1}">{label}</text></g>"#
             )?;
-            writeln!(f, "</g>")?;
         }
         writeln!(f, "</svg>")
     }

@@ -1,8 +1,7 @@
-//! What must hold however fast it is: every answer right, every post saved exactly once.
+//! Checks of the answers: every timeline is right, every post is saved exactly once.
 //!
-//! Timelines are compared while nobody writes, when a person has one timeline and no other, and
-//! the plain route says which. When all posts are saved and it is quiet again, both routes are
-//! asked anew: piggyback must not have kept anything from before.
+//! Timelines are compared while nothing is written, when a person has exactly one timeline, and the plain route says which.
+//! After all posts are saved, both routes are asked again: piggyback must not have kept anything from before.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +15,7 @@ use crate::{
     report::count,
 };
 
-/// What was found: a sentence that holds, or one that says what is wrong.
+/// The result of a check: a sentence that holds, or one that says what is wrong.
 pub(crate) type Finding = Result<String, String>;
 
 /// How many callers ask for the timelines that are compared.
@@ -25,7 +24,7 @@ const CALLERS: usize = 64;
 /// For each person the hashes of the timelines that were answered: if all is well, one.
 type Timelines = HashMap<i64, HashSet<u64>>;
 
-/// What the callers got, kept to be checked.
+/// The answers that the callers got.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     replies: usize,
@@ -47,7 +46,7 @@ impl Ledger {
                 (Call::Timeline(person), StatusCode::OK) => {
                     let timelines = match route {
                         Route::Plain => &mut self.plain,
-                        Route::Piggyback => &mut self.piggyback,
+                        Route::Delay | Route::Piggyback => &mut self.piggyback,
                     };
                     timelines.entry(person).or_default().insert(body);
                 }
@@ -68,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// To be called before anybody writes.
+    /// Call it before anything is written.
     pub(crate) async fn every_timeline_is_right(
         &mut self,
         load: &Load<'_>,
@@ -89,7 +88,7 @@ impl Ledger {
         }))
     }
 
-    /// To be called when everybody has written.
+    /// Call it after all posts are saved.
     pub(crate) async fn nothing_old_is_answered(load: &Load<'_>) -> anyhow::Result<Finding> {
         let people: Vec<i64> = (1..=500).collect();
         let mut ledger = Self::default();
@@ -99,7 +98,7 @@ impl Ledger {
         }
         Ok(match compare(&ledger.plain, &ledger.piggyback) {
             Ok(people) => Ok(format!(
-                "So are those of {people} people after all posts were saved."
+                "After all posts were saved, the timelines of {people} people are still those of the plain route."
             )),
             Err(wrong) => Err(format!("After all posts were saved: {wrong}")),
         })

@@ -22,22 +22,26 @@ use crate::post::NewPost;
 /// The same service without piggyback and with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
+    /// As one writes it without this crate.
     Plain,
+    /// `#[batch]` with the two settings of the article, a size and a delay.
+    Delay,
+    /// `#[dedup]`, and `#[batch]` with `eager`.
     Piggyback,
 }
 
 impl Route {
-    pub(crate) const BOTH: [Self; 2] = [Self::Plain, Self::Piggyback];
-
+    /// The first part of its path, and its class in the page.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
+            Self::Delay => "delay",
             Self::Piggyback => "piggyback",
         }
     }
 }
 
-/// A request to one of the two services.
+/// A request to one of the services.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
     Nothing,
@@ -45,7 +49,7 @@ pub(crate) enum Call {
     Post(NewPost),
 }
 
-/// What came back.
+/// The answer to a call.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) call: Call,

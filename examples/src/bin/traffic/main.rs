@@ -1,5 +1,5 @@
-//! Real traffic on a service, with piggyback and without: see `routes/piggyback.rs` for the two
-//! lines that make the difference, and `--help` for what this program does with them.
+//! Real traffic on a service, with piggyback and without. `routes/piggyback.rs` has the two lines that make the difference;
+//! `--help` says what this program measures.
 
 mod chart;
 mod checks;
@@ -23,7 +23,7 @@ use crate::{
     checks::Ledger,
     client::Route,
     database::Db,
-    load::{Job, Load},
+    load::{Job, Load, Measured},
     options::{Options, Plan},
     progress::Progress,
     report::{Measurements, Report},
@@ -42,19 +42,20 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether all checks passed.
+/// Returns whether all checks passed.
 async fn run(options: &Options) -> anyhow::Result<bool> {
-    // Better to hear of a wrong path before the run than after it.
+    // A wrong path should fail before the run, not after it.
     File::options()
         .create(true)
         .append(true)
         .open(&options.output)
         .with_context(|| format!("can't write {}", options.output.display()))?;
 
-    let progress = Progress::new();
+    let plan = options.plan();
+    let progress = Progress::new(steps(plan));
     let db = Db::create(options).await?;
     let report = tokio::select! {
-        report = traffic(options.plan(), &db, &progress) => report,
+        report = traffic(plan, &db, &progress) => report,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     progress.say("cleaning up");
@@ -62,87 +63,124 @@ async fn run(options: &Options) -> anyhow::Result<bool> {
 
     let report = report?;
     std::fs::write(&options.output, picture::page(&report))?;
-    progress.print(&report.summary())?;
-    progress.print(&format!(
-        "The pictures are in {}.",
-        options.output.display()
-    ))?;
+    progress.print(&report.text())?;
+    progress.print(&format!("The charts are in {}.", options.output.display()))?;
     progress.end();
     Ok(report.passed())
 }
 
+/// Writes come last: timelines are compared while nothing is written.
+const JOBS: [Job; 3] = [Job::ReadHot, Job::ReadTimelines, Job::SavePosts];
+
+/// The data, each number of callers, the bursts and the sweeps of each job, HTTP alone, the checks.
+fn steps(plan: Plan) -> usize {
+    JOBS.len() * (plan.callers.len() + 2) - 2 + 3
+}
+
 async fn traffic(plan: Plan, db: &Db, progress: &Progress) -> anyhow::Result<Report> {
-    progress.say("making people, posts, and who follows whom");
+    progress.say("making people, posts and follows");
     let follows = db.seed().await?;
     let address = routes::serve(db.clone()).await?;
+    progress.done("people, posts and follows are in the database");
     let load = &Load {
         db,
         address,
-        progress,
         zipf: plan.zipf,
     };
     let ledger = &mut Ledger::default();
 
-    let setting = report::setting(&db.describe().await?, follows, plan.zipf);
-    progress.print(&setting)?;
-    let reads = measure(load, plan, Job::ReadTimelines, ledger).await?;
-    progress.say("comparing timelines");
-    let right = ledger.every_timeline_is_right(load).await?;
-    let writes = measure(load, plan, Job::SavePosts, ledger).await?;
+    let mut jobs = Vec::new();
+    let mut right = Ok(String::new());
+    for job in JOBS {
+        if job == Job::SavePosts {
+            right = ledger.every_timeline_is_right(load).await?;
+        }
+        jobs.push(measure(load, plan, job, ledger, progress).await?);
+    }
     progress.say("checking posts and timelines");
     let saved = ledger.every_post_is_saved_once(db).await?;
     let fresh = Ledger::nothing_old_is_answered(load).await?;
+    progress.done("posts and timelines are checked");
 
-    progress.say("measuring what HTTP takes without a service");
-    let (http, _) = load
-        .run(Job::Nothing, Route::Plain, 64, plan.duration / 2)
+    progress.say("measuring HTTP without a service");
+    let (sample, _) = load
+        .run(Job::Nothing, Route::Plain, 64, plan.sample)
         .await?;
+    let http = Measured::of(Route::Plain, 64, vec![sample]);
+    progress.done("HTTP alone is measured");
     let checks = vec![
         ledger.every_request_succeeded(),
-        checks::every_plain_request_is_a_query(reads.measured.iter().chain(&writes.measured)),
+        checks::every_plain_request_is_a_query(jobs.iter().flat_map(|job| &job.measured)),
         saved,
         right,
         fresh,
     ];
+    // Writes first: they gain most.
+    jobs.rotate_right(1);
     Ok(Report {
-        setting,
-        reads,
-        writes,
+        setting: report::setting(&db.day().await?, &db.describe().await?, follows, plan.zipf),
+        jobs,
         http,
         checks,
     })
 }
 
-/// Both routes take turns, so that both find the machine in the same mood.
+/// The routes take turns, so that they find the machine in the same state.
 async fn measure(
     load: &Load<'_>,
     plan: Plan,
     job: Job,
     ledger: &mut Ledger,
+    progress: &Progress,
 ) -> anyhow::Result<Measurements> {
-    load.progress.print(&report::head(job))?;
-    // Connections open, statements are prepared, caches fill: none of it in the first measurement.
-    let (_, replies) = load.run(job, Route::Plain, 64, plan.duration / 10).await?;
-    ledger.enter(Route::Plain, replies);
+    let what = report::what(job);
+    progress.say(what);
+    // Opens connections, prepares statements and fills caches before the first measurement.
+    for &route in job.routes() {
+        let (_, replies) = load.run(job, route, 64, plan.sample / 5).await?;
+        ledger.enter(route, replies);
+    }
 
     let mut measurements = Measurements::new(job);
     for &callers in plan.callers {
-        for route in Route::BOTH {
-            let (measured, replies) = load.run(job, route, callers, plan.duration).await?;
-            load.progress.print(&report::row(&measured))?;
-            ledger.enter(route, replies);
+        progress.say(format!("{what}, {callers} callers"));
+        let mut samples: Vec<_> = job.routes().iter().map(|&route| (route, vec![])).collect();
+        for _ in 0..plan.samples {
+            for (route, samples) in &mut samples {
+                let (sample, replies) = load.run(job, *route, callers, plan.sample).await?;
+                ledger.enter(*route, replies);
+                samples.push(sample);
+            }
+        }
+        let mut line = format!("{what}, {callers} callers, requests/s:");
+        for (route, samples) in samples {
+            let measured = Measured::of(route, callers, samples);
+            let rate = report::count(measured.per_second as usize);
+            line += &format!(" {} {rate}", report::name(job, route));
             measurements.measured.push(measured);
         }
+        progress.done(&line);
     }
-    for route in Route::BOTH {
-        let repeats = match route {
-            // Without piggyback nothing depends on chance.
-            Route::Plain => 1,
-            Route::Piggyback => plan.repeats,
-        };
-        let (bursts, replies) = load.bursts(job, route, plan.largest_burst, repeats).await?;
-        ledger.enter(route, replies);
-        measurements.bursts.push((route, bursts));
+
+    if job != Job::ReadTimelines {
+        progress.say(format!("{what}, bursts"));
+        for &route in job.routes() {
+            let (bursts, replies) = load
+                .bursts(job, route, plan.largest_burst, plan.repeats)
+                .await?;
+            ledger.enter(route, replies);
+            measurements.bursts.push((route, bursts));
+        }
+        progress.done(&format!("{what}, bursts"));
+        let mut line = format!("{what}, highest rate:");
+        for &route in job.routes() {
+            progress.say(format!("{what}, rising rate, {}", report::name(job, route)));
+            let (steps, replies) = load.sweep(job, route, plan.step).await?;
+            ledger.enter(route, replies);
+            line += &format!(" {} {}", report::name(job, route), report::holds(&steps));
+            measurements.sweeps.push((route, steps));
+        }
+        progress.done(&line);
     }
     Ok(measurements)
 }

@@ -1,4 +1,4 @@
-//! What may stand on the command line, and what it comes to: which database, and how much traffic.
+//! The command line, and the plan that follows from it: which database, and how much traffic.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -6,10 +6,10 @@ use sqlx::postgres::PgConnectOptions;
 
 /// Real traffic on a service, with piggyback and without.
 ///
-/// Starts a web service on a real database, each route once as plain code and once with one line
-/// of piggyback above the function that queries; sends both the same traffic over HTTP; prints
-/// what it measured, draws it in an HTML page, and checks every answer and every row. Ends with
-/// exit code 1 if a check fails.
+/// Starts a web service on a real database, each route as plain code and with one line of piggyback
+/// above the function that queries. Sends all of them the same traffic over HTTP, prints the
+/// results, draws them in an HTML page, and checks every answer and every row. Ends with exit
+/// code 1 if a check fails.
 #[derive(Debug, clap::Parser)]
 #[command(name = "traffic")]
 pub(crate) struct Options {
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL", value_parser = postgres_url)]
     pub(crate) database_url: Option<PgConnectOptions>,
 
-    /// A short run of a few seconds that does and checks everything, but measures less exactly
+    /// A run of about 20 seconds that does and checks everything, but measures less exactly
     #[arg(long)]
     pub(crate) quick: bool,
 
@@ -27,20 +27,24 @@ pub(crate) struct Options {
     #[arg(long, value_name = "EXPONENT", default_value = "1.0", value_parser = zipf)]
     pub(crate) zipf: f64,
 
-    /// Where the page with the pictures goes
+    /// The file for the page with the charts
     #[arg(long, value_name = "FILE", default_value = "traffic.html")]
     pub(crate) output: PathBuf,
 }
 
-/// What traffic a run makes.
+/// The traffic of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     /// The exponent of the Zipf distribution of people.
     pub(crate) zipf: f64,
-    /// How many callers call at the same time, one measurement each.
+    /// How many callers call at the same time.
     pub(crate) callers: &'static [usize],
-    /// How long one measurement takes.
-    pub(crate) duration: Duration,
+    /// How often each is measured. The median counts, and the lowest and the highest are shown.
+    pub(crate) samples: usize,
+    /// How long one sample takes.
+    pub(crate) sample: Duration,
+    /// How long each rate of the sweep lasts.
+    pub(crate) step: Duration,
     /// Bursts of 1, 2, 3, … up to so many calls at once.
     pub(crate) largest_burst: usize,
     /// How often each burst is repeated: the median counts.
@@ -52,9 +56,11 @@ impl Options {
         Plan {
             zipf: self.zipf,
             callers: &[1, 4, 16, 64, 256],
-            duration: Duration::from_millis(if self.quick { 200 } else { 1_900 }),
+            samples: 3,
+            sample: Duration::from_millis(if self.quick { 70 } else { 500 }),
+            step: Duration::from_millis(if self.quick { 150 } else { 700 }),
             largest_burst: if self.quick { 20 } else { 50 },
-            repeats: if self.quick { 1 } else { 5 },
+            repeats: if self.quick { 1 } else { 3 },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The line that moves while a measurement runs. There is none if nobody watches.
+//! How far the run is: a moving line on a terminal, and lines that stay with what was measured, also in a file or a pipe.
 
 use std::{
     io::{self, Write as _},
@@ -7,51 +7,42 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::client::Route;
-
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     line: ProgressBar,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        let line = ProgressBar::new_spinner();
+    /// For a run of so many steps.
+    pub(crate) fn new(steps: usize) -> Self {
+        let line = ProgressBar::new(steps as u64);
+        let template = "{elapsed:>4} {bar:24} {pos} of {len}  {msg}";
+        line.set_style(ProgressStyle::with_template(template).expect("a valid template"));
         line.enable_steady_tick(Duration::from_millis(100));
         Self { line }
     }
 
-    pub(crate) fn say(&self, what: &'static str) {
-        self.show("{spinner} {elapsed:>3}  {msg}", what.into());
+    /// The next step begins.
+    pub(crate) fn say(&self, what: impl Into<String>) {
+        self.line.set_message(what.into());
     }
 
-    pub(crate) fn run(&self, route: Route, callers: usize) {
-        let what = format!("{}, callers: {callers}", route.name());
-        self.show("{spinner} {elapsed:>3}  {msg}, requests: {human_pos}", what);
-    }
-
-    pub(crate) fn bursts(&self, route: Route) {
-        let what = format!("{}, bursts", route.name());
-        self.show("{spinner} {elapsed:>3}  {msg}, requests: {human_pos}", what);
-    }
-
-    pub(crate) fn reply(&self) {
+    /// A step is done, with this result.
+    pub(crate) fn done(&self, result: &str) {
         self.line.inc(1);
+        let (position, steps) = (self.line.position(), self.line.length().unwrap_or(0));
+        let elapsed = self.line.elapsed().as_secs();
+        // On standard error, so that a pipe gets the report alone.
+        self.line
+            .suspend(|| eprintln!("{elapsed:>4} s  {position:>2} of {steps}  {result}"));
     }
 
-    /// Prints something that stays.
+    /// Prints a part of the report.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
         self.line.suspend(|| writeln!(io::stdout(), "{text}"))
     }
 
     pub(crate) fn end(&self) {
         self.line.finish_and_clear();
-    }
-
-    fn show(&self, template: &str, what: String) {
-        let style = ProgressStyle::with_template(template).expect("a valid template");
-        self.line.set_style(style);
-        self.line.set_position(0);
-        self.line.set_message(what);
     }
 }

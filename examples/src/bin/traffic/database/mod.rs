@@ -89,6 +89,14 @@ impl Db {
         }
     }
 
+    /// Today, as the database has it.
+    pub(crate) async fn day(&self) -> sqlx::Result<String> {
+        match &self.engine {
+            Engine::Sqlite(db) => db.day().await,
+            Engine::Postgres(db) => db.day().await,
+        }
+    }
+
     /// What the database is, for the report.
     pub(crate) async fn describe(&self) -> sqlx::Result<String> {
         match &self.engine {

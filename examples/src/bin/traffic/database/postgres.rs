@@ -138,6 +138,12 @@ impl Postgres {
             .await
     }
 
+    pub(super) async fn day(&self) -> sqlx::Result<String> {
+        sqlx::query_scalar("SELECT current_date::text")
+            .fetch_one(&self.pool)
+            .await
+    }
+
     pub(super) async fn describe(&self) -> sqlx::Result<String> {
         let version: String = sqlx::query_scalar("SHOW server_version")
             .fetch_one(&self.pool)

@@ -144,6 +144,12 @@ impl Sqlite {
             .await
     }
 
+    pub(super) async fn day(&self) -> sqlx::Result<String> {
+        sqlx::query_scalar("SELECT date()")
+            .fetch_one(&self.readers)
+            .await
+    }
+
     pub(super) async fn describe(&self) -> sqlx::Result<String> {
         let version: String = sqlx::query_scalar("SELECT sqlite_version()")
             .fetch_one(&self.readers)

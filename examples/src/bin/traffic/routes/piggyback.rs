@@ -10,22 +10,21 @@ use axum::{
 };
 use piggyback::{batch, dedup};
 
-use super::{BATCH_DELAY_MS, BATCH_SIZE};
 use crate::{
     database::Db,
     error::AppError,
     post::{NewPost, Post},
 };
 
-/// Requests for one person's timeline that overlap are answered by one SELECT.
+/// Overlapping requests for the timeline of one person share a SELECT.
 #[dedup(skip(db), share_err = AppError::Shared)]
 async fn timeline(db: &Db, person: i64) -> Result<Arc<[Post]>, AppError> {
     let posts = db.newest_posts(person).await?;
     Ok(posts.into())
 }
 
-/// Posts that arrive within `BATCH_DELAY_MS` go into one INSERT, up to `BATCH_SIZE` of them.
-#[batch(size = BATCH_SIZE, delay_ms = BATCH_DELAY_MS, skip(db), share_err = AppError::Shared)]
+/// Posts that arrive while an INSERT runs go into the next one.
+#[batch(size = 100, eager, skip(db), share_err = AppError::Shared)]
 async fn save_posts(db: &Db, posts: &[NewPost]) -> Result<(), AppError> {
     db.insert_posts(posts).await?;
     Ok(())
