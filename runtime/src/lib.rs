@@ -44,6 +44,28 @@ pub use stats::{Closed, Kind, Row, Stats};
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {
+    #[doc = include_str!("../docs/guide/adopting.md")]
+    pub mod adopting {}
+    #[doc = include_str!("../docs/guide/axum.md")]
+    pub mod axum {}
+    #[doc = include_str!("../docs/guide/bounds.md")]
+    pub mod bounds {}
+    #[doc = include_str!("../docs/guide/choosing.md")]
+    pub mod choosing {}
+    #[doc = include_str!("../docs/guide/comparison.md")]
+    pub mod comparison {}
+    #[doc = include_str!("../docs/guide/errors.md")]
+    pub mod errors {}
+    #[doc = include_str!("../docs/guide/faq.md")]
+    pub mod faq {}
+    #[doc = include_str!("../docs/guide/postgresql.md")]
+    pub mod postgresql {}
+    #[doc = include_str!("../docs/guide/testing.md")]
+    pub mod testing {}
+}
+
 #[doc = include_str!("../docs/observe.md")]
 pub mod observing {}
 

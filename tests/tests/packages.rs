@@ -87,3 +87,45 @@ fn links_into_the_repository_lead_to_files() {
     }
     assert!(checked > 0, "no link leads into the repository");
 }
+
+/// The promises in the documentation name no tests; the table beside the tests does, for each of them.
+#[test]
+fn the_tests_of_the_guarantees_exist() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let guarantees = file("runtime/docs/guarantees.md");
+    let mut checked = 0;
+    for line in file("tests/GUARANTEES.md").lines() {
+        let Some((promise, names)) = line
+            .strip_prefix("| ")
+            .and_then(|line| line.strip_suffix(" |"))
+            .and_then(|line| line.rsplit_once(" | "))
+            .filter(|(promise, _)| *promise != "promise")
+        else {
+            continue;
+        };
+        assert!(
+            guarantees.contains(promise),
+            "not in the documentation: {promise}"
+        );
+        if names.starts_with("unit tests") {
+            continue;
+        }
+        // `file`: `test`, `test`; `file`: `test`
+        for part in names.split("; ") {
+            let mut words = part.split('`').skip(1).step_by(2);
+            let name = words.next().expect("a file");
+            let text = [format!("{name}.rs"), format!("{name}/main.rs")]
+                .iter()
+                .find_map(|file| fs::read_to_string(tests.join(file)).ok());
+            let text = text.unwrap_or_else(|| panic!("there is no file of tests {name}"));
+            for test in words {
+                assert!(
+                    text.contains(&format!("fn {test}(")),
+                    "{name} has no test {test}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0, "the table names no test");
+}
