@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::settings::SETTINGS;
 
-pub(crate) const CONNECTIONS: usize = 10;
+pub(crate) const CONNECTIONS: usize = 20;
 
 /// A row violates a constraint, so the statement saves nothing.
 #[derive(Debug, Clone)]

@@ -36,8 +36,8 @@ pub(crate) static SETTINGS: Settings = Settings {
     size: AtomicU64::new(10),
     delay_ms: AtomicU64::new(10),
     eager: AtomicBool::new(false),
-    skew: AtomicU64::new(100),
-    latency_ms: AtomicU64::new(10),
+    skew: AtomicU64::new(120),
+    latency_ms: AtomicU64::new(30),
 };
 
 impl Settings {

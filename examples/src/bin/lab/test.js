@@ -30,9 +30,9 @@
     check('every plot is drawn', [...document.querySelectorAll('svg')].every(svg => svg.childElementCount > 3));
 
     const before = curve('stairs');
-    move('rate', toPosition(2000));
-    await until('the rate slider makes more requests', () => recent(tick => tick.requests) > 1200);
-    await until('plain needs more queries than piggyback', () => recent(tick => tick.plain.queries) > 1.5 * recent(tick => tick.piggyback.queries));
+    move('rate', toPosition(1200));
+    await until('the rate slider makes more requests', () => recent(tick => tick.requests) > 900);
+    await until('plain needs more queries than piggyback', () => recent(tick => tick.plain.queries) > 1.2 * recent(tick => tick.piggyback.queries));
     check('the curves react', curve('stairs') !== before);
     await until('plain waits longer', () => recent(tick => tick.plain.p50 ?? 0) > recent(tick => tick.piggyback.p50 ?? 0));
     await until('plain refuses requests', () => recent(tick => tick.plain.refused) > 0);

@@ -14,7 +14,7 @@ use crate::database::Row;
 use crate::service::{Request, Service};
 use crate::settings::SETTINGS;
 
-const KEYS: f64 = 1_000.0;
+const KEYS: f64 = 100.0;
 /// How often the page gets a new point.
 const TICK: Duration = Duration::from_millis(250);
 /// How many points are kept: a minute.
