@@ -65,14 +65,24 @@ pub(crate) struct Held {
 // Input:  async fn user(id: u64) -> User { body }
 // Output: async fn user_now(id: u64) -> User { body }
 //         user_now(id).await
+//
+// `used` is what options use: an argument in it is not unused, even if the body does not mention it.
 pub(crate) fn direct(
     function: &Function,
     direct: &Sibling,
+    used: &TokenStream,
     form: &Form,
     private: &Private,
 ) -> Held {
     let mut written = function.clone();
     written.sig.ident = direct.ident.clone();
+    for input in &mut written.sig.inputs {
+        if let FnArg::Typed(typed) = input {
+            if matches!(&*typed.pat, Pat::Ident(pat) if mentions(used, &pat.ident)) {
+                typed.attrs.push(parse_quote!(#[allow(unused_variables)]));
+            }
+        }
+    }
     let Some(arguments) = function.passed_on() else {
         // What it says is said of the other.
         written

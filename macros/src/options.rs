@@ -198,6 +198,27 @@ fn own_names(attribute: Attribute) -> &'static [&'static str] {
 }
 
 impl Options {
+    /// The options that may use arguments.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let key = self.common.key.iter().flat_map(|key| &key.value);
+        let others = [
+            &self.common.scope,
+            &self.max_age_ms,
+            &self.max_followers,
+            &self.busy,
+            &self.size,
+            &self.delay_ms,
+            &self.concurrency,
+            &self.max_waiting,
+            &self.weight,
+            &self.max_weight,
+            &self.unique,
+            &self.sort_by,
+        ];
+        let others = others.into_iter().flatten().map(|given| &given.value);
+        key.map(|part| &part.expr).chain(others)
+    }
+
     /// Reads all options; what can't be read is noted and skipped.
     pub(crate) fn read(attribute: Attribute, tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();

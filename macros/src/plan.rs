@@ -297,10 +297,14 @@ impl Plan {
             };
         };
 
-        let held = common
-            .direct
-            .as_ref()
-            .map(|direct| beside::direct(&function, &direct.value, &form, &private));
+        let held = common.direct.as_ref().map(|direct| {
+            let used = [&dedup, &batch].into_iter().flatten();
+            let used: TokenStream = used
+                .flat_map(Options::expressions)
+                .map(quote::ToTokens::to_token_stream)
+                .collect();
+            beside::direct(&function, &direct.value, &used, &form, &private)
+        });
         let (mut siblings, held) = match held {
             Some(held) => (held.siblings, held.body),
             None => (TokenStream::new(), None),

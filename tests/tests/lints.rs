@@ -59,6 +59,18 @@ pub async fn scoped_task(scope: &Scope, tenant: (u64, f64), ms: u64, id: u64) ->
     id
 }
 
+/// What an option uses is used, whether the body mentions it or not.
+#[dedup(scope = scope, key(tenant = tenant.0), max_followers = most, direct = direct_now, forget = forget_direct)]
+pub async fn direct(scope: &Scope, tenant: (u64, f64), most: usize, id: u64) -> u64 {
+    id
+}
+
+/// The same for a batch.
+#[batch(size = most, eager, scope = scope, direct = direct_batch_now)]
+pub async fn direct_batch(scope: &Scope, most: usize, ids: Vec<u64>) -> Vec<u64> {
+    ids
+}
+
 /// Finds a user.
 ///
 /// # Errors

@@ -147,7 +147,6 @@ fn is_violation(error: &sqlx::Error) -> bool {
 /// A type parameter, rather than `impl PgExecutor`, lets `forget_balance` have the same arguments.
 #[dedup(scope = scope, skip(executor), direct = balance_in, forget = forget_balance)]
 async fn balance<'e, E: PgExecutor<'e>>(scope: &Scope, executor: E, account: i64) -> Result<i64> {
-    let _ = scope; // `balance_in` has no use for it.
     Ok(
         sqlx::query_scalar("SELECT balance FROM accounts WHERE id = $1")
             .bind(account)
