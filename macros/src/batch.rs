@@ -72,7 +72,8 @@ pub(crate) fn expand(
     let (weighed, value) = item(options, bulk, private, allow.as_ref());
     let limits = limits(options, private);
     let sharing = sharing(call, bulk, options.split_on_err.is_some());
-    let owned = all.owned(true, &quote!(#limits; #weighed));
+    let limit = options.limit.as_ref().map(|limit| &limit.value);
+    let owned = all.owned(true, &quote!(#limits; #limit; #weighed));
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
     let (said, items, lists) = bulk.items.lists(private);
@@ -151,9 +152,23 @@ pub(crate) fn expand(
         None => called,
         Some(_) => quote!(#private::sorted(#called)),
     };
+    // Output: let permits = private::limit(&self.permits);
+    //         …
+    //         let bulk = private::limited(permits, …);
+    let permits = local("permits");
+    let (read_limit, called) = match limit {
+        None => (None, called),
+        Some(limit) => {
+            let place = Place::of(limit);
+            let of = private.call_at(place, "limit", borrow_at(place, limit));
+            let limited = quote!(#private::limited(#permits, #called));
+            (Some(quote!(let #permits = #of;)), limited)
+        }
+    };
     let open = quote! {
         || {
             let #read = #limits;
+            #read_limit
             #(#own)*
             let #bulk_call = #called;
             (#read, #bulk_call)

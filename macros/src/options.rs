@@ -89,6 +89,7 @@ pub(crate) struct Options {
     pub(crate) shared: Option<Given<()>>,
     pub(crate) eager: Option<Given<()>>,
     pub(crate) concurrency: Option<Given<Expr>>,
+    pub(crate) limit: Option<Given<Expr>>,
     pub(crate) max_waiting: Option<Given<Expr>>,
     pub(crate) weight: Option<Given<Expr>>,
     pub(crate) max_weight: Option<Given<Expr>>,
@@ -181,6 +182,7 @@ const BATCH: &[&str] = &[
     "shared",
     "eager",
     "concurrency",
+    "limit",
     "max_waiting",
     "busy",
     "weight",
@@ -338,6 +340,11 @@ impl Options {
                     number(i, n, "concurrency = 1")
                 })
             }
+            "limit" if attribute == Attribute::Batch => {
+                set(&mut self.limit, name, input, |i, n| {
+                    value(i, n, "limit = self.permits")
+                })
+            }
             "max_waiting" if attribute == Attribute::Batch => {
                 set(&mut self.max_waiting, name, input, |i, n| {
                     number(i, n, "max_waiting = 1_000")
@@ -432,7 +439,7 @@ fn never_had(attribute: Attribute, unknown: &str) -> Option<&'static str> {
         ("key_by" | "keys" | "convert", _) => {
             Some("to compare calls by part of an argument, write for example `key(user = user.id)`")
         }
-        ("max_size" | "max_batch_size" | "batch_size" | "limit", Attribute::Batch) => {
+        ("max_size" | "max_batch_size" | "batch_size", Attribute::Batch) => {
             Some("the maximum number of items in one bulk call is `size = 100`")
         }
         _ => None,

@@ -209,6 +209,16 @@ fn batch(options: &Options, errors: &mut Errors) {
             }
         }
     }
+    if let Some(Given {
+        name,
+        value: number @ Expr::Lit(_),
+    }) = &options.limit
+    {
+        errors.at(
+            number,
+            format!("`{name}` takes an `Arc<tokio::sync::Semaphore>`, for example `{name} = self.permits`; to limit the bulk calls of each group to a number, write `concurrency = {}`, and for the number of items `size`", number.to_token_stream()),
+        );
+    }
     if let (Some(split), Some(_)) = (&options.split_on_err, &options.shared) {
         errors.at(&split.name, "`shared` gives all callers one result, but `split_on_err` runs the batch in parts that have a result each; remove one of them");
     }

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
+use std::time::Duration;
 
 /// What a function is called, and which attribute it has.
 #[derive(Debug)]
@@ -111,15 +112,24 @@ impl Function {
         }
     }
 
-    /// A bulk call begins: its span is the child of its first caller's.
+    /// A bulk call begins: its span is the child of its first caller's. `waited`: how long for a permit, if it needs one.
     #[inline]
-    pub(crate) fn bulk(&self, calls: Calls, items: u64, closed: &'static str) -> Trace {
-        let _ = (items, closed);
+    pub(crate) fn bulk(
+        &self,
+        calls: Calls,
+        items: u64,
+        closed: &'static str,
+        waited: Option<Duration>,
+    ) -> Trace {
+        let _ = (items, closed, waited);
         #[cfg(feature = "metrics")]
         {
             self.metrics.batch_size(items);
             self.metrics.shared(items.saturating_sub(1));
             calls.began.iter().for_each(|&began| self.begins(began));
+            if let Some(waited) = waited {
+                self.metrics.waited_for_permit(waited);
+            }
         }
         #[cfg(feature = "tracing")]
         let (span, opener) = {
@@ -127,6 +137,10 @@ impl Function {
             let first = callers.next().unwrap_or_else(tracing::Span::none);
             let span = traced::batch(self, &first, items, closed);
             callers.for_each(|caller| traced::link(&span, &caller, first.id().as_ref()));
+            if let Some(waited) = waited {
+                let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                span.record("permit_wait_ms", ms);
+            }
             (Some(span), first.id())
         };
         #[cfg(not(feature = "tracing"))]
@@ -468,6 +482,7 @@ mod traced {
                 callers = Empty,
                 size,
                 closed,
+                permit_wait_ms = Empty,
                 outcome = Empty
             )
         };
@@ -514,6 +529,7 @@ mod metered {
         in_flight: Key,
         batch_size: Key,
         wait_seconds: Key,
+        permit_wait_seconds: Key,
     }
 
     impl Metrics {
@@ -542,6 +558,7 @@ mod metered {
                 in_flight: key("piggyback_in_flight"),
                 batch_size: key("piggyback_batch_size"),
                 wait_seconds: key("piggyback_wait_seconds"),
+                permit_wait_seconds: key("piggyback_permit_wait_seconds"),
             }
         }
 
@@ -571,6 +588,10 @@ mod metered {
 
         pub(super) fn waited(&self, time: Duration) {
             record(&self.wait_seconds, time.as_secs_f64());
+        }
+
+        pub(super) fn waited_for_permit(&self, time: Duration) {
+            record(&self.permit_wait_seconds, time.as_secs_f64());
         }
     }
 
@@ -625,6 +646,11 @@ mod metered {
             "piggyback_wait_seconds",
             Unit::Seconds,
             "Time from a call to the begin of the execution that it runs or is batched in"
+        );
+        describe_histogram!(
+            "piggyback_permit_wait_seconds",
+            Unit::Seconds,
+            "Time that a due batch waited for a permit of `limit`"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
 pub use crate::batch::matched::{Matched, MatchedMap, parts};
+pub use crate::batch::permit::{Grant, Limited, Permit, Start, limit, limited};
 pub use crate::batch::results::{
     Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
     shared_err, sorted, weight,

@@ -76,8 +76,10 @@ pub(crate) trait UnderWay: Send + Sync {
     /// Whether it has ended. If it has not, the waker is woken when it has. A batch that has lost its task, and whose callers
     /// may never be polled, is given another.
     fn has_ended(&self, waker: &Waker) -> bool;
-    /// Itself as an execution, and what it may have to wait for.
-    fn executions(&self) -> [Execution; 2];
+    /// Itself as an execution.
+    fn execution(&self) -> Execution;
+    /// What it may have to wait for.
+    fn limiters(&self) -> [Execution; 2];
 }
 
 /// A flush's wait for one batch, if the flush is polled inside an execution.
@@ -87,8 +89,7 @@ impl Wait {
     /// The flush goes on waiting. Returns whether it may: the batch must not wait for the flush.
     fn may_go_on(&mut self, batch: &dyn UnderWay) -> bool {
         if waits::has_moved(self.0) {
-            let [batch, limiter] = batch.executions();
-            match waits::begin(batch, &[limiter]) {
+            match waits::begin(batch.execution(), &batch.limiters()) {
                 Ok(ticket) => waits::end(std::mem::replace(&mut self.0, ticket)),
                 Err(_) => return false,
             }

@@ -7,6 +7,7 @@ use std::mem;
 use std::task::Waker;
 
 use super::group::{Caller, Id, Ticket, position};
+use super::permit;
 use crate::observe::Warned;
 use crate::reentrancy::graph::Execution;
 use crate::sync::{Arc, Mutex};
@@ -20,6 +21,8 @@ pub struct Cell<R> {
     pub(super) hash: u64,
     pub(super) group: u64,
     pub(super) id: Id,
+    /// The address of the semaphore that its batch needs a permit of, or 0.
+    pub(super) semaphore: usize,
     pub(super) warned: Warned,
     state: Mutex<State<R>>,
 }
@@ -126,6 +129,7 @@ impl<R> Cell<R> {
             hash,
             group: 0,
             id: 0,
+            semaphore: 0,
             warned: Warned::default(),
             state: Mutex::new(state),
         }
@@ -147,6 +151,15 @@ impl<R> Cell<R> {
     /// What the bulk calls of its group hold, if they are limited.
     pub(super) fn limiter(&self) -> Execution {
         Execution::limiter(self.table, self.group)
+    }
+
+    /// All that its batch may wait for.
+    pub(super) fn limiters(&self) -> [Execution; 2] {
+        let limiter = self.limiter();
+        match self.semaphore {
+            0 => [limiter; 2],
+            semaphore => [limiter, permit::limiter(semaphore)],
+        }
     }
 
     /// Callers of this batch, which is queued, are in another from now on.

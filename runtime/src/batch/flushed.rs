@@ -59,7 +59,11 @@ where
         }
     }
 
-    fn executions(&self) -> [Execution; 2] {
-        [self.cell.execution(), self.cell.limiter()]
+    fn execution(&self) -> Execution {
+        self.cell.execution()
+    }
+
+    fn limiters(&self) -> [Execution; 2] {
+        self.cell.limiters()
     }
 }

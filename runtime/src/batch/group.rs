@@ -30,7 +30,9 @@ pub(crate) use self::queued::{Caller, Queued, position};
 use self::queued::{Extra, New, Taken};
 use self::uniques::{Number, Released, Uniques};
 use super::Limits;
+use super::permit::{Grant, Permit, Start};
 use crate::observe;
+use crate::sync::Arc;
 
 #[cfg(all(test, not(piggyback_loom)))]
 mod model;
@@ -170,6 +172,8 @@ pub(crate) enum Go<T, B, W, C> {
     Wait(Option<Instant>, Option<W>),
     /// Nothing: its batch is gone, or another task's.
     Gone,
+    /// Ask again. It can't run with its permit now: to be dropped.
+    GivesUp(Box<dyn Send>),
 }
 
 /// A batch that runs.
@@ -182,6 +186,8 @@ pub(crate) struct Run<T, B, W, C> {
     pub(crate) wake: Option<W>,
     /// Whether it counts for the limit on concurrency, or for the order of unique values.
     pub(crate) limited: bool,
+    /// The address of the semaphore of which it has a permit, or 0.
+    pub(crate) semaphore: usize,
     pub(crate) moved: Vec<Moved<T, B, W, C>>,
 }
 
@@ -208,6 +214,14 @@ pub(crate) enum Queuing<W, C> {
     Adopts(Turn, Option<W>),
     /// It waits, and has to give a task to this batch, whose own callers are not polled.
     Rescues(C, Turn, Option<W>),
+}
+
+/// A batch has lost its task.
+pub(crate) struct Orphaned<W> {
+    /// The callers, one of which will adopt it, and the task of the one behind it.
+    pub(crate) wake: Vec<W>,
+    /// Its place in the queue for a permit, to be dropped: nobody may be there to use the permit.
+    pub(crate) place: Option<Box<dyn Send>>,
 }
 
 /// What a caller leaves behind.
@@ -238,7 +252,7 @@ struct Unblocked<U, W> {
     values: Vec<U>,
 }
 
-impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
+impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn new() -> Self {
         Self {
             open: None,
@@ -410,12 +424,12 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         } else {
             batch.is_oversize().then_some(Closing::Weight)
         };
+        let concurrency = limits.concurrency.unwrap_or(usize::MAX);
+        let was = mem::replace(&mut self.concurrency, concurrency);
         match closed {
             None => self.open = Some(batch),
             Some(why) => drop(self.list(batch, why)),
         }
-        let concurrency = limits.concurrency.unwrap_or(usize::MAX);
-        let was = mem::replace(&mut self.concurrency, concurrency);
         let mut wake = Vec::new();
         if was != usize::MAX && concurrency == usize::MAX {
             // Nobody waits for others any more.
@@ -450,9 +464,50 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         if batch.orphaned || batch.blocked > 0 {
             self.aside.insert(batch.id, batch);
         } else {
-            self.line.push_back((batch.id, Some(batch)));
+            let id = batch.id;
+            self.line.push_back((id, Some(batch)));
+            if B::MAY_NEED_PERMIT {
+                self.ask(id);
+            }
         }
         task
+    }
+
+    /// A closed batch is in line: if it is due, it takes its place in the queue for a permit.
+    fn ask(&mut self, id: Id) {
+        // One whose last item has just gone is about to go, too.
+        let batch = self.find(id).filter(|batch| batch.len() > 0);
+        let Some(opened) = batch.map(|batch| batch.opened()) else {
+            return;
+        };
+        if self.ready(id, opened).is_some() {
+            self.has_permit(id);
+        }
+    }
+
+    /// Whether a batch that is due has its permit, or needs none.
+    fn has_permit(&mut self, id: Id) -> bool {
+        let Some(batch) = self.find(id) else {
+            return false;
+        };
+        if !batch.urgent {
+            batch.bulk.ask();
+        }
+        batch.urgent || batch.bulk.permit() != Permit::Waits
+    }
+
+    /// A batch that is not due, as its oldest caller has gone, or that has no slot, must not keep a permit from others.
+    fn give_up(&mut self, id: Id) -> Option<Box<dyn Send>> {
+        let batch = self.find(id)?;
+        match batch.bulk.permit() {
+            Permit::Has => batch.bulk.give_up(),
+            _ => None,
+        }
+    }
+
+    /// What will tell the task of a batch that this has its permit.
+    pub(crate) fn grant(&mut self, id: Id) -> Option<Arc<Grant>> {
+        self.find(id)?.bulk.grant()
     }
 
     /// Closes the open batch, if any, and names all that is queued or runs.
@@ -475,6 +530,7 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         match self.find(id) {
             Some(batch) => {
                 batch.nested = true;
+                let waits = waits || batch.bulk.permit() != Permit::Unneeded;
                 waits && !batch.urgent
             }
             None => false,
@@ -573,6 +629,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 self.line.insert(at, (id, batch));
             }
         }
+        if B::MAY_NEED_PERMIT {
+            self.ask(id);
+        }
     }
 
     fn is_limited(&self) -> bool {
@@ -637,7 +696,13 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         let oldest = batch.oldest();
         oldest.came = oldest.came.min(now);
         if let Some(why) = self.ready(id, now) {
-            return Some(Go::Run(self.run(id, why)));
+            if !B::MAY_NEED_PERMIT || self.has_permit(id) {
+                return Some(Go::Run(self.run(id, why)));
+            }
+        } else if B::MAY_NEED_PERMIT {
+            if let Some(permit) = self.give_up(id) {
+                return Some(Go::GivesUp(permit));
+            }
         }
         if !ours {
             return Some(Go::Gone);
@@ -660,7 +725,9 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W, C> {
         let mut batch = self.take(id).expect("a batch that is ready is queued");
         let limited = self.is_limited() || self.uniques.is_some();
-        let moved = if self.is_limited() && !batch.urgent {
+        let permit = batch.bulk.permit();
+        let queues = self.is_limited() || permit != Permit::Unneeded;
+        let moved = if queues && !batch.urgent {
             self.top_up(&mut batch)
         } else {
             Vec::new()
@@ -672,6 +739,10 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             None => Vec::new(),
         };
         let (items, callers, bulk, cell) = batch.into_parts();
+        let semaphore = match permit {
+            Permit::Has => bulk.semaphore(),
+            _ => 0,
+        };
         let running = Running { id, cell, values };
         self.running
             .insert_unique(hash(id), running, |running| hash(running.id));
@@ -682,16 +753,20 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
             closed: why,
             wake: self.next(),
             limited,
+            semaphore,
             moved,
         }
     }
 
-    /// Fills a batch that is about to run, and was the first, with items of those behind it.
+    /// Fills a batch that is about to run with items of those behind it.
     fn top_up(&mut self, batch: &mut Queued<T, B, W, C>) -> Vec<Moved<T, B, W, C>> {
         let (mut moved, id) = (Vec::new(), batch.id);
         while !batch.is_full() {
-            let front = self.line.front_mut().and_then(|(_, next)| next.as_mut());
-            let Some(next) = front.or(self.open.as_mut()) else {
+            // One that was blocked may be before it, and have its permit later.
+            let behind = self.line.partition_point(|&(other, _)| other < id);
+            let mut behind = self.line.range_mut(behind..);
+            let behind = behind.find_map(|(_, next)| next.as_mut());
+            let Some(next) = behind.or(self.open.as_mut()) else {
                 break;
             };
             let (behind, uniques) = (next.id, &mut self.uniques);
@@ -893,19 +968,22 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(left)
     }
 
-    /// A task is lost, or stands still. Returns whom to wake: the callers, one of which will adopt the batch, and the task
-    /// of the one behind it.
-    pub(crate) fn orphan(&mut self, id: Id, turn: Turn) -> Vec<W> {
+    /// A task is lost, or stands still.
+    pub(crate) fn orphan(&mut self, id: Id, turn: Turn) -> Orphaned<W> {
         let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
-            return Vec::new();
+            return Orphaned {
+                wake: Vec::new(),
+                place: None,
+            };
         };
         batch.turn += 1;
         batch.orphaned = true;
         batch.ready_for = 0;
         let mut wake: Vec<W> = batch.wakers().collect();
+        let place = batch.bulk.give_up();
         self.set_aside(id);
         wake.extend(self.next());
-        wake
+        Orphaned { wake, place }
     }
 
     /// A task could not do its work: the batch is taken out of the queue, for its callers to be told.
@@ -919,11 +997,13 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
         Some(run)
     }
 
-    /// The watch passes by. Adds tasks' wakers, to be dropped, those to be woken, and batches that are orphaned now.
+    /// The watch passes by. Adds tasks' wakers and places in queues for permits, to be dropped, wakers to be woken, and
+    /// batches that are orphaned now.
     pub(crate) fn tick(
         &mut self,
         now: Instant,
         tasks: &mut Vec<W>,
+        places: &mut Vec<Box<dyn Send>>,
         wake: &mut Vec<W>,
         stalled: &mut Vec<C>,
     ) {
@@ -937,13 +1017,16 @@ impl<T, U: Eq, B, W, C: Clone> Group<T, U, B, W, C> {
                 self.abandoned |= batch.is_abandoned();
                 continue;
             }
+            let ready = ready && (batch.urgent || batch.bulk.permit() != Permit::Waits);
             batch.ready_for = if ready { batch.ready_for + 1 } else { 0 };
             if batch.ready_for == ORPHAN_AFTER << batch.stalls {
                 batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
                 let turn = batch.turn;
                 tasks.extend(batch.task.take());
                 stalled.push(batch.cell.clone());
-                wake.append(&mut self.orphan(id, turn));
+                let mut orphaned = self.orphan(id, turn);
+                wake.append(&mut orphaned.wake);
+                places.extend(orphaned.place);
             }
         }
         if self.abandoned {

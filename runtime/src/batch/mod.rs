@@ -13,6 +13,7 @@ pub(crate) mod inherit;
 pub(crate) mod matched;
 #[cfg(test)]
 mod models;
+pub(crate) mod permit;
 pub(crate) mod results;
 mod seat;
 mod table;
@@ -27,6 +28,7 @@ use std::task::Waker;
 use tokio::runtime::Handle;
 
 pub use self::inherit::{Heir, Inherited};
+use self::permit::Start;
 use self::results::Bulk;
 pub use self::seat::{OrFailed, Place, Seat, or_failed};
 pub use self::table::Table as Groups;
@@ -530,7 +532,7 @@ where
     K: Key,
     T: Send + 'static,
     U: Hash + Eq + Send + 'static,
-    B: Send + 'static,
+    B: Start + Send + 'static,
     R: Send + 'static,
 {
     let Lazy { max_waiting, item } = item;
@@ -559,7 +561,7 @@ where
     K: Key,
     T: Send + 'static,
     U: Hash + Eq + Send + 'static,
-    B: Send + 'static,
+    B: Start + Send + 'static,
     R: Send + 'static,
 {
     table.function.called();

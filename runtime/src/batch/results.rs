@@ -5,6 +5,7 @@
 //!
 //! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
 
+use super::permit::Start;
 use super::{Results, WrongNumber};
 use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
 use crate::dedup::IsResult;
@@ -735,7 +736,7 @@ states! {
 }
 
 /// What an expansion gives a batch: the bulk call, and how its results are handed out.
-pub trait Bulk<T, R>: Send + 'static {
+pub trait Bulk<T, R>: Start + Send + 'static {
     /// The body's closure: its type is one for each monomorphisation.
     type Body: 'static;
     /// Makes the call.
@@ -860,6 +861,11 @@ where
         split(handing, items, body, |output, _, _, _| Ok(output))
     }
 }
+
+impl<X, T, H, S, O, B> Start for Once<X, T, H, S, O, B> {}
+impl<X, T, H, S, O, B> Start for InParts<X, T, H, S, O, B> {}
+impl<X, T, H, S, O, P, B> Start for InPartsIf<X, T, H, S, O, P, B> {}
+impl<B> Start for Sorted<B> {}
 
 /// A bulk call that gets its items in order. They come with what they are sorted by.
 #[derive(Debug)]

@@ -86,8 +86,8 @@ where
     H: Deref<Target: Queue<R>> + Send + 'static,
     R: Send + 'static,
 {
-    let (batch, limiter) = (cell.execution(), cell.limiter());
-    waits::queue(batch, &[limiter], Box::new(move || table.hurry(&cell)));
+    let (batch, limiters) = (cell.execution(), cell.limiters());
+    waits::queue(batch, &limiters, Box::new(move || table.hurry(&cell)));
 }
 
 impl<H, R> Seat<H, R>
@@ -302,8 +302,7 @@ where
     #[inline]
     fn waits(&mut self) {
         if waits::has_moved(self.noted) {
-            let limiter = self.cell.limiter();
-            if let Ok(ticket) = waits::begin(self.cell.execution(), &[limiter]) {
+            if let Ok(ticket) = waits::begin(self.cell.execution(), &self.cell.limiters()) {
                 waits::end(mem::replace(&mut self.noted, ticket));
             }
         }

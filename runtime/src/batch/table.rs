@@ -17,9 +17,10 @@ use tokio::time::Instant;
 use super::askers::{Asked, Askers};
 use super::cell::{Cell, Ended, Failure, Found, Leaves};
 use super::group::{
-    Added, Caller, Closing, Coming, Ends, Go, Group, Id, Left, Moved, Opened, Opening, Queued,
-    Queuing, Run, Ticket, Turn,
+    Added, Caller, Closing, Coming, Ends, Go, Group, Id, Left, Moved, Opened, Opening, Orphaned,
+    Queued, Queuing, Run, Ticket, Turn,
 };
+use super::permit::{self, Start};
 use super::{Item, Limits};
 use crate::key::Key;
 use crate::observe::{self, Calls, Function, Kind};
@@ -66,7 +67,7 @@ struct Entry<K, T, U, B, R> {
     clock: Clock,
 }
 
-impl<K, T, U: Eq, B, R> Entry<K, T, U, B, R> {
+impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
     /// A caller has come into a batch. If it is polled inside an execution, that waits for the batch, which must not start
     /// before it could see that: so this is noted under the shard's lock.
     #[inline]
@@ -96,7 +97,7 @@ pub(super) struct Nests {
     pub(super) is_limited: bool,
 }
 
-impl<K, T, U: Eq, B, R> Shard<K, T, U, B, R> {
+impl<K, T, U: Eq, B: Start, R> Shard<K, T, U, B, R> {
     /// Something has gone from a group. Returns its result, and, if nothing is left of the group, its key and the spare that
     /// it replaces: to be dropped after unlocking. `None`: there is no such group any more.
     fn gone<X>(
@@ -184,7 +185,7 @@ pub(super) struct Seated<R> {
     pub(super) task: Option<Turn>,
 }
 
-impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
+impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
         let shards = shards.next_power_of_two();
         let shard = |first_id| Shard {
@@ -404,6 +405,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         };
         let cell = Arc::get_mut(&mut opening.cell).expect("nobody else has it yet");
         (cell.group, cell.id) = (entry.id, id);
+        cell.semaphore = opening.bulk.semaphore();
         let cell = opening.cell.clone();
         entry.clock = Clock::of(now);
         let Opened {
@@ -470,9 +472,21 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
                     return Step::Fills(items);
                 }
                 Some(Go::Wait(until, old)) => {
+                    let grant = if B::MAY_NEED_PERMIT {
+                        group.grant(cell.id)
+                    } else {
+                        None
+                    };
                     drop(guard);
                     discard(old);
-                    return Step::Wait(until);
+                    let is_granted = |grant: Arc<permit::Grant>| grant.wakes(cx.waker().clone());
+                    if !grant.is_some_and(is_granted) {
+                        return Step::Wait(until);
+                    }
+                }
+                Some(Go::GivesUp(permit)) => {
+                    drop(guard);
+                    drop(permit);
                 }
                 Some(Go::Run(run)) => {
                     let ready = self.run(guard, cell, run);
@@ -497,6 +511,7 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
             closed,
             wake,
             limited,
+            semaphore,
             moved,
         } = run;
         shard.counts.ran(items.len(), closed);
@@ -514,12 +529,16 @@ impl<K, T, U: Eq, B, R> Table<K, T, U, B, R> {
         drop(shard);
         wake_all(wake);
         emptied.into_iter().for_each(Emptied::ends);
+        let held = [
+            limited.then(|| cell.limiter()),
+            (semaphore != 0).then(|| permit::limiter(semaphore)),
+        ];
         Ready {
             items,
             bulk,
             closed,
             calls,
-            held: limited.then(|| cell.limiter()).into_iter().collect(),
+            held: held.into_iter().flatten().collect(),
         }
     }
 
@@ -633,7 +652,7 @@ pub trait Queue<R> {
     fn hurry(&self, cell: &Cell<R>);
 }
 
-impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
+impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
     fn path(&self) -> &str {
         &self.function
     }
@@ -660,8 +679,9 @@ impl<K, T, U: Eq, B, R> Queue<R> for Table<K, T, U, B, R> {
         let Some(group) = shard.group(cell) else {
             return false;
         };
-        let wake = group.orphan(cell.id, turn);
+        let Orphaned { wake, place } = group.orphan(cell.id, turn);
         drop(shard);
+        drop(place);
         let any = !wake.is_empty();
         wake_all(wake.into_iter().chain(cell.observers()));
         any
@@ -882,7 +902,7 @@ where
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,
-    B: Send + 'static,
+    B: Start + Send + 'static,
     R: Send + 'static,
 {
     fn watch(&self) -> &Watch {
@@ -900,7 +920,7 @@ where
             }
             let now = std::time::Instant::now();
             let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
-            let mut spare = None;
+            let (mut places, mut spare) = (Vec::new(), None);
             let mut shard = shard.lock();
             let first = pass.at.unwrap_or(0);
             let last = shard.groups.num_buckets().min(first + LOOKS);
@@ -914,7 +934,9 @@ where
                 if let Some(entry) = shard.groups.get_bucket_mut(bucket) {
                     budget.spend(Budget::GROUP);
                     let now = entry.clock.now(now);
-                    entry.group.tick(now, &mut tasks, &mut wake, &mut stalled);
+                    entry
+                        .group
+                        .tick(now, &mut tasks, &mut places, &mut wake, &mut stalled);
                 }
             }
             shard.counts.stalled += stalled.len() as u64;
@@ -925,6 +947,7 @@ where
             drop(shard);
             guarded(|| drop(spare));
             wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
+            drop(places);
             actions.wake.append(&mut wake);
             actions.drop.append(&mut tasks);
             actions

@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use super::askers::Asked;
 use super::cell::{Cell, Ended, Failure};
 use super::group::Turn;
+use super::permit::Start;
 use super::results::Bulk;
 use super::table::{Queue, Ready, Step, Table, Taken};
 use super::{Results, WrongNumber};
@@ -61,6 +62,7 @@ async fn queue<H, K, T, U, B, R>(mut duty: Duty<H, R>) -> (Duty<H, R>, Option<Re
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
+    B: Start,
 {
     let ready = match duty.queue().await {
         Step::Run(ready) => Some(ready),
@@ -118,6 +120,7 @@ where
     H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
     Table<K, T, U, B, R>: Watched,
     U: Eq,
+    B: Start,
 {
     type Output = ();
 
@@ -229,6 +232,7 @@ impl<H, K, T, U, B, R> Duty<H, R>
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
+    B: Start,
 {
     /// Waits until the batch may run.
     async fn queue(&mut self) -> Step<T, B> {
@@ -287,6 +291,7 @@ impl<H, K, T, U, B, R> Duty<H, R>
 where
     H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
+    B: Start,
 {
     /// The bulk call is about to be made.
     fn begins(&mut self, ready: Ready<T, B>) -> (B, Vec<T>, Running) {
@@ -299,7 +304,11 @@ where
         } = ready;
         self.stage = Stage::Running;
         let count = items.len();
-        let trace = self.table.function.bulk(calls, count as u64, closed.name());
+        let waited = bulk.waited();
+        let trace = self
+            .table
+            .function
+            .bulk(calls, count as u64, closed.name(), waited);
         let running = Running {
             items: count,
             trace,
@@ -379,6 +388,7 @@ where
     H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
     Table<K, T, U, B, R>: Watched,
     U: Eq,
+    B: Start,
 {
     fn stay(table: H, hash: u64, runtime: runtime::Id, cx: &mut Context<'_>) -> Option<Self> {
         let number = table.stay(hash, runtime, cx.waker().clone())?;

@@ -3,12 +3,13 @@
 extern crate piggyback_seen as piggyback;
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics_util::MetricKind;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use piggyback::{Scope, batch, dedup};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 /// The one recorder of this process. A snapshot sets everything to zero, so what it had said is added up.
@@ -212,6 +213,12 @@ fn what_is_measured_is_described_and_in_its_unit() {
             async fn save(items: Vec<u32>) {
                 drop(items);
             }
+            static PERMITS: LazyLock<Arc<Semaphore>> =
+                LazyLock::new(|| Arc::new(Semaphore::new(1)));
+            #[batch(name = "limited", size = 1, eager, limit = PERMITS)]
+            async fn limited(items: Vec<u32>) {
+                drop(items);
+            }
             #[dedup(name = "measured", spawn)]
             async fn find(id: u32) -> u32 {
                 id
@@ -229,6 +236,11 @@ fn what_is_measured_is_described_and_in_its_unit() {
             for call in calls {
                 call.await.unwrap();
             }
+            let permit = PERMITS.acquire().await;
+            let waits = tokio::spawn(limited(1));
+            sleep(Duration::from_millis(30)).await;
+            drop(permit);
+            waits.await.unwrap();
             find(1).await;
             // One leads, one takes over, and one follows both.
             let [leader, a, b] = [(); 3].map(|()| tokio::spawn(wait(1)));
@@ -242,6 +254,10 @@ fn what_is_measured_is_described_and_in_its_unit() {
         .snapshot()
         .into_vec()
         .into_iter()
+        .filter(|(key, ..)| {
+            let is_of_limit = key.key().name() == "piggyback_permit_wait_seconds";
+            is_of_limit || key.key().labels().any(|label| label.value() == "measured")
+        })
         .map(|(key, unit, text, value)| {
             let kind = match key.kind() {
                 MetricKind::Counter => "counter",
@@ -281,6 +297,7 @@ fn what_is_measured_is_described_and_in_its_unit() {
             "gauge piggyback_in_flight batch [count] = 0",
             "gauge piggyback_in_flight dedup [count] = 0",
             "histogram piggyback_batch_size batch [count] = 3.000 1.000",
+            "histogram piggyback_permit_wait_seconds batch [seconds] = 0.030",
             "histogram piggyback_wait_seconds batch [seconds] = 0.010 0.005 0.000 0.020",
             "histogram piggyback_wait_seconds dedup [seconds] = 0.000 0.000 0.005",
         ]

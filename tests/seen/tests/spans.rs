@@ -5,11 +5,12 @@ extern crate piggyback_seen as piggyback;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::task::{Context as Task, Waker};
 use std::time::Duration;
 
 use piggyback::{batch, dedup};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -417,6 +418,28 @@ async fn a_bulk_call_is_a_span_that_follows_from_all_callers() {
             .all(|insert| recorder.parent(insert) == "batch")
     );
     recorder.nothing_is_open();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bulk_call_says_how_long_it_waited_for_its_permit() {
+    static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+    #[batch(size = 1, delay_ms = 10, limit = PERMITS, name = "limited")]
+    async fn limited(items: Vec<u64>) {
+        drop(items);
+    }
+    let (recorder, _guard) = Recorder::start();
+    limited(1).await;
+    let permit = PERMITS.acquire().await;
+    let call = tokio::spawn(limited(2));
+    sleep(Duration::from_millis(70)).await;
+    drop(permit);
+    call.await.unwrap();
+    let waits: Vec<_> = recorder
+        .named("batch")
+        .into_iter()
+        .map(|span| span.fields["permit_wait_ms"].clone())
+        .collect();
+    assert_eq!(waits, ["0", "70"]);
 }
 
 #[tokio::test(start_paused = true)]

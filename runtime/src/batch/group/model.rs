@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::super::cell::{Cell, Ended, Failure, Found, Leaves};
+use super::super::permit::{Limited, limited};
 use super::*;
 
 const HISTORIES: u64 = 100_000;
@@ -122,6 +125,29 @@ struct Task {
     first_poll: bool,
     timer: Option<Instant>,
     runs: bool,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A bulk call that may need a permit.
+struct Call(Option<Limited<()>>);
+
+impl Start for Call {
+    const MAY_NEED_PERMIT: bool = true;
+    fn permit(&self) -> Permit {
+        self.0.as_ref().map_or(Permit::Unneeded, Limited::permit)
+    }
+    fn ask(&mut self) {
+        self.0.iter_mut().for_each(Limited::ask);
+    }
+    fn give_up(&mut self) -> Option<Box<dyn Send>> {
+        self.0.as_mut()?.give_up()
+    }
+    fn grant(&self) -> Option<Arc<Grant>> {
+        self.0.as_ref()?.grant()
+    }
+    fn semaphore(&self) -> usize {
+        self.0.as_ref().map_or(0, Limited::semaphore)
+    }
 }
 
 /// What the model knows of a batch.
@@ -154,7 +180,7 @@ enum Stage {
     Empty,
 }
 
-type Queue = Group<u32, u32, (), Waker, Arc<Cell<u32>>>;
+type Queue = Group<u32, u32, Call, Waker, Arc<Cell<u32>>>;
 
 struct World {
     rng: Rng,
@@ -168,6 +194,10 @@ struct World {
     max_waiting: Option<usize>,
     /// Some callers are forgotten.
     forgets: bool,
+    semaphore: Option<Arc<Semaphore>>,
+    permits: usize,
+    /// What the user's own code has.
+    held: Vec<OwnedSemaphorePermit>,
     runtimes: Vec<Runtime>,
     callers: Vec<Caller>,
     tasks: Vec<Task>,
@@ -183,7 +213,11 @@ impl World {
         let is_limited = rng.one_in(2);
         let limits = limits(&mut rng, is_limited);
         let start = Instant::now();
+        let permits = 1 + rng.below(3);
         Self {
+            semaphore: rng.one_in(3).then(|| Arc::new(Semaphore::new(permits))),
+            permits,
+            held: Vec::new(),
             start,
             now_ms: 0,
             group: Group::new(),
@@ -213,7 +247,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.rng.below(if self.forgets { 25 } else { 24 }) {
+        match self.rng.below(if self.forgets { 28 } else { 27 }) {
             0..=7 => self.come(),
             8..=9 => {
                 let waiting: Vec<usize> = self.waiting().collect();
@@ -238,6 +272,11 @@ impl World {
                 self.runtimes[runtime].driven ^= true;
             }
             23 => {
+                let permit = self.semaphore.clone().map(Semaphore::try_acquire_owned);
+                self.held.extend(permit.and_then(Result::ok));
+            }
+            24 | 25 => drop(self.held.pop()),
+            26 => {
                 let runtime = self.rng.below(3);
                 self.kill(runtime);
             }
@@ -321,7 +360,11 @@ impl World {
                 let opening = Opening {
                     cell: cell.clone(),
                     limits: self.limits,
-                    bulk: (),
+                    bulk: Call(
+                        self.semaphore
+                            .clone()
+                            .map(|semaphore| limited(semaphore, ())),
+                    ),
                     items: Vec::new(),
                     callers: Vec::new(),
                     now,
@@ -396,7 +439,8 @@ impl World {
             let equal = |&at: &usize| self.callers[at].unique == unique;
             self.unique && passed.stage == Stage::Runs && passed.queued.iter().any(equal)
         });
-        let certain = batch.limits.concurrency.is_some() && !self.disturbed && !self.new_limits;
+        let queues = batch.limits.concurrency.is_some() || self.semaphore.is_some();
+        let certain = queues && !self.disturbed && !self.new_limits;
         (fits && certain && !passed && !batch.sealed).then_some(id)
     }
 
@@ -417,6 +461,7 @@ impl World {
             first_poll: true,
             timer: None,
             runs: false,
+            permit: None,
         });
     }
 
@@ -523,7 +568,8 @@ impl World {
             self.end_with(task.batch, Stage::RuntimeGone);
         } else {
             self.disturbed = true;
-            let wake = self.group.orphan(task.batch, task.turn);
+            let Orphaned { wake, place } = self.group.orphan(task.batch, task.turn);
+            drop(place);
             let observers = self.batches[&task.batch].cell.observers();
             wake.into_iter().chain(observers).for_each(Waker::wake);
         }
@@ -648,7 +694,16 @@ impl World {
                     self.end_with(id, Stage::NoTimers);
                 }
             }
+            Go::GivesUp(permit) => {
+                drop(permit);
+                self.poll_task(at);
+            }
             Go::Wait(until, _) => {
+                if let Some(grant) = self.group.grant(task.batch) {
+                    if grant.wakes(task.polled.waker.clone()) {
+                        task.polled.waker.wake_by_ref();
+                    }
+                }
                 task.timer = until;
                 task.seen = None;
                 self.batches.get_mut(&task.batch).unwrap().task_polled = true;
@@ -658,6 +713,7 @@ impl World {
                 let own = run.items.len() - self.moved(id, run.moved);
                 self.check_run(id, &run.items, run.closed, own);
                 self.tasks[at].runs = true;
+                self.starts(at, run.bulk);
                 let batch = self.batches.get_mut(&id).unwrap();
                 batch.stage = Stage::Runs;
                 batch.cell.run(run.callers);
@@ -667,8 +723,32 @@ impl World {
         }
     }
 
+    /// A bulk call takes its permit.
+    fn starts(&mut self, at: usize, bulk: Call) {
+        let (Some(semaphore), Some(limited)) = (&self.semaphore, bulk.0) else {
+            return;
+        };
+        let id = self.tasks[at].batch;
+        let permit = limited.starts();
+        if semaphore.is_closed() {
+            return;
+        }
+        let permit = permit.expect("it is open");
+        let urgent = self.batches[&id].urgent;
+        assert!(urgent || permit.is_some(), "it runs without a permit");
+        self.tasks[at].permit = permit;
+        // One that was blocked became due later.
+        if !self.disturbed && !self.unique && self.limits.concurrency.is_none() {
+            let mut before = self.group.queued().filter(|batch| batch.id < id);
+            assert!(
+                before.all(|batch| batch.bulk.permit() != Permit::Waits),
+                "its permit is that of a batch that was due before"
+            );
+        }
+    }
+
     /// Items have moved to this batch. Returns how many.
-    fn moved(&mut self, id: Id, moved: Vec<Moved<u32, (), Waker, Arc<Cell<u32>>>>) -> usize {
+    fn moved(&mut self, id: Id, moved: Vec<Moved<u32, Call, Waker, Arc<Cell<u32>>>>) -> usize {
         let mut count = 0;
         for moved in moved {
             let from = moved.from.id;
@@ -701,7 +781,8 @@ impl World {
     /// Under a limit, nobody waits for whom the bulk call that has just begun had room.
     fn check_topped_up(&self, id: Id) {
         let batch = &self.batches[&id];
-        if self.limits.concurrency.is_none() || self.disturbed || self.new_limits {
+        let queues = self.limits.concurrency.is_some() || self.semaphore.is_some();
+        if !queues || self.disturbed || self.new_limits {
             return;
         }
         let mut behind = self
@@ -869,9 +950,12 @@ impl World {
             let next = timers.filter(|&timer| timer > self.now_ms);
             self.now_ms = next.chain([tick, end]).min().unwrap();
             if self.now_ms == tick {
-                let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+                let (mut tasks, mut places) = (Vec::new(), Vec::new());
+                let (mut wake, mut stalled) = (Vec::new(), Vec::new());
+                let now = self.now();
                 self.group
-                    .tick(self.now(), &mut tasks, &mut wake, &mut stalled);
+                    .tick(now, &mut tasks, &mut places, &mut wake, &mut stalled);
+                drop(places);
                 self.disturbed |= !wake.is_empty();
                 wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
                 wake.into_iter().for_each(Waker::wake);
@@ -906,6 +990,7 @@ impl World {
             }
             let real = self.group.find(id).expect("it is queued");
             let (orphaned, turn, closed) = (real.orphaned, real.turn, real.closed.is_some());
+            let permit = real.bulk.permit();
             let patience = STALL_MS << real.stalls;
             let oldest = batch.queued.iter().map(|&at| self.callers[at].came).min();
             let delay_ms = batch.limits.delay_ms.unwrap_or(u64::MAX);
@@ -920,6 +1005,15 @@ impl World {
             let blocked = blocked.contains(&id);
             let eligible = batch.urgent
                 || has_slot && (first || !limited) && (closed || due || eager) && !blocked;
+            let could = eligible;
+            let eligible = eligible && (batch.urgent || permit != Permit::Waits);
+            if let Some(semaphore) = &self.semaphore {
+                let free = semaphore.available_permits();
+                assert!(
+                    permit != Permit::Waits || free == 0,
+                    "batch {id} waits for a permit, and there is one"
+                );
+            }
             first &= orphaned || blocked;
             let driven = |runtime: usize| self.runtimes[runtime].driven;
             let task = self
@@ -927,12 +1021,18 @@ impl World {
                 .iter()
                 .find(|task| task.batch == id && task.turn == turn);
             if orphaned {
+                let kept = matches!(permit, Permit::Waits | Permit::Has);
+                assert!(!kept, "nobody may be there to use the permit of batch {id}");
                 let someone = batch
                     .queued
                     .iter()
                     .map(|&at| &self.callers[at])
                     .any(|caller| driven(caller.runtime) && !caller.forgotten);
                 assert!(!someone, "nobody adopted batch {id}");
+            }
+            if permit == Permit::Has && !could {
+                let asleep = task.is_none_or(|task| !driven(task.runtime));
+                assert!(asleep, "batch {id} keeps a permit that it can't use");
             }
             batch.eligible_since = batch
                 .eligible_since
@@ -967,6 +1067,7 @@ impl World {
         self.runtimes
             .iter_mut()
             .for_each(|runtime| runtime.driven = true);
+        self.held.clear();
         self.settle();
         for _ in 0..1_000 {
             while self.running() > 0 {
@@ -989,6 +1090,9 @@ impl World {
         assert!(self.group.is_idle(), "something is left");
         assert!(self.tasks.is_empty(), "a task is left");
         assert!(self.flushed.is_empty(), "a flush hangs");
+        if let Some(semaphore) = &self.semaphore {
+            assert_eq!(semaphore.available_permits(), self.permits);
+        }
     }
 }
 

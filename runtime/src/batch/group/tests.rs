@@ -84,12 +84,12 @@ fn a_task_that_comes_back_keeps_its_batch_if_nobody_has_adopted_it() {
     let now = Instant::now();
     let mut group = opened(Limits::new(2, 10), now);
     let go = |group: &mut Played, turn| group.go(0, turn, None, || now, |_| false, &mut Some(7));
-    assert_eq!(group.orphan(0, 0), [1]);
+    assert_eq!(group.orphan(0, 0).wake, [1]);
     assert!(matches!(go(&mut group, 0), Some(Go::Wait(Some(_), None))));
     let polled = group.queuing(0, 0, |_| false, &mut Some(1));
     assert!(matches!(polled, Some(Queuing::Waits(None))));
     // One that was adopted is another's.
-    assert_eq!(group.orphan(0, 0), [1]);
+    assert_eq!(group.orphan(0, 0).wake, [1]);
     let polled = group.queuing(0, 0, |_| false, &mut Some(1));
     assert!(matches!(polled, Some(Queuing::Adopts(1, None))));
     assert!(matches!(go(&mut group, 0), Some(Go::Gone)));
@@ -108,7 +108,7 @@ fn patience_with_tasks_that_stand_still_doubles_up_to_a_bound() {
         let mut ticks = 0;
         let stalled = loop {
             let (mut tasks, mut wake, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
-            group.tick(now, &mut tasks, &mut wake, &mut stalled);
+            group.tick(now, &mut tasks, &mut Vec::new(), &mut wake, &mut stalled);
             ticks += 1;
             if !stalled.is_empty() {
                 assert_eq!(wake, [1], "its caller");

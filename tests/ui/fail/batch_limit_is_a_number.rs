@@ -1,0 +1,8 @@
+use piggyback::batch;
+
+#[batch(size = 10, delay_ms = 1, limit = 5)]
+async fn save(rows: Vec<u64>) {
+    drop(rows);
+}
+
+fn main() {}
