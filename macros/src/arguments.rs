@@ -181,7 +181,13 @@ impl Arguments<'_> {
     //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
     //         …
     //         let pool = pool.__piggyback_lend();
-    pub(crate) fn owned(&self, while_called: bool, others: &TokenStream) -> Vec<Owned> {
+    /// If they are wanted `again`, none is moved.
+    pub(crate) fn owned(
+        &self,
+        while_called: bool,
+        again: bool,
+        others: &TokenStream,
+    ) -> Vec<Owned> {
         let private = self.private;
         let owned = |(argument, binding): (&Argument, &Binding)| {
             let Binding {
@@ -191,7 +197,8 @@ impl Arguments<'_> {
             } = binding;
             let is_in_common = self.is_in_common(binding);
             let free = !while_called
-                || self.is_skipped(argument, binding)
+                || !again
+                    && self.is_skipped(argument, binding)
                     && self.key_expr(binding).is_none()
                     && !is_in_common;
             let is_used = is_in_common || uses(others, ident);

@@ -9,7 +9,7 @@ use crate::plan::Call;
 use crate::receiver::without_self;
 use crate::tokens::{Place, Private, borrow_at, local, mentions, method_at};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::Expr;
 
 /// What is known of a bulk function beyond its options.
@@ -69,11 +69,16 @@ pub(crate) fn expand(
     let item_type = bulk.items.item();
     let names: Vec<_> = bulk.items.lists.iter().map(|list| &list.name).collect();
     let allow = call.allow(&names);
-    let (weighed, value) = item(options, bulk, private, allow.as_ref());
+    let given = bulk.items.value(private);
+    let (weighed, value) = item(options, bulk, private, given, allow.as_ref());
     let limits = limits(options, private);
     let sharing = sharing(call, bulk, options.split_on_err.is_some());
     let limit = options.limit.as_ref().map(|limit| &limit.value);
-    let owned = all.owned(true, &quote!(#limits; #limit; #weighed));
+    let owned = all.owned(
+        true,
+        options.many.is_some(),
+        &quote!(#limits; #limit; #weighed),
+    );
     let own = owned.iter().map(|owned| &owned.own);
     let lend = owned.iter().map(|owned| &owned.lend);
     let (said, items, lists) = bulk.items.lists(private);
@@ -185,15 +190,32 @@ pub(crate) fn expand(
         quote!(#allow let #name: usize = #most;)
     });
     let (attempt, value) = match most {
-        None => ("", value),
-        Some(_) => {
-            let most = local("max_waiting");
+        None if options.many.is_none() => ("", value),
+        _ => {
+            let most = match most {
+                Some(_) => local("max_waiting").into_token_stream(),
+                None => quote!(::core::primitive::usize::MAX),
+            };
             let lazy = quote!(#most, || { #weighed #value });
             let lazy = private.call_at(bulk.items.place, "lazily", lazy);
             ("try_", lazy)
         }
     };
-    let weighed = most.is_none().then_some(weighed);
+    // Output: let mut several = private::several(|other: User| private::item(other));
+    let (several, other) = (local("several"), local("other"));
+    let make = options.many.as_ref().map(|_| {
+        let (weighed, value) = item(options, bulk, private, quote!(#other), allow.as_ref());
+        quote!(let mut #several = #private::several(|#other: #item_type| { #weighed #value });)
+    });
+    let weighed = (most.is_none() && make.is_none()).then_some(weighed);
+    let heir = match make {
+        Some(_) => Some(quote!(&mut #several,)),
+        None => heir,
+    };
+    let (attempt, suffix) = match make {
+        Some(_) => ("", "_many"),
+        None => (attempt, suffix),
+    };
     let join = match &common.scope {
         Some(scope) => {
             let scope = borrow_at(Place::of(&scope.value), &scope.value);
@@ -207,6 +229,26 @@ pub(crate) fn expand(
             method_at(bulk.items.place, value, &join, given)
         }
     };
+
+    if let Some(make) = make {
+        let join = Join {
+            seat,
+            several,
+            make,
+            join,
+        };
+        let join = join.expand(call, options, bulk, allow.as_ref());
+        let imports = private.probing(true);
+        return quote! {
+            #imports
+            #batches
+            let #waker = #private::Waker.await;
+            #read_most
+            #allow
+            let #opening = #open;
+            #join
+        };
+    }
 
     // Output: let Some(seat) = … else { return private::busy(private::ty::<R>(), AppError::Busy) };
     let (refused, join) = match (&options.busy, &most) {
@@ -253,6 +295,79 @@ pub(crate) fn expand(
     }
 }
 
+/// How a call of a function with `many` joins.
+struct Join {
+    seat: Ident,
+    several: Ident,
+    make: TokenStream,
+    join: TokenStream,
+}
+
+impl Join {
+    // Output: let mut several = …;
+    //         let busy = || private::busy(private::ty::<R>(), AppError::Busy);
+    //         let Some(seat) = … else { several.__piggyback_refuse(&busy); return busy(); };
+    //         let failed = private::Arc::new(private::failed(private::ty::<R>(), AppError::Failed));
+    //         several.__piggyback_wait_or(&failed);
+    //         private::or_failed(seat, move |failure| failed(failure)).await
+    fn expand(
+        self,
+        call: &Call<'_>,
+        options: &Options,
+        bulk: &Bulk,
+        allow: Option<&TokenStream>,
+    ) -> TokenStream {
+        let Self {
+            seat,
+            several,
+            make,
+            join,
+        } = self;
+        let Call {
+            private, common, ..
+        } = call;
+        let refused = local("busy");
+        let (busy, otherwise) = match &options.busy {
+            Some(busy) => {
+                let busy = call.busy(&bulk.one, busy);
+                (
+                    quote!(let #refused = || #busy;),
+                    quote!({ #several.__piggyback_refuse(&#refused); return #refused(); }),
+                )
+            }
+            None => (
+                TokenStream::new(),
+                quote!({ ::core::unreachable!("without a limit, there is a place") }),
+            ),
+        };
+        let wait = match &common.failed {
+            None => quote! {
+                #several.__piggyback_wait();
+                #seat.await
+            },
+            Some(Given { value, .. }) => {
+                let (place, failed) = (Place::of(value), local("failed"));
+                let of = private.output_at(call.output_place, &bulk.one);
+                let made = private.call_at(place, "failed", quote!(#of, #value));
+                let failure = local("failure");
+                quote! {
+                    let #failed = #private::Arc::new(#made);
+                    #several.__piggyback_wait_or(&#failed);
+                    #private::or_failed(#seat, move |#failure| #failed(#failure)).await
+                }
+            }
+        };
+        quote! {
+            #allow
+            #make
+            #busy
+            #allow
+            let ::core::option::Option::Some(#seat) = #join else #otherwise;
+            #wait
+        }
+    }
+}
+
 /// A closure from an item, or a row, to what results are found by.
 //
 // Output: |part| private::matched(private::arg(private::of(part, |new| new.email)).__piggyback_part())
@@ -294,9 +409,10 @@ fn item(
     options: &Options,
     bulk: &Bulk,
     private: &Private,
+    value: TokenStream,
     allow: Option<&TokenStream>,
 ) -> (TokenStream, TokenStream) {
-    let (value, item_type) = (bulk.items.value(private), bulk.items.item());
+    let item_type = bulk.items.item();
     if options.weight.is_none() && options.unique.is_none() && options.sort_by.is_none() {
         let item = private.call_at(bulk.items.place, "item", value);
         return (TokenStream::new(), item);

@@ -1,4 +1,4 @@
-//! The functions that `direct` and `forget` add, and how one function passes its arguments on to another.
+//! The functions that `direct`, `forget` and `many` add, and how one function passes its arguments on to another.
 //!
 //! The function of `direct` holds the body, which the annotated one then calls: so the body is compiled once. That of
 //! `forget` polls the annotated one once, which takes note and forgets instead of running. Both need no more of their
@@ -7,6 +7,7 @@
 //! An attribute that stands below ours may wrap the function in code of its own, which neither the body nor a call that
 //! only forgets shall go through. Then there is a third function, which holds what is between the two.
 
+use crate::items::Items;
 use crate::options::Sibling;
 use crate::other;
 use crate::signature::{Form, Function};
@@ -203,6 +204,54 @@ pub(crate) fn forget(
         #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis #sig #body
     }
+}
+
+// Input:  async fn save(pool: &Pool, users: Vec<User>) -> Result<(), Error>
+// Output: async fn save_all(pool: &Pool, users: Vec<User>) -> Vec<Result<(), Error>> {
+//             private::many(users, |users| save(pool, users)).await
+//         }
+pub(crate) fn many(
+    function: &Function,
+    many: &Sibling,
+    form: &Form,
+    items: &Items,
+    one: &TokenStream,
+    private: &Private,
+) -> TokenStream {
+    let name = &function.sig.ident;
+    let other = Other::of(function, name, many);
+    let mut plural = items.plural(function, &many.ident, one);
+    let on_self = if other.on_self { "Self::" } else { "" };
+    let doc = format!(
+        "Calls [`{name}`]({on_self}{name}) with a list of items, which join its batches together. Returns what each item gets, in order."
+    );
+    plural.attrs.retain(|attr| attr.path().is_ident("cfg"));
+    plural.attrs.push(parse_quote!(#[doc = #doc]));
+    plural
+        .attrs
+        .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+    let names = items.names();
+    let arguments = plural.forwarded().into_iter().map(|name| {
+        let lent = items.by_ref && names.contains(&&name);
+        let lent = lent.then(|| quote!(&));
+        quote!(#lent #name)
+    });
+    let call = other.call(function, &arguments.collect::<Vec<_>>());
+    // By reference, the call borrows from the item.
+    let call = match items.by_ref {
+        true => quote!(async move { #call.await }),
+        false => call,
+    };
+    let item = items.item();
+    let (list, one) = match &names[..] {
+        [name] => (quote!(#name), quote!(#name)),
+        names => (
+            quote!(#private::zip::<#private::Vec<#item>>((#(#names),*))),
+            quote!((#(#names),*)),
+        ),
+    };
+    let code = quote!(#private::many(#list, |#one| #call).await);
+    plural.with_code(form, &code, private)
 }
 
 /// What `#[cfg(…)]` says.

@@ -66,7 +66,7 @@ pub(crate) fn expand(
     };
 
     let run = if options.spawn.is_some() {
-        let owned = all.owned(false, &joining);
+        let owned = all.owned(false, false, &joining);
         let own = owned.iter().map(|owned| &owned.own);
         let lend = owned.iter().map(|owned| &owned.lend);
         let body = without_self(body, &local("self"));

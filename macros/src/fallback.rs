@@ -79,6 +79,32 @@ pub(crate) fn batch(
     )
 }
 
+/// The function for a list of items.
+pub(crate) fn many(
+    function: &Function,
+    many: &Ident,
+    items: &Items,
+    hand_out: Option<HandOut>,
+    private: &Private,
+) -> TokenStream {
+    if *many == function.sig.ident {
+        return TokenStream::new();
+    }
+    let form = function.form().unwrap_or(Form::Async);
+    let output = function.output().unwrap_or_else(|| parse_quote!(()));
+    let output = known::without_impl(&output);
+    let one = match hand_out {
+        Some(hand_out) if !hand_out.is_hopeless(&output) => {
+            hand_out.one(&output, &items.item(), private)
+        }
+        _ => quote!(()),
+    };
+    let mut plural = items.plural(function, many, &with_static_lifetimes(one));
+    plural.attrs =
+        vec![parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)])];
+    plural.with_code(&form, &quote!(::core::unreachable!()), private)
+}
+
 /// The functions that options add.
 pub(crate) fn siblings(
     function: &Function,

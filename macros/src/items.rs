@@ -13,7 +13,7 @@ use syn::{Attribute, FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type,
 /// The lists of items: one, or several that go in step.
 pub(crate) struct Items {
     pub(crate) lists: Vec<List>,
-    by_ref: bool,
+    pub(crate) by_ref: bool,
     /// Where the function is given them.
     pub(crate) place: Place,
 }
@@ -193,6 +193,35 @@ impl Items {
             *argument.ty = syn::parse2(ty.clone()).unwrap_or(Type::Verbatim(ty));
         }
         function.without_unused_lifetimes();
+    }
+
+    /// What a caller's single items are called.
+    pub(crate) fn names(&self) -> Vec<&Ident> {
+        self.lists.iter().map(|list| &list.name).collect()
+    }
+
+    /// The same function under another name, for a list of items.
+    pub(crate) fn plural(&self, function: &Function, name: &Ident, one: &TokenStream) -> Function {
+        let mut plural = function.with_plain_names();
+        plural.sig.ident = name.clone();
+        plural.set_output_or(quote!(::std::vec::Vec<#one>));
+        for list in &self.lists {
+            let Some(FnArg::Typed(argument)) = plural.sig.inputs.iter_mut().nth(list.index) else {
+                continue;
+            };
+            let (name, item) = (&list.name, &list.item);
+            *argument.pat = Pat::Ident(PatIdent {
+                attrs: Vec::new(),
+                by_ref: None,
+                mutability: None,
+                ident: name.clone(),
+                subpat: None,
+            });
+            let ty = quote!(::std::vec::Vec<#item>);
+            *argument.ty = syn::parse2(ty.clone()).unwrap_or(Type::Verbatim(ty));
+        }
+        plural.without_unused_lifetimes();
+        plural
     }
 
     /// A caller's item, as a value.

@@ -97,6 +97,7 @@ pub(crate) struct Options {
     pub(crate) sort_by: Option<Given<Expr>>,
     pub(crate) item_by: Option<Given<Expr>>,
     pub(crate) split_on_err: Option<Given<Option<Expr>>>,
+    pub(crate) many: Option<Given<Sibling>>,
 }
 
 /// The options that both have; said on one, they hold for both.
@@ -190,6 +191,7 @@ const BATCH: &[&str] = &[
     "unique",
     "sort_by",
     "split_on_err",
+    "many",
 ];
 
 fn own_names(attribute: Attribute) -> &'static [&'static str] {
@@ -373,6 +375,9 @@ impl Options {
                     value(i, n, "unique = |row| row.id")
                 })
             }
+            "many" if attribute == Attribute::Batch => set(&mut self.many, name, input, |i, n| {
+                value(i, n, "many = save_users")
+            }),
             "split_on_err" if attribute == Attribute::Batch => {
                 set(&mut self.split_on_err, name, input, |i, n| {
                     if i.peek(Token![=]) {

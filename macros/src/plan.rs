@@ -273,12 +273,25 @@ impl Plan {
             };
             validate::arguments(&seen, &mut errors);
         }
+        if let Some(many) = batch.as_ref().and_then(|batch| batch.many.as_ref()) {
+            validate::many(many, &common, &function, dedup.is_some(), &mut errors);
+        }
         let has_batch = batch.is_some();
         let imported = [&dedup, &batch].into_iter().flatten().find_map(in_use);
 
         let (Some(form), Some(body), true) = (form, body, errors.is_empty()) else {
             let errors = errors.into_tokens();
-            let siblings = fallback::siblings(&function, &common, dedup.as_ref());
+            let mut siblings = fallback::siblings(&function, &common, dedup.as_ref());
+            let many = batch.as_ref().and_then(|batch| batch.many.as_ref());
+            if let (Some(many), Some(Some(items))) = (many, &items) {
+                siblings.extend(fallback::many(
+                    &function,
+                    &many.value.ident,
+                    items,
+                    hand_out,
+                    &private,
+                ));
+            }
             let attrs = std::mem::take(&mut function.attrs);
             let function = if has_batch {
                 fallback::batch(
@@ -345,6 +358,16 @@ impl Plan {
                     !bulk.items.lists.iter().any(|list| list.index == index)
                 });
                 let code = batch::expand(&call, &options, &bulk, body);
+                if let Some(many) = &options.many {
+                    siblings.extend(beside::many(
+                        &function,
+                        &many.value,
+                        &form,
+                        &bulk.items,
+                        &bulk.one,
+                        &private,
+                    ));
+                }
                 let Bulk { items, one, .. } = bulk;
                 function.set_output(one);
                 items.singular(&mut function);

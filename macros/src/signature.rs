@@ -331,6 +331,47 @@ impl Function {
         Some(lifetime)
     }
 
+    /// The same signature, but that each argument is a name.
+    pub(crate) fn with_plain_names(&self) -> Self {
+        let mut function = self.clone();
+        function.moved.clear();
+        for (n, input) in function.sig.inputs.iter_mut().enumerate() {
+            match input {
+                FnArg::Receiver(receiver) => receiver.mutability = None,
+                FnArg::Typed(typed) => match &mut *typed.pat {
+                    Pat::Ident(pat) if pat.subpat.is_none() => {
+                        (pat.by_ref, pat.mutability) = (None, None);
+                    }
+                    pat => {
+                        let name = format_ident!("__arg{n}");
+                        *pat = syn::parse_quote!(#name);
+                    }
+                },
+            }
+        }
+        function
+    }
+
+    /// The names of all arguments, which are plain.
+    pub(crate) fn forwarded(&self) -> Vec<Ident> {
+        let name = |input: &FnArg| match input {
+            FnArg::Receiver(receiver) => Some(receiver.self_token.into()),
+            FnArg::Typed(typed) => match &*typed.pat {
+                Pat::Ident(pat) => Some(pat.ident.clone()),
+                _ => None,
+            },
+        };
+        self.sig.inputs.iter().filter_map(name).collect()
+    }
+
+    /// Makes the function return another output, also one that returns nothing so far.
+    pub(crate) fn set_output_or(&mut self, output: TokenStream) {
+        if let ReturnType::Default = self.sig.output {
+            self.sig.output = syn::parse_quote!(-> ());
+        }
+        self.set_output(output);
+    }
+
     /// The user's code.
     pub(crate) fn body(&self, form: &Form) -> Body {
         let block = match form {

@@ -68,6 +68,35 @@ pub(crate) fn common(
     }
 }
 
+/// The function for a list of items.
+pub(crate) fn many(
+    many: &Given<Sibling>,
+    common: &Common,
+    function: &Function,
+    is_dedup: bool,
+    errors: &mut Errors,
+) {
+    let taken = [
+        Some(&function.sig.ident),
+        common.direct.as_ref().map(|it| &it.value.ident),
+    ];
+    if taken.contains(&Some(&many.value.ident)) {
+        errors.at(
+            &many.value.ident,
+            format!(
+                "another function is called `{}`; choose another name for `many`",
+                many.value.ident
+            ),
+        );
+    }
+    if is_dedup {
+        errors.at(
+            &many.name,
+            "`many` can't be combined with `#[dedup]`, which shares the calls of single items; remove `many` and await the single calls together, for example with `join_all`",
+        );
+    }
+}
+
 /// `Scope::new()` or `Scope::default()`, by whatever path.
 fn is_new_scope(expr: &Expr) -> bool {
     match expr {

@@ -1,5 +1,6 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
+pub use crate::batch::many::{Many, Several, many, several};
 pub use crate::batch::matched::{Matched, MatchedMap, parts};
 pub use crate::batch::permit::{Grant, Limited, Permit, Start, limit, limited};
 pub use crate::batch::results::{
@@ -29,6 +30,7 @@ pub use std::clone::Clone;
 pub use std::future::{Pending, pending};
 pub use std::iter::IntoIterator;
 pub use std::module_path;
+pub use std::sync::Arc;
 pub use std::vec::Vec;
 
 /// By what arguments are told apart: traits without names, so that expansions bring no name into the user's code.
@@ -115,6 +117,8 @@ pub trait Rows {
     type Lists;
     /// Takes them apart.
     fn unzip(self) -> Self::Lists;
+    /// Puts them together.
+    fn zip(lists: Self::Lists) -> Self;
 }
 
 macro_rules! rows {
@@ -132,6 +136,19 @@ macro_rules! rows {
                 }
                 ($list, $($lists),*)
             }
+            fn zip(lists: Self::Lists) -> Self {
+                let ($list, $($lists),*) = lists;
+                let n = $list.len();
+                assert!(
+                    [$($lists.len()),*].iter().all(|&len| len == n),
+                    "parallel lists of items must have the same length"
+                );
+                $(let mut $lists = $lists.into_iter();)*
+                $list
+                    .into_iter()
+                    .map(|$each| ($each, $($lists.next().expect("it is as long"),)*))
+                    .collect()
+            }
         }
         rows!($($Ts $lists $eachs)*);
     };
@@ -141,6 +158,11 @@ rows! {
     G list_g g H list_h h I list_i i J list_j j K list_k k L list_l l
     M list_m m N list_n n O list_o o P list_p p Q list_q q R list_r r
     S list_s s T list_t t U list_u u V list_v v W list_w w X list_x x
+}
+
+/// Lists to rows.
+pub fn zip<R: Rows>(lists: R::Lists) -> R {
+    R::zip(lists)
 }
 
 /// Rows to lists.

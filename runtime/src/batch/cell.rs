@@ -162,6 +162,11 @@ impl<R> Cell<R> {
         }
     }
 
+    /// Where a caller's item is, if it has moved.
+    pub(super) fn moved(&self, ticket: Ticket) -> Option<(Arc<Self>, Ticket)> {
+        self.state.lock().moved(ticket)
+    }
+
     /// Callers of this batch, which is queued, are in another from now on.
     pub(super) fn moves(&self, tickets: (Ticket, Ticket), offset: Ticket, to: Arc<Self>) {
         self.state.lock().moved.push(Moved {

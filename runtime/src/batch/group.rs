@@ -119,7 +119,8 @@ impl Closing {
 /// An item that comes, with its caller.
 pub(crate) struct Coming<T, U, W> {
     pub(crate) item: T,
-    pub(crate) waker: W,
+    /// Of a list of items, only the first in a batch has one.
+    pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
@@ -295,6 +296,11 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     #[inline]
     pub(crate) fn is_busy(&self, max_waiting: usize) -> bool {
         self.waiting >= max_waiting
+    }
+
+    /// Whether this batch is the one that items come into.
+    pub(crate) fn is_open(&self, id: Id) -> bool {
+        self.open.as_ref().is_some_and(|open| open.id == id)
     }
 
     /// For how many items a batch that opens now had better have room.
@@ -1065,7 +1071,7 @@ fn push<T, U: Eq, B, W, C>(
         batch.blocked += u32::from(blocked);
         (extra.unique, surplus) = (Some(number), dropped);
     }
-    let ticket = batch.push(item, Some(waker), came, seen, extra);
+    let ticket = batch.push(item, waker, came, seen, extra);
     (ticket, surplus)
 }
 

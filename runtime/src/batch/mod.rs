@@ -10,6 +10,7 @@ mod cell;
 mod flushed;
 mod group;
 pub(crate) mod inherit;
+pub(crate) mod many;
 pub(crate) mod matched;
 #[cfg(test)]
 mod models;
@@ -28,8 +29,10 @@ use std::task::Waker;
 use tokio::runtime::Handle;
 
 pub use self::inherit::{Heir, Inherited};
+use self::many::{Seats, Several};
 use self::permit::Start;
 use self::results::Bulk;
+use self::seat::Spawn;
 pub use self::seat::{OrFailed, Place, Seat, or_failed};
 pub use self::table::Table as Groups;
 use self::table::{Opens, Queue, Seated, Table};
@@ -266,6 +269,59 @@ impl<F> Lazy<F> {
         R: Send + 'static,
     {
         heir.take_or_try(|| batches.try_join_in(scope, waker, key, self, open))
+    }
+}
+
+impl<F> Lazy<F> {
+    /// Joins a batch as the first of several items, or all are refused.
+    pub fn __piggyback_join_many<I, M, K, T, U, B, R>(
+        self,
+        batches: &'static Batches,
+        several: &mut Several<I, R, M>,
+        waker: Waker,
+        key: K,
+        open: impl FnMut() -> (Limits, B),
+    ) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        M: FnMut(I) -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = Fixed(batches.table::<K, T, U, B, R>());
+        let spawn: Spawn<Fixed<dyn Tasks<R>>, R> =
+            |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn);
+        let handle = (Fixed(table.0 as _), spawn);
+        sit_many(&table, handle, several, waker, &key, self, open)
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_join_in_many<I, M, K, T, U, B, R>(
+        self,
+        batches: &'static Batches,
+        several: &mut Several<I, R, M>,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnMut() -> (Limits, B),
+    ) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        M: FnMut(I) -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = batches.scoped::<K, T, U, B, R>(scope);
+        let spawn: Spawn<Arc<Table<K::Owned, T, U, B, R>>, R> =
+            |runtime, table, cell, turn| task::spawn(runtime, table, cell, turn);
+        let handle = (table.clone(), spawn);
+        sit_many(&table, handle, several, waker, &key, self, open)
     }
 }
 
@@ -536,7 +592,7 @@ where
     R: Send + 'static,
 {
     let Lazy { max_waiting, item } = item;
-    if table.refuses(key, max_waiting) {
+    if table.refuses(key, 1, max_waiting) {
         table.function.called();
         table.function.refused();
         return None;
@@ -577,6 +633,75 @@ where
         watch::arm(table);
     }
     Some(seated)
+}
+
+/// A call of a function with `many`. The item is the first of a list, or the only one.
+#[inline(never)]
+fn sit_many<H, G, K, T, U, B, R, I, M>(
+    table: &H,
+    (handle, spawn): (G, Spawn<G, R>),
+    several: &mut Several<I, R, M>,
+    waker: Waker,
+    key: &K,
+    item: Lazy<impl FnOnce() -> Item<T, U>>,
+    mut open: impl FnMut() -> (Limits, B),
+) -> Option<Seat<G, R>>
+where
+    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    G: Deref<Target: Queue<R>> + Clone + Send + 'static,
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Start + Send + 'static,
+    R: Send + 'static,
+    M: FnMut(I) -> Item<T, U>,
+{
+    let Lazy { max_waiting, item } = item;
+    let all = several.len() + 1;
+    let function = &table.function;
+    if max_waiting < usize::MAX && table.refuses(key, all, max_waiting) {
+        (0..all).for_each(|_| function.called());
+        (0..all).for_each(|_| function.refused());
+        return None;
+    }
+    if all == 1 {
+        let seated = sit(table, waker, key, item(), max_waiting, open);
+        if seated.is_none() {
+            function.refused();
+        }
+        return Some(Seat::take(handle, seated?, spawn));
+    }
+    let first = item();
+    let items = std::iter::once(first).chain(several.make()).collect();
+    (0..all).for_each(|_| function.called());
+    let open = || {
+        let (limits, bulk) = open();
+        Opens {
+            limits,
+            bulk,
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+        }
+    };
+    let mut first = None;
+    let mut others = Seats::new(handle.clone(), spawn);
+    let mut opened = false;
+    let sits = table.join_many(&waker, key, items, max_waiting, open, |seated| {
+        opened |= seated.opened;
+        match first {
+            None => first = Some(Seat::take(handle.clone(), seated, spawn)),
+            Some(_) => others.add(seated),
+        }
+    });
+    if !sits {
+        several.refused(all - 1);
+        (0..all).for_each(|_| function.refused());
+        return None;
+    }
+    if opened {
+        watch::arm(table);
+    }
+    several.sits(others);
+    first
 }
 
 /// A table of the global scope, by whatever its items and bulk calls are.

@@ -81,7 +81,7 @@ where
 /// The batch of a call that is made inside an execution may have to wait for bulk calls of its group. If one of these waits for
 /// the call, the batch does not.
 #[cold]
-fn may_wait<H, R>(table: H, cell: Arc<Cell<R>>)
+pub(super) fn may_wait<H, R>(table: H, cell: Arc<Cell<R>>)
 where
     H: Deref<Target: Queue<R>> + Send + 'static,
     R: Send + 'static,
@@ -311,7 +311,7 @@ where
 
 /// What callers are told. A runtime without timers is a mistake of the program's, which no caller can handle.
 #[cold]
-fn failure(path: &str, cause: Cause) -> Failure {
+pub(super) fn failure(path: &str, cause: Cause) -> Failure {
     let why = match cause {
         Cause::Panic(said) => Why::Panicked(said),
         Cause::WrongNumber { items, results } => Why::WrongNumber { items, results },

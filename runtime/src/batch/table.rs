@@ -221,16 +221,23 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         hasher.finish()
     }
 
-    /// Whether so many items of the group wait that a further call is refused, which is counted.
-    pub(super) fn refuses(&self, key: &impl Key<Owned = K>, max_waiting: usize) -> bool {
+    /// Whether so many items of the group wait that a further call with so many is refused, which is counted.
+    pub(super) fn refuses(
+        &self,
+        key: &impl Key<Owned = K>,
+        items: usize,
+        max_waiting: usize,
+    ) -> bool {
         let hash = self.hash(key);
         let mut shard = self.shard(hash).lock();
         let found = shard
             .groups
             .find(hash, |entry| entry.hash == hash && key.is(&entry.key));
-        let refuses = found.is_some_and(|entry| entry.group.is_busy(max_waiting));
+        let waiting = found.map_or(0, |entry| entry.group.waiting());
+        // An item at a time, a limit is kept by looking at those who wait.
+        let refuses = waiting.saturating_add(items) > max_waiting;
         if refuses {
-            shard.counts.refuse();
+            shard.counts.refuse(items);
         }
         refuses
     }
@@ -257,7 +264,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         let unique = unique.map(|unique| (self.hasher.hash_one(&unique), unique));
         let coming = Coming {
             item,
-            waker,
+            waker: Some(waker),
             seen: observe::Caller::current(),
             weight,
             unique,
@@ -315,6 +322,116 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             },
         };
         self.open(hash, key, coming, max_waiting, open(), needs)
+    }
+
+    /// A list of items comes. All of them get places, in as many batches as they need, or none. Those that fit in the batch
+    /// that is open get theirs under one lock. Returns whether they have places.
+    pub(super) fn join_many(
+        &self,
+        waker: &Waker,
+        key: &impl Key<Owned = K>,
+        items: Vec<Item<T, U>>,
+        max_waiting: usize,
+        mut open: impl FnMut() -> Opens<B>,
+        mut seated: impl FnMut(Seated<R>),
+    ) -> bool
+    where
+        U: Hash,
+    {
+        let hash = self.hash(key);
+        let coming = |item| {
+            let Item {
+                item,
+                weight,
+                unique,
+            } = item;
+            Coming {
+                item,
+                waker: None,
+                seen: observe::Caller::current(),
+                weight,
+                unique: unique.map(|unique| (self.hasher.hash_one(&unique), unique)),
+            }
+        };
+        let mut list = items.into_iter().map(coming).collect::<Vec<_>>();
+        let all = list.len();
+        let mut list = list.drain(..);
+        let mut last: Option<Id> = None;
+        while let Some(coming) = list.next() {
+            // Of a list, only the first item in a batch has a waker; and one batch at most is open under one lock.
+            let mut spare = Some(waker.clone());
+            let (mut places, mut wakes, mut surplus) = (Vec::new(), Vec::new(), Vec::new());
+            let mut room = 0;
+            let mut guard = self.shard(hash).lock();
+            let shard = &mut *guard;
+            let mut coming = Some(coming);
+            let found = shard
+                .groups
+                .find_mut(hash, |entry| entry.hash == hash && key.is(&entry.key));
+            if let Some(entry) = found {
+                if last.is_none() && entry.group.waiting().saturating_add(all) > max_waiting {
+                    shard.counts.refuse(all);
+                    drop(guard);
+                    guarded(|| drop(coming));
+                    list.for_each(|coming| guarded(|| drop(coming)));
+                    discard(spare);
+                    return false;
+                }
+                while let Some(mut next) = coming.take() {
+                    if last.is_none_or(|last| !entry.group.is_open(last)) {
+                        next.waker = spare.take();
+                    }
+                    match entry.group.add(next, Instant::now) {
+                        Added::Placed {
+                            cell,
+                            ticket,
+                            adopts,
+                            wake,
+                            unique,
+                        } => {
+                            let nests = entry.nests(self.address(), cell.id);
+                            wakes.extend(wake);
+                            surplus.extend(unique);
+                            last = Some(cell.id);
+                            places.push(Seated {
+                                cell,
+                                ticket,
+                                nests,
+                                opened: false,
+                                task: adopts,
+                            });
+                            coming = list.next();
+                        }
+                        Added::NoRoom { coming: next, wake } => {
+                            wakes.extend(wake);
+                            room = entry.group.room();
+                            coming = Some(next);
+                            break;
+                        }
+                    }
+                }
+            }
+            shard.counts.calls += places.len() as u64;
+            drop(guard);
+            wake_all(wakes);
+            surplus
+                .into_iter()
+                .for_each(|unique| guarded(|| drop(unique)));
+            discard(spare);
+            places.into_iter().for_each(&mut seated);
+            let Some(mut coming) = coming else { continue };
+            coming.waker = Some(waker.clone());
+            let needs = Needs {
+                room: room.max(list.len() + 1),
+                key: None,
+            };
+            let place = self.open(hash, key, coming, usize::MAX, open(), needs);
+            let place = place.expect("without a limit, there is a place");
+            self.shard(hash).lock().counts.calls += 1;
+            last = Some(place.cell.id);
+            seated(place);
+        }
+        true
     }
 
     /// Opens a batch, unless somebody else did in the meantime.
@@ -1017,9 +1134,9 @@ impl Clock {
 
 impl Counts {
     /// A call is refused that has not been counted yet.
-    fn refuse(&mut self) {
-        self.calls += 1;
-        self.refused += 1;
+    fn refuse(&mut self, calls: usize) {
+        self.calls += calls as u64;
+        self.refused += calls as u64;
     }
 
     fn ran(&mut self, items: usize, closed: Closing) {

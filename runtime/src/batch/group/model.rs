@@ -325,7 +325,7 @@ impl World {
         let polled = Polled::new(false);
         let coming = Coming {
             item: number as u32,
-            waker: polled.waker.clone(),
+            waker: Some(polled.waker.clone()),
             weight,
             unique: self.unique.then_some((u64::from(unique / 2), unique)),
             seen: observe::Caller::current(),

@@ -24,7 +24,7 @@ fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
     };
     let coming = Coming {
         item: 0,
-        waker: 1,
+        waker: Some(1),
         seen: observe::Caller::current(),
         weight: 0,
         unique: None,
