@@ -3,7 +3,7 @@
 use crate::known;
 use crate::options::Common;
 use crate::signature::{Argument, Binding, peel};
-use crate::tokens::{Place, Private, borrow_at, local, method_at, uses};
+use crate::tokens::{Place, Private, borrow_at, group_at, local, method_at, uses};
 use crate::validate::shows_borrow;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
@@ -94,7 +94,17 @@ impl Arguments<'_> {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
             let part = match self.key_expr(binding) {
-                Some(expr) => self.part("part", Kind::Unknown, Place::of(expr), expr),
+                Some(expr) => {
+                    let (private, place) = (self.private, Place::of(expr));
+                    let part = method_at(
+                        place,
+                        group_at(place, borrow_at(place, expr)).into_token_stream(),
+                        "as_part",
+                        quote!(),
+                    );
+                    let key = method_at(place, part, "key", quote!());
+                    private.call_at(place, "part", key)
+                }
                 None if self.is_skipped(argument, binding) => continue,
                 None if parts(argument).is_some() => {
                     let (name, cfgs) = (&binding.ident, &binding.cfgs);

@@ -3,6 +3,7 @@
 use crate::arguments::Arguments;
 use crate::dedup;
 use crate::items::Items;
+use crate::known;
 use crate::options::{Given, Options};
 use crate::outcome::HandOut;
 use crate::plan::Call;
@@ -108,6 +109,9 @@ pub(crate) fn expand(
     let of = private.output_at(place, quote!((#run_output, #item_type)));
     let shape = match by.filter(|_| options.item_by.is_none()) {
         None => private.call_at(place, "shape", quote!(#kind, #of)),
+        Some(by) if known::is_plain_access(by) => {
+            private.call_at(Place::of(by), "shape_by_part", quote!(#kind, #of, #by))
+        }
         Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
     };
     let splits = options
@@ -486,7 +490,8 @@ fn sharing(call: &Call<'_>, bulk: &Bulk, splits: bool) -> TokenStream {
             rows(private.call_at(Place::of(value), "shared_err", quote!(#of, #value)))
         }
         (None, Some(Given { value, .. })) => {
-            private.call_at(Place::of(value), "cloned_with", quote!(#of, #value))
+            let copy = dedup::copying(value);
+            private.call_at(Place::of(value), "cloned_with", quote!(#of, #copy))
         }
         // The same words at the same place as `#[dedup]` has for what is not `Clone`: the compiler says them once.
         (None, None) if bulk.is_deduplicated => {

@@ -7,6 +7,7 @@ use crate::receiver::without_self;
 use crate::tokens::{Place, borrow_at, local, method_at};
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::{Expr, ExprPath};
 
 // Input:  body
 // Output: let call = {
@@ -130,7 +131,8 @@ fn sharing(call: &Call<'_>) -> TokenStream {
             private.call_at(Place::of(value), "share_err", quote!(#of, #value))
         }
         (None, Some(Given { value, .. })) => {
-            private.call_at(Place::of(value), "clone_with", quote!(#of, #value))
+            let copy = copying(value);
+            private.call_at(Place::of(value), "clone_with", quote!(#of, #copy))
         }
         (None, None) => cloned(call, of.clone()),
     };
@@ -140,6 +142,19 @@ fn sharing(call: &Call<'_>) -> TokenStream {
             let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
             quote!(#private::Failed::new(#share, #failed))
         }
+    }
+}
+
+/// The function of `clone_with`. `Clone::clone` is one of any type, and in a closure a type that has none is one error.
+pub(crate) fn copying(value: &Expr) -> TokenStream {
+    let is_clone = |path: &ExprPath| {
+        let mut names = path.path.segments.iter().rev().map(|name| &name.ident);
+        names.next().is_some_and(|name| name == "clone")
+            && names.next().is_some_and(|name| name == "Clone")
+    };
+    match value {
+        Expr::Path(path) if is_clone(path) => quote!(|value| #path(value)),
+        other => quote!(#other),
     }
 }
 

@@ -5,8 +5,8 @@ use crate::errors::{Errors, no_argument};
 use crate::options::Given;
 use crate::outcome;
 use crate::signature::{Function, item_of, lints, peel};
-use crate::tokens::{Place, local, without_lifetimes};
-use proc_macro2::{Ident, TokenStream};
+use crate::tokens::{Place, local, mentions, without_lifetimes};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Attribute, FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamBound};
 
@@ -16,6 +16,12 @@ pub(crate) struct Items {
     pub(crate) by_ref: bool,
     /// Where the function is given them.
     pub(crate) place: Place,
+}
+
+fn in_a_pattern(name: &str) -> String {
+    format!(
+        "the items can't be bound by a pattern, since callers pass one item; move the bulk call to a function of its own that takes `{name}` as a plain argument"
+    )
 }
 
 /// As many as the runtime takes apart.
@@ -97,10 +103,7 @@ impl Items {
         };
         let list = List::read(function, index).or_else(|| List::behind_alias(function, index));
         if list.is_none() && !arguments[index].is_plain_name {
-            errors.at(
-                &arguments[index].written,
-                format!("the items can't be bound by a pattern, since callers pass one item; move the bulk call to a function of its own that takes `{name}` as a plain argument"),
-            );
+            errors.at(&arguments[index].written, in_a_pattern(&name.to_string()));
         } else if list.is_none() {
             errors.at(
                 &arguments[index].written,
@@ -138,7 +141,17 @@ impl Items {
             return None;
         }
         let list = lists.pop();
-        if list.is_none() {
+        let in_pattern = arguments.iter().find(|argument| {
+            let ty = argument.ty.to_token_stream();
+            !argument.is_plain_name && mentions(&ty, &Ident::new("Vec", Span::call_site()))
+        });
+        if let (None, Some(argument)) = (&list, in_pattern) {
+            let name = argument
+                .bindings
+                .first()
+                .map(|binding| binding.ident.to_string());
+            errors.at(&argument.written, in_a_pattern(&name.unwrap_or_default()));
+        } else if list.is_none() {
             let message = "a bulk function takes its items as a list, and none of these arguments is one; write `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`";
             if function.sig.inputs.is_empty() {
                 errors.at(&function.sig.ident, message);

@@ -5,7 +5,8 @@ use crate::signature::{item_of, peel, type_arguments, type_arguments_mut};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    Path, PathArguments, PathSegment, Type, TypeParamBound, TypePath, TypeTraitObject, parse_quote,
+    Expr, Path, PathArguments, PathSegment, Type, TypeParamBound, TypePath, TypeTraitObject,
+    parse_quote,
 };
 
 /// Names that nobody gives to a type of their own.
@@ -286,6 +287,34 @@ pub(crate) fn traits(output: &Type) -> Vec<Path> {
             inside.into_iter().flatten().flat_map(traits).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+/// Whether a closure returns what can be told without knowing what it should: a field of its argument, or a copy of one.
+pub(crate) fn is_plain_access(closure: &Expr) -> bool {
+    fn is_field(expr: &Expr) -> bool {
+        match expr {
+            Expr::Field(field) => is_field(&field.base),
+            Expr::Path(path) => path.path.get_ident().is_some(),
+            _ => false,
+        }
+    }
+    match closure {
+        // Some functions give what is wanted of them.
+        Expr::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| last.ident != "into" && last.ident != "from")
+        }
+        Expr::Closure(closure) => match &*closure.body {
+            Expr::MethodCall(call) => {
+                let copies = ["clone", "to_string", "to_owned"];
+                call.args.is_empty()
+                    && copies.iter().any(|name| call.method == name)
+                    && is_field(&call.receiver)
+            }
+            body => is_field(body),
+        },
+        _ => false,
     }
 }
 

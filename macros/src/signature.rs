@@ -4,6 +4,7 @@ use crate::tokens::{Place, mentions};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
 use syn::{
     Attribute, FnArg, GenericArgument, GenericParam, Lifetime, Pat, PathArguments, PathSegment,
     Receiver, ReceiverKind, ReturnType, Signature, Token, TraitBound, Type, TypeParamBound,
@@ -196,6 +197,44 @@ impl Function {
             argument
         };
         self.sig.inputs.iter().map(read).collect()
+    }
+
+    /// The return type, if it is a future that is written as one that borrows nothing.
+    pub(crate) fn is_static_future(&self) -> Option<&Type> {
+        fn is_static(ty: &Type) -> bool {
+            let last = |path: &syn::TypePath| path.path.segments.last().cloned();
+            let says_static = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
+                bounds.iter().any(|bound| matches!(bound, TypeParamBound::Lifetime(lifetime) if lifetime.ident == "static"))
+            };
+            match peel(ty) {
+                Type::ImplTrait(ty) => {
+                    says_static(&ty.bounds)
+                        || ty.bounds.iter().any(|bound| matches!(bound, TypeParamBound::PreciseCapture(capture) if capture.params.is_empty()))
+                }
+                Type::TraitObject(ty) => {
+                    let names_one = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(_));
+                    says_static(&ty.bounds) || !ty.bounds.iter().any(names_one)
+                }
+                Type::Path(path) => last(path).is_some_and(|last| {
+                    let arguments = match &last.arguments {
+                        PathArguments::AngleBracketed(arguments) => arguments.args.first(),
+                        _ => None,
+                    };
+                    match (last.ident.to_string().as_str(), arguments) {
+                        ("BoxFuture" | "LocalBoxFuture", Some(GenericArgument::Lifetime(lifetime))) => {
+                            lifetime.ident == "static"
+                        }
+                        ("Pin" | "Box", Some(GenericArgument::Type(inside))) => is_static(inside),
+                        _ => false,
+                    }
+                }),
+                _ => false,
+            }
+        }
+        match &self.sig.output {
+            ReturnType::Type(_, ty) if self.sig.asyncness.is_none() && is_static(ty) => Some(ty),
+            _ => None,
+        }
     }
 
     /// Whether it is plain to see that it belongs to a `Self`.

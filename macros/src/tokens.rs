@@ -68,7 +68,7 @@ pub(crate) fn borrow_at(place: Place, expr: impl ToTokens) -> TokenStream {
     quote!(#and #group)
 }
 
-fn group_at(place: Place, tokens: TokenStream) -> Group {
+pub(crate) fn group_at(place: Place, tokens: TokenStream) -> Group {
     let mut group = Group::new(Delimiter::Parenthesis, tokens);
     group.set_span(Span::call_site().located_at(place.end));
     group

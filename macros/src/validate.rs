@@ -167,14 +167,14 @@ fn batch(options: &Options, errors: &mut Errors) {
     let runs = options.delay_ms.as_ref().map(|given| &given.name);
     let runs = runs.or(options.eager.as_ref().map(|given| &given.name));
     let missing = match (&options.size, runs) {
-        (None, None) => {
-            Some("`#[batch]` needs a size and a delay; write `#[batch(size = 100, delay_ms = 10)]`")
-        }
+        (None, None) => Some(
+            "`#[batch]` needs a size, and `eager` or a delay; write `#[batch(size = 100, eager)]`, or `#[batch(size = 100, delay_ms = 10)]`",
+        ),
         (None, Some(_)) => Some(
             "`#[batch]` needs `size`, the maximum number of items in one bulk call; add `size = 100`",
         ),
         (Some(_), None) => Some(
-            "`#[batch]` needs `delay_ms`, how long the first item waits for others; add `delay_ms = 10`",
+            "`#[batch]` needs `eager`, with which items wait only while a bulk call is running, or `delay_ms`, how long the first item waits for others; add `eager`, or `delay_ms = 10`",
         ),
         (Some(_), Some(_)) => None,
     };
@@ -352,6 +352,7 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
         }
     }
     calls_itself(plan, errors);
+    outlives_its_arguments(plan, &arguments, errors);
     output(plan, errors);
 }
 
@@ -602,25 +603,77 @@ fn may_borrow(bounds: &Bounds) -> bool {
         })
 }
 
+/// A future that may outlive what the key is made of, which is read when it is first polled.
+fn outlives_its_arguments(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
+    let function = plan.function;
+    let borrows = |argument: &&Argument| match &argument.ty {
+        Some(ty) => shows_borrow(ty.to_token_stream()),
+        None => shows_borrow(argument.written.clone()),
+    };
+    let borrowed = arguments
+        .iter()
+        .filter(borrows)
+        .flat_map(|argument| &argument.bindings);
+    let (Some(ty), Some(name)) = (
+        function.is_static_future(),
+        borrowed.map(|binding| &binding.ident).next(),
+    ) else {
+        return;
+    };
+    errors.at(
+        ty,
+        format!("the key is read when the future is first polled, so the future must borrow `{name}` until then, and can't be `'static`; make it an `async fn`, use the lifetime of `{name}` instead of `'static`, or take owned arguments"),
+    );
+}
+
 /// A function that calls itself in a task must know that its future is `Send` before it is made. Only what is plainly
 /// such a call is one: a free function's name, without a path.
 fn calls_itself(plan: &Seen<'_>, errors: &mut Errors) {
     let function = plan.function;
     let name = &function.sig.ident;
-    let is_free = function.sig.receiver().is_none()
-        && !mentions(
-            &function.sig.to_token_stream(),
-            &Ident::new("Self", Span::call_site()),
-        );
-    if !plan.outlives() || !is_free || function.sig.asyncness.is_none() {
+    if !plan.outlives() || function.sig.asyncness.is_none() {
         return;
     }
-    if let Some(call) = call_of(name, &function.body) {
+    let way_out = "a function that runs in its own task can't call itself directly; call it through a plain `fn` that returns `Pin<Box<dyn Future<Output = …> + Send>>`";
+    if function.is_method() {
+        // Without a visibility, it may be in a trait's implementation, and this a method of the type's own.
+        let is_inherent = !matches!(function.vis, syn::Visibility::Inherited);
+        if let Some(call) = method_call_of(name, &function.body).filter(|_| is_inherent) {
+            errors.at(call, way_out);
+        }
+    } else if let Some(call) = call_of(name, &function.body) {
         errors.at(
             call,
-            format!("a function that runs in its own task can't call itself directly; call it through a plain `fn` that returns `Pin<Box<dyn Future<Output = …> + Send>>`, or, if this is another function called `{name}`, write its path, `self::{name}(…)`"),
+            format!("{way_out}, or, if this is another function called `{name}`, write its path, `self::{name}(…)`"),
         );
     }
+}
+
+/// Where `self.name(…)` or `Self::name(…)` is called.
+fn method_call_of(name: &Ident, body: &TokenStream) -> Option<Ident> {
+    let trees: Vec<TokenTree> = body.clone().into_iter().collect();
+    let is_word = |tree: &TokenTree, word| matches!(tree, TokenTree::Ident(ident) if ident == word);
+    let is_called = |at: usize| matches!(trees.get(at + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+    let is_own = |at: usize| {
+        let dot = at.checked_sub(2).is_some_and(|before| {
+            is_word(&trees[before], "self")
+                && trees[before + 1].to_string() == "."
+                && before
+                    .checked_sub(1)
+                    .is_none_or(|before| trees[before].to_string() != ".")
+        });
+        let path = at.checked_sub(3).is_some_and(|before| {
+            is_word(&trees[before], "Self") && trees[before + 1].to_string() == ":"
+        });
+        dot || path
+    };
+    trees.iter().enumerate().find_map(|(at, tree)| match tree {
+        TokenTree::Group(group) => method_call_of(name, &group.stream()),
+        TokenTree::Ident(ident) if ident == name && is_called(at) && is_own(at) => {
+            Some(ident.clone())
+        }
+        _ => None,
+    })
 }
 
 /// Where `name(…)` is called, unless it may be another thing of that name.

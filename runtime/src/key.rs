@@ -25,6 +25,22 @@ use std::hash::{Hash, Hasher};
 #[derive(Debug)]
 pub struct Part<'a, A: ?Sized>(pub &'a A);
 
+/// What an expression of the user's gives, before it is known what kind of key part it is. A method, since the compiler says
+/// nothing of one that is called on what is wrong already.
+pub trait AsPart<'a> {
+    /// Its type.
+    type Value;
+    /// As a part.
+    fn __piggyback_as_part(self) -> Part<'a, Self::Value>;
+}
+
+impl<'a, A> AsPart<'a> for &'a A {
+    type Value = A;
+    fn __piggyback_as_part(self) -> Part<'a, A> {
+        Part(self)
+    }
+}
+
 /// A key, or one part of it.
 pub trait Key {
     /// What an open flight or group keeps.

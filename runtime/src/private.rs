@@ -5,7 +5,7 @@ pub use crate::batch::matched::{Matched, MatchedMap, parts};
 pub use crate::batch::permit::{Grant, Limited, Permit, Start, limit, limited};
 pub use crate::batch::results::{
     Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
-    shared_err, sorted, weight,
+    shape_by_part, shared_err, sorted, weight,
 };
 pub use crate::batch::{
     Batches, Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber,
@@ -36,10 +36,12 @@ pub use std::vec::Vec;
 /// By what arguments are told apart: traits without names, so that expansions bring no name into the user's code.
 pub mod probing {
     pub use crate::key::owned::{RefArg as _, ValueArg as _};
-    pub use crate::key::{RefPart as _, ValuePart as _};
+    pub use crate::key::{AsPart as _, RefPart as _, ValuePart as _};
 }
 
+use crate::bounds::{Always, Never, Nothing};
 use std::borrow::Borrow;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -58,9 +60,45 @@ pub fn refs<B: ?Sized, T: Borrow<B>>(items: &[T]) -> Vec<&B> {
     items.iter().map(Borrow::borrow).collect()
 }
 
+/// States that an item can be copied. See [`bounds`](crate::bounds) for `M`.
+#[diagnostic::on_unimplemented(
+    message = "`{B}` must be `Clone`, since with `by_ref` callers lend their items, and the batch takes copies",
+    label = "`{B}` is not `Clone`",
+    note = "derive `Clone` for `{B}` (for a type parameter, add the bound), or remove `by_ref`"
+)]
+pub trait LentOf<B: ?Sized, M> {
+    /// The copy.
+    type Owned;
+    /// Copies it.
+    fn copied(item: &B) -> Self::Owned;
+}
+
+/// An item that a caller lends.
+#[derive(Debug)]
+pub struct Lent<B: ?Sized>(PhantomData<fn(&B)>);
+
+#[diagnostic::do_not_recommend]
+impl<B: ?Sized + ToOwned> LentOf<B, Always> for Lent<B> {
+    type Owned = B::Owned;
+    #[inline]
+    fn copied(item: &B) -> B::Owned {
+        item.to_owned()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<B: ?Sized + Nothing> LentOf<B, Never> for Lent<B> {
+    type Owned = ();
+    fn copied(_: &B) {}
+}
+
 /// What a caller lends with `by_ref`.
-pub fn lent<B: ?Sized + ToOwned>(item: &B) -> B::Owned {
-    item.to_owned()
+#[inline]
+pub fn lent<B: ?Sized, M>(item: &B) -> <Lent<B> as LentOf<B, M>>::Owned
+where
+    Lent<B>: LentOf<B, M>,
+{
+    Lent::<B>::copied(item)
 }
 
 /// The owned form of a `str`, as an attribute knows it by its name.

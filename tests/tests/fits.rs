@@ -1279,3 +1279,64 @@ mod lints_of_arguments {
         assert_eq!(here(1, 2).await + all(1, 2).await, 4);
     }
 }
+
+mod closures_of_rows {
+    use super::*;
+
+    static COUNT: Count = Count::new();
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Row {
+        of: (u32, String),
+    }
+
+    impl Row {
+        fn name(&self) -> String {
+            self.of.1.clone()
+        }
+    }
+
+    async fn rows() -> Vec<Row> {
+        COUNT.more().await;
+        let row = |id: u32| Row {
+            of: (id, id.to_string()),
+        };
+        vec![row(1), row(2)]
+    }
+
+    #[batch(size = 10, delay_ms = 1, one_by = |row| row.of.1.clone())]
+    async fn of_a_field(names: Vec<String>) -> Vec<Row> {
+        assert!(!names.is_empty());
+        rows().await
+    }
+
+    #[batch(size = 10, delay_ms = 1, one_by = |row| row.of.0.into())]
+    async fn converted(ids: Vec<u64>) -> Result<Vec<Row>, String> {
+        assert!(!ids.is_empty());
+        Ok(rows().await)
+    }
+
+    #[batch(size = 10, delay_ms = 1, one_by = Row::name)]
+    async fn of_a_function(names: Vec<String>) -> Vec<Row> {
+        assert!(!names.is_empty());
+        rows().await
+    }
+
+    #[batch(size = 10, delay_ms = 1, many_by = |row| {
+        let name: &str = &row.of.1;
+        name.parse().unwrap()
+    })]
+    async fn parsed(ids: Vec<u64>) -> Vec<Row> {
+        assert!(!ids.is_empty());
+        rows().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_tells_its_item_in_any_way() {
+        let row = rows().await.remove(0);
+        twice!(of_a_field("1".into()), Some(row.clone()), COUNT => 1);
+        twice!(converted(1), Ok(Some(row.clone())), COUNT => 1);
+        twice!(of_a_function("1".into()), Some(row.clone()), COUNT => 1);
+        twice!(parsed(1), vec![row.clone()], COUNT => 1);
+    }
+}

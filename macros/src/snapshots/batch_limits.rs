@@ -11,7 +11,7 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
         );
         let __self = P::own_self(P::ByRef(self));
         let tag = P::own(P::Part(&tag).__piggyback_key());
-        let __bulk = P::shape_by(
+        let __bulk = P::shape_by_part(
                 P::ManyBy,
                 P::ty::<(Vec<Row>, (u64, u64))>(),
                 |row| row.0,

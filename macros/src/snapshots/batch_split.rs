@@ -26,7 +26,7 @@ async fn save(&self, users: User) -> Result<(), AppError> {
         .__piggyback_join(
             &__PIGGYBACK,
             __waker,
-            (P::part(P::Part(&(self.tenant)).__piggyback_key()), ()),
+            (P::part((&(self.tenant)).__piggyback_as_part().__piggyback_key()), ()),
             __open,
         );
     __seat.await

@@ -605,6 +605,54 @@ where
     Shaped(By(kind, item_of), PhantomData)
 }
 
+/// What a closure, which needs nothing to be known of what it returns, says to which item a row belongs. See
+/// [`bounds`](crate::bounds) for `M`.
+#[diagnostic::on_unimplemented(
+    message = "this closure must return the item that a row belongs to, a `{T}`, and it returns a `{Self}`",
+    label = "returns a `{Self}`, but the items are `{T}`",
+    note = "to compare a part of each item with it, add `item_by = |item| …`, which returns that part of an item"
+)]
+pub trait ItemOf<T, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
+}
+
+/// Only `T` itself.
+pub trait Is<T> {}
+impl<T> Is<T> for T {}
+
+#[diagnostic::do_not_recommend]
+impl<T, V: Is<T>> ItemOf<T, Always> for V {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, V: Nothing> ItemOf<T, Never> for V {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+/// The same as [`shape_by`], with an error that is about the closure.
+pub fn shape_by_part<X, T, K, F, V, M>(
+    kind: K,
+    _: Output<(X, T)>,
+    item_of: F,
+) -> V::If<Shaped<X, T, By<K, F>, X::One>>
+where
+    X: Rows + Outcome<T, K>,
+    F: Fn(&X::Row) -> V,
+    V: ItemOf<T, M>,
+{
+    V::then(Shaped(By(kind, item_of), PhantomData))
+}
+
 // Methods, since these make the compiler resolve what has been said so far; and the traits are `S`'s, which is resolved
 // last: with anything still unknown, there would be but one implementation to choose from.
 impl<X, T, H, O> Shaped<X, T, H, O> {
@@ -753,12 +801,13 @@ pub struct Once<X, T, H, S, O, B>(Handing<X, T, H, S, O>, B);
 #[derive(Debug)]
 pub struct InParts<X, T, H, S, O, B>(Handing<X, T, H, S, O>, B);
 
+// The compiler shows the lines of these bounds, with their ends, if a body does not meet them.
 impl<X, T, H, S, O> Handing<X, T, H, S, O> {
     /// What one call returns is handed out.
     pub fn __piggyback_bulk<B, F>(self, body: B) -> Once<X, T, H, S, O, B>
     where
         B: FnOnce(Vec<T>) -> F + Send + 'static,
-        F: Future<Output = X> + Send + 'static,
+        F: Future<Output = X> + Send + 'static, // since the bulk call runs in its own task
     {
         Once(self, body)
     }
@@ -768,7 +817,7 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
     where
         T: Clone,
         B: FnMut(Vec<T>) -> F + Send + 'static,
-        F: Future<Output = X> + Send + 'static,
+        F: Future<Output = X> + Send + 'static, // since the bulk call runs in its own task
     {
         InParts(self, body)
     }
@@ -780,7 +829,7 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
         X: IsResult,
         P: Fn(&X::Err) -> bool + Send + 'static,
         B: FnMut(Vec<T>) -> F + Send + 'static,
-        F: Future<Output = X> + Send + 'static,
+        F: Future<Output = X> + Send + 'static, // since the bulk call runs in its own task
     {
         InPartsIf(self, splits, body)
     }

@@ -45,10 +45,11 @@ where
     S: Share<Stored = V>,
 {
     /// Runs the body in a task, or waits for one that does. `body` is called at most once, by a call that starts one.
+    // The compiler shows the line of the second bound, with its end, if a body does not meet it.
     pub fn spawn<B, F>(self, body: B) -> Spawned<T, K, V, S, B, F>
     where
         B: FnOnce() -> F,
-        F: Future<Output = S::Output> + Send + 'static,
+        F: Future<Output = S::Output> + Send + 'static, // since `spawn` runs it in its own task
     {
         if let Role::Free = self.role {
             self.table.function.begins(self.began);

@@ -36,9 +36,9 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
 
 /// The same for a receiver, which has its own ways out.
 #[diagnostic::on_unimplemented(
-    message = "the function runs in its own task, so it needs an owned `{A}`: derive `Clone`, or take `self: Arc<Self>`",
+    message = "the function runs in its own task, so it needs an owned `{A}`, which must be `Clone + Send + 'static`; or take `self: Arc<Self>`",
     label = "`{A}` is not `Clone + Send + 'static`",
-    note = "if `{A}` is generic, `#[derive(Clone)]` also requires `Clone` of its type parameters; write `impl Clone` by hand, or take `self: Arc<Self>`",
+    note = "derive `Clone` for `{A}`; if it is generic, `#[derive(Clone)]` also requires `Clone` of its type parameters, so write `impl Clone` by hand",
     note = "in a trait, add `where Self: Clone + Send + 'static` to the method"
 )]
 pub trait OwnSelf<A: ?Sized, M> {

@@ -146,6 +146,8 @@ fn apply(source: &str, at: Option<Range<usize>>, suggestion: &Suggestion<'_>) ->
         fixed.replace_range(option(source, &attribute, name).expect("it is there"), "");
     } else if let Some(at) = at
         .clone()
+        // An option that is missing is missed in the whole attribute.
+        .filter(|at| !source[at.clone()].starts_with("#["))
         .filter(|_| !OPTIONS.contains(&name) || !text.contains([' ', '(']))
     {
         // A name, a type, or an option without a value.
