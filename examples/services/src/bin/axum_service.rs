@@ -227,6 +227,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
     use std::time::Duration;
 
     use piggyback::{Kind, Row};
@@ -246,8 +247,10 @@ mod tests {
 
     impl Server {
         async fn start(pool: SqlitePool, change: impl FnOnce(&mut App)) -> Self {
-            let metrics = PrometheusBuilder::new().build_recorder().handle();
-            let mut app = App::new(pool, metrics).await.unwrap();
+            // One per process.
+            static METRICS: LazyLock<PrometheusHandle> =
+                LazyLock::new(|| PrometheusBuilder::new().install_recorder().unwrap());
+            let mut app = App::new(pool, METRICS.clone()).await.unwrap();
             change(&mut app);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -313,6 +316,9 @@ mod tests {
         }
         let (_, stats) = server.get("/stats").await.unwrap();
         assert!(stats.contains("users.find"), "{stats}");
+        let (_, metrics) = server.get("/metrics").await.unwrap();
+        let calls = r#"piggyback_calls_total{function="users.find",kind="dedup"} 40"#;
+        assert!(metrics.contains(calls), "{metrics}");
     }
 
     #[sqlx::test]

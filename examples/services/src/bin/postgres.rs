@@ -239,14 +239,19 @@ fn needs_a_database() {
 
 #[cfg(all(test, database))]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
     use super::*;
 
-    /// How many statements a function has made.
+    /// How many statements a function has begun.
     fn statements(db: &Db, function: &str) -> u64 {
-        let stats = db.scope.stats();
         let name = format!("::{function}");
-        let row = stats.rows.iter().find(|row| row.function.ends_with(&name));
-        row.map_or(0, |row| row.executions)
+        let rows = db.scope.stats().rows;
+        let rows = rows.iter().filter(|row| row.function.ends_with(&name));
+        // With both attributes there are two rows: those of the batch come first.
+        rows.map(|row| row.executions).next().unwrap_or(0)
     }
 
     #[sqlx::test]
@@ -372,6 +377,40 @@ mod tests {
         // An overdraft violates a constraint, and changes neither account.
         assert!(transfer(db, 1, 2, 1_000).await.is_err());
         assert_eq!(balance(&db.scope, &db.pool, 2).await?, 30);
+        Ok(())
+    }
+
+    #[sqlx::test]
+    async fn a_read_after_a_transfer_does_not_join_one_that_began_before(
+        pool: PgPool,
+    ) -> Result<()> {
+        let db = &Db::create(pool).await?;
+        let mut blocker = db.pool.begin().await?;
+        sqlx::raw_sql("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+            .execute(&mut *blocker)
+            .await?;
+        let read = || {
+            let db = db.clone();
+            tokio::spawn(async move { balance(&db.scope, &db.pool, 1).await })
+        };
+        let row = || db.scope.stats().rows.into_iter().next();
+        let before = read();
+        while row().is_none_or(|row| row.executions == 0) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // What `transfer` does after its commit.
+        forget_balance(&db.scope, &db.pool, 1);
+        let after = read();
+        while row().is_some_and(|row| row.executions == 1 && row.waiting == 0) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(statements(db, "balance"), 2);
+        sqlx::query("INSERT INTO accounts VALUES (1, 100)")
+            .execute(&mut *blocker)
+            .await?;
+        blocker.commit().await?;
+        assert_eq!(before.await.unwrap()?, 100);
+        assert_eq!(after.await.unwrap()?, 100);
         Ok(())
     }
 
