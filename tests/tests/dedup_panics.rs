@@ -469,7 +469,12 @@ async fn a_stalled_leaders_waker_may_panic_too() {
     let mut follower = ByHand::new(user(1));
     assert!(follower.poll_with(&waker).is_pending());
     assert_eq!(user(1).await, (1, 2));
-    // The leader prodded, the follower told of the vacancy.
+    // The leader is prodded, and the follower learns of the vacancy: it may be woken after the caller that took over.
+    let start = std::time::Instant::now();
+    while bomb.0.get() < 2 {
+        assert!(start.elapsed().as_secs() < 20, "a waker was not woken");
+        std::thread::yield_now();
+    }
     assert_eq!(bomb.0.get(), 2);
     assert_eq!(follower.poll(), Poll::Ready((1, 2)));
     GATE.open_quietly();
