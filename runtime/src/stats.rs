@@ -1,4 +1,4 @@
-//! What a scope can tell of its functions.
+//! The counts of a scope's functions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,9 +6,9 @@ use std::collections::hash_map::Entry;
 use std::fmt::{self, Write};
 use std::ops::Range;
 
-/// One row a function, in the order of their paths: see [`Scope::stats`](crate::Scope::stats).
+/// The counts of functions, one row per function, sorted by name: see [`Scope::stats`](crate::Scope::stats).
 ///
-/// `Display` shows them as a table. What its numbers tell is in [`observing`](crate::observing).
+/// `Display` formats them as a table. [`observing`](crate::observing) explains the numbers.
 ///
 /// ```
 /// use piggyback::{Kind, Scope, dedup};
@@ -35,11 +35,11 @@ pub struct Stats {
     pub rows: Vec<Row>,
 }
 
-/// What was counted of one function, since the scope began.
+/// The counts of one function, since the scope was created.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Row {
-    /// The function's path, or what `name = "…"` calls it.
+    /// The path of the function, or its `name = "…"`.
     pub function: Cow<'static, str>,
     /// Calls.
     pub calls: u64,
@@ -47,20 +47,20 @@ pub struct Row {
     pub refused: u64,
     /// Executions: runs of the body of a `#[dedup]` function, bulk calls of a `#[batch]` function.
     pub executions: u64,
-    /// Callers that were served by another's execution. Of a bulk call's items, all but one.
+    /// Calls that got the result of another call's execution. Of the items of a bulk call, all but one.
     pub shared: u64,
-    /// Executions under way: flights that can be joined, and bulk calls. A call that runs by itself beside a flight is not
-    /// counted here.
+    /// Executions that are running: flights that can be joined, and bulk calls. A call that runs the body itself beside a flight
+    /// is not counted here.
     pub in_flight: u64,
-    /// Callers that wait for another's execution, or for their batch to go off.
+    /// Calls that wait for another call's execution, or for their batch to run.
     pub waiting: u64,
-    /// Executions that panicked, and bulk calls that gave a wrong number of results.
+    /// Executions that panicked, and bulk calls that returned the wrong number of results.
     pub panics: u64,
-    /// What only one of the attributes has.
+    /// The counts that only one of the attributes has.
     pub kind: Kind,
 }
 
-/// What only one of the attributes has.
+/// The counts that only one of the attributes has.
 ///
 /// ```
 /// use piggyback::{Kind, Scope, batch};
@@ -88,45 +88,45 @@ pub enum Kind {
     /// A `#[dedup]` function.
     #[non_exhaustive]
     Dedup {
-        /// Leaders that went while others waited.
+        /// Leaders that were dropped while other calls waited.
         leaders_dropped: u64,
-        /// Leaders that were not polled although they could have gone on: a follower took over.
+        /// Leaders that were not polled although they could make progress, so that a follower took over.
         leaders_stalled: u64,
-        /// Calls from inside their own execution.
+        /// Calls that were made from inside their own execution.
         reentrant: u64,
     },
     /// A `#[batch]` function.
     #[non_exhaustive]
     Batch {
-        /// Items that bulk calls were given.
+        /// Items that were passed to bulk calls.
         items: u64,
-        /// The most items that a bulk call was given.
+        /// The largest number of items in a bulk call.
         largest: u64,
-        /// Batches whose runtime was shut down under them while callers waited. One that had not begun goes off from another
-        /// caller's runtime; the callers of one that had panic.
+        /// Batches whose runtime was shut down while callers waited. If the bulk call had not started, the batch runs on another
+        /// caller's runtime; if it had, its callers panic.
         tasks_lost: u64,
-        /// Batches that could have gone off, on a runtime that nobody drove: another caller's took over.
+        /// Batches that were due on a runtime that was not driven, so that another caller's runtime took over.
         tasks_stalled: u64,
-        /// How batches were closed.
+        /// Why batches were closed.
         closed: Closed,
     },
 }
 
-/// How batches were closed: each that went off, by what let it go. See [`Kind`].
+/// Why batches were closed. Each batch that ran counts once. See [`Kind`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// Full.
+    /// It had `size` items.
     pub size: u64,
-    /// The delay was over.
+    /// The delay had passed.
     pub delay: u64,
-    /// Another item would have been too heavy.
+    /// The next item would have exceeded `max_weight`.
     pub weight: u64,
-    /// An equal item came.
+    /// The next item had an equal `unique` value.
     pub unique: u64,
-    /// Nothing of the group was running.
+    /// No bulk call of the group was running.
     pub eager: u64,
-    /// [`Scope::flush`](crate::Scope::flush).
+    /// [`Scope::flush`](crate::Scope::flush) was called.
     pub flush: u64,
 }
 

@@ -4,12 +4,14 @@
 //! cargo run -p piggyback-examples --features spans --bin spans
 //! ```
 //!
-//! Every request below is a trace of its own, as it is behind a load balancer. A query that serves five of them can be the
-//! child of only one; the links say whom else it served. Fails if a link is missing.
+//! Every request below is a trace of its own, as behind a load balancer. A query that serves five of them can be the child
+//! of only one; the links name the others. The program fails if a link is missing. With the name of a file, it also draws
+//! the spans there, as SVG.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanId, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -99,6 +101,9 @@ async fn main() -> ExitCode {
     spans.sort_by_key(|span| span.start_time);
     let exported = Exported::new(&spans);
     exported.print();
+    if let Some(file) = std::env::args_os().nth(1) {
+        std::fs::write(&file, exported.picture()).expect("the picture is written");
+    }
     match exported.check() {
         Ok(checked) => {
             println!("\n{checked}");
@@ -111,7 +116,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What a collector would have got.
+/// The spans as a collector gets them.
 struct Exported<'a> {
     spans: &'a [SpanData],
     by_id: HashMap<SpanId, &'a SpanData>,
@@ -152,6 +157,85 @@ impl<'a> Exported<'a> {
         let id = span.span_context.span_id();
         for child in self.spans.iter().filter(|child| child.parent_span_id == id) {
             self.print_below(child, depth + 1);
+        }
+    }
+
+    /// The requests for users: a bar per span, the query below the execution, and an arrow from the execution to each
+    /// request that it serves.
+    fn picture(&self) -> String {
+        const WIDTH: f64 = 640.0;
+        const ROW: f64 = 26.0;
+        const LEFT: f64 = 150.0;
+        const TOP: f64 = 46.0;
+
+        let mut rows = Vec::new();
+        let reads = |span: &&SpanData| span.name.starts_with("GET /users");
+        for root in self.spans.iter().filter(reads) {
+            self.rows_below(root, &mut rows);
+        }
+        let times = |read: fn(&SpanData) -> SystemTime| rows.iter().map(move |span| read(span));
+        let start = times(|span| span.start_time).min().expect("a span");
+        let end = times(|span| span.end_time).max().expect("a span");
+        let whole = end.duration_since(start).unwrap_or_default().as_secs_f64();
+        let x = |time: SystemTime| {
+            let since = time.duration_since(start).unwrap_or_default();
+            LEFT + since.as_secs_f64() / whole * (WIDTH - LEFT - 76.0)
+        };
+        let y = |row: usize| TOP + row as f64 * ROW;
+        let row_of = |id| rows.iter().position(|s| s.span_context.span_id() == id);
+
+        let height = y(rows.len()) + 14.0;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+             aria-label=\"Five requests, one execution, and its links\" font-size=\"13\" \
+             font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif\">\n\
+             <rect width=\"{WIDTH}\" height=\"{height}\" rx=\"8\" fill=\"#ffffff\"/>\n\
+             <text x=\"12\" y=\"24\" font-size=\"15\" font-weight=\"600\" fill=\"#1b1f24\">Five traces, one \
+             execution: its span links to the requests that it serves</text>\n"
+        );
+        for (row, span) in rows.iter().enumerate() {
+            let depth = match &*span.name {
+                "dedup" => 14.0,
+                "query" => 28.0,
+                _ => 0.0,
+            };
+            let colour = if depth > 0.0 { "#0b6fa4" } else { "#c2560c" };
+            let (from, to) = (x(span.start_time), x(span.end_time));
+            let took = span.end_time.duration_since(span.start_time);
+            let ms = took.unwrap_or_default().as_secs_f64() * 1e3;
+            let (text, bar, width) = (y(row) + 16.0, y(row) + 6.0, (to - from).max(2.0));
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{text}\" fill=\"#1b1f24\">{}</text>\n\
+                 <rect x=\"{from:.1}\" y=\"{bar}\" width=\"{width:.1}\" height=\"14\" rx=\"3\" fill=\"{colour}\"/>\n\
+                 <text x=\"{:.1}\" y=\"{text}\" fill=\"#5c6670\">{ms:.1} ms</text>",
+                12.0 + depth,
+                span.name,
+                to + 8.0
+            );
+        }
+        for (row, span) in rows.iter().enumerate() {
+            let links = span.links.iter();
+            for to in links.filter_map(|link| row_of(link.span_context.span_id())) {
+                let (from_x, from_y) = (x(span.start_time), y(row) + 13.0);
+                let (to_x, to_y) = (x(rows[to].start_time), y(to) + 13.0);
+                let bend = LEFT - 12.0 - (to as f64 - row as f64).abs() * 3.0;
+                let _ = writeln!(
+                    svg,
+                    "<path d=\"M{from_x:.1} {from_y}C{bend} {from_y} {bend} {to_y} {to_x:.1} {to_y}\" fill=\"none\" \
+                     stroke=\"#7c3aed\" stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>\n\
+                     <circle cx=\"{to_x:.1}\" cy=\"{to_y}\" r=\"3.5\" fill=\"#7c3aed\"/>"
+                );
+            }
+        }
+        svg + "</svg>\n"
+    }
+
+    fn rows_below(&self, span: &'a SpanData, rows: &mut Vec<&'a SpanData>) {
+        rows.push(span);
+        let id = span.span_context.span_id();
+        for child in self.spans.iter().filter(|child| child.parent_span_id == id) {
+            self.rows_below(child, rows);
         }
     }
 
