@@ -131,6 +131,8 @@ impl Budget {
 pub(crate) struct Actions {
     pub(crate) wake: Vec<Waker>,
     pub(crate) drop: Vec<Waker>,
+    /// Places in queues for permits, to be dropped: that may wake others.
+    pub(crate) places: Vec<Box<dyn Send>>,
     pub(crate) stalled: Vec<Arc<dyn Stalled>>,
     /// Those that others have waited for for long.
     pub(crate) long: Vec<Arc<dyn Stalled>>,
@@ -140,6 +142,7 @@ impl Actions {
     fn is_empty(&self) -> bool {
         self.wake.is_empty()
             && self.drop.is_empty()
+            && self.places.is_empty()
             && self.stalled.is_empty()
             && self.long.is_empty()
     }
@@ -148,6 +151,9 @@ impl Actions {
     fn act(self, function: &Function) {
         wake_all(self.wake);
         self.drop.into_iter().for_each(|waker| discard(Some(waker)));
+        for place in self.places {
+            guarded(|| drop(place));
+        }
         for stalled in self.stalled {
             guarded(|| stalled.warn(function));
             guarded(|| drop(stalled));

@@ -1064,7 +1064,7 @@ where
             drop(shard);
             guarded(|| drop(spare));
             wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
-            drop(places);
+            actions.places.append(&mut places);
             actions.wake.append(&mut wake);
             actions.drop.append(&mut tasks);
             actions
