@@ -101,9 +101,8 @@ impl Loads {
         Ok(self.db.users(ids).await?)
     }
 
-    /// One to many: each caller gets its rows.
-    #[dedup(scope = self.scope)]
-    #[batch(size = 100, delay_ms = 1, many_by = |post| post.author)]
+    /// One to many: each caller gets its rows. `posts_of_all` takes a list of authors, which join the batch together.
+    #[batch(size = 100, delay_ms = 1, scope = self.scope, many_by = |post| post.author, many = posts_of_all)]
     async fn posts(&self, authors: &[i64]) -> Result<Vec<Post>> {
         Ok(self.db.posts_of(authors).await?)
     }
@@ -158,6 +157,20 @@ impl Query {
 
     async fn user(&self, context: &Context<'_>, id: i64) -> async_graphql::Result<Option<User>> {
         Ok(context.data::<Loads>()?.user(id).await?)
+    }
+
+    /// The posts of some authors, those of one after those of another.
+    async fn feed(
+        &self,
+        context: &Context<'_>,
+        authors: Vec<i64>,
+    ) -> async_graphql::Result<Vec<Post>> {
+        let loads = context.data::<Loads>()?;
+        let mut feed = Vec::new();
+        for posts in loads.posts_of_all(authors).await {
+            feed.extend(posts?);
+        }
+        Ok(feed)
     }
 }
 
@@ -218,6 +231,27 @@ mod tests {
             assert_eq!(before, after);
             assert_eq!((plain, loaded), expected, "{query}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_and_single_loads_of_a_level_are_one_statement() {
+        let (db, blog) = (&Db::create().await.unwrap(), blog());
+        let query = "{ feed(authors: [3, 1, 3]) { text } again: feed(authors: [2]) { text } user(id: 2) { name } }";
+        let (data, statements) = count(&blog, Loads::new(db), query).await.unwrap();
+        // One for the posts of both lists, one for the user.
+        assert_eq!(statements, 2);
+        let of = |author: i64| {
+            let ids = (1..=100).filter(move |id| 1 + id % 10 == author);
+            ids.map(|id| format!(r#"{{text: "post {id}"}}"#))
+        };
+        let first: Vec<_> = of(3).chain(of(1)).chain(of(3)).collect();
+        let again: Vec<_> = of(2).collect();
+        let expected = format!(
+            r#"{{feed: [{}], again: [{}], user: {{name: "user 2"}}}}"#,
+            first.join(", "),
+            again.join(", ")
+        );
+        assert_eq!(data, expected);
     }
 
     #[tokio::test]
