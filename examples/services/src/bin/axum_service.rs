@@ -142,7 +142,8 @@ async fn get_user(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Us
     Ok(Json(find_user(&app, id).await?))
 }
 
-/// The names that the patterns bind are the arguments: `year` is the key. With `spawn`, a client that disconnects does not
+/// A handler can be shared if all of its arguments are in the key, or left out of it. The names that the patterns bind are the
+/// arguments: here, `year` is the key. With `spawn`, a client that disconnects does not
 /// make another one start anew.
 #[dedup(spawn, scope = app.scope, share_err = AppError::Shared, name = "reports")]
 async fn get_report(
