@@ -141,6 +141,15 @@ pub(crate) fn list(output: &Type) -> Option<&Type> {
     types(last).first().copied()
 }
 
+/// The `T` of a `Result<Vec<T>, …>`.
+pub(crate) fn list_in_result(output: &Type) -> Option<&Type> {
+    let Type::Path(path) = peel(output) else {
+        return None;
+    };
+    let last = last(path).filter(|last| last.ident.to_string().ends_with("Result"))?;
+    list(types(last).first().copied()?)
+}
+
 /// Whether it is a type that everybody knows, and not a `Result`.
 pub(crate) fn is_no_result(ty: &Type) -> bool {
     match peel(ty) {

@@ -650,6 +650,7 @@ fn list<T>(
     }
     let content;
     syn::parenthesized!(content in input);
+    let written: TokenStream = content.fork().parse()?;
     let items = match Punctuated::<T, Token![,]>::parse_terminated_with(&content, item) {
         Ok(items) => items,
         Err(error) => {
@@ -657,7 +658,7 @@ fn list<T>(
             content.parse::<TokenStream>()?;
             return Err(syn::Error::new(
                 error.span(),
-                format!("`{name}` is written like this: `{example}`"),
+                not_in_list(name, &written, example),
             ));
         }
     };
@@ -668,6 +669,37 @@ fn list<T>(
         ));
     }
     Ok(items.into_iter().collect())
+}
+
+/// What to write instead of what was found in the list of the option `name`.
+fn not_in_list(name: &Ident, written: &TokenStream, example: &str) -> String {
+    let words = written.clone().into_iter();
+    let argument = words.into_iter().find_map(|tree| match tree {
+        TokenTree::Ident(ident) => Some(ident),
+        _ => None,
+    });
+    let has_commas = written
+        .clone()
+        .into_iter()
+        .any(|tree| matches!(tree, TokenTree::Punct(comma) if comma.as_char() == ','));
+    match argument {
+        Some(argument) if name == "key" && !has_commas => {
+            let expr = in_words(written);
+            if argument == expr.as_str() {
+                format!(
+                    "every argument is in the key already; to put an expression in the place of `{argument}`, write `key({argument} = {argument}.…)`"
+                )
+            } else {
+                format!(
+                    "`key` names the argument that an expression stands for; write `key({argument} = {expr})`"
+                )
+            }
+        }
+        Some(argument) if name != "key" && !has_commas => {
+            format!("`{name}` takes names of arguments; write `{name}({argument})`")
+        }
+        _ => format!("`{name}` is written like this: `{example}`"),
+    }
 }
 
 impl ToTokens for KeyPart {

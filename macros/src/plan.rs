@@ -262,6 +262,7 @@ impl Plan {
                 common: &common,
                 items: found,
                 hand_out,
+                item_by: batch.as_ref().and_then(|batch| batch.item_by.as_ref()),
                 split_on_err: batch.as_ref().and_then(|batch| batch.split_on_err.as_ref()),
                 busy: [&dedup, &batch]
                     .into_iter()
@@ -310,6 +311,10 @@ impl Plan {
             };
         };
 
+        if function.ends_in_fragment() {
+            // The compiler takes the braces of a block that a macro was given for written here.
+            function.attrs.push(parse_quote!(#[allow(unused_braces)]));
+        }
         let held = common.direct.as_ref().map(|direct| {
             let used = [&dedup, &batch].into_iter().flatten();
             let used: TokenStream = used

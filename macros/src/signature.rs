@@ -237,6 +237,12 @@ impl Function {
         }
     }
 
+    /// Whether the last thing in its body is the fragment of a `macro_rules!`.
+    pub(crate) fn ends_in_fragment(&self) -> bool {
+        let last = self.body.clone().into_iter().last();
+        matches!(last, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::None)
+    }
+
     /// Whether it is plain to see that it belongs to a `Self`.
     pub(crate) fn is_method(&self) -> bool {
         let sig = self.sig.to_token_stream();

@@ -362,6 +362,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) common: &'a Common,
     pub(crate) items: Option<&'a Items>,
     pub(crate) hand_out: Option<HandOut>,
+    pub(crate) item_by: Option<&'a Given<Expr>>,
     pub(crate) split_on_err: Option<&'a Given<Option<Expr>>>,
     /// The name of `busy`, on either attribute.
     pub(crate) busy: Option<&'a Ident>,
@@ -816,6 +817,14 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         }
         return;
     };
+    let has_rows = known::list(&output).is_some() || known::list_in_result(&output).is_some();
+    if let (Some(item_by), Some(HandOut::Each), true) = (plan.item_by, plan.hand_out, has_rows) {
+        errors.at(
+            &item_by.name,
+            "`item_by` says what of an item is compared, and nothing says with what of a row; add `one_by = |row| …`, or `many_by = |row| …`",
+        );
+        return;
+    }
     if let Some((message, at)) = misused_map(plan, &output) {
         errors.at(at, message);
         return;

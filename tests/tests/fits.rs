@@ -1272,8 +1272,21 @@ mod lints_of_arguments {
         size
     }
 
+    /// The braces of a block that a macro was given are not for nothing.
+    macro_rules! with_body {
+        ($name:ident, $body:block) => {
+            #[batch(size = 10, delay_ms = 1)]
+            async fn $name(ids: Vec<u64>) -> Vec<usize> {
+                let _ids = ids;
+                $body
+            }
+        };
+    }
+    with_body!(of_a_block, { vec![1] });
+
     #[tokio::test]
     async fn what_is_said_of_an_argument_is_said_of_its_binding() {
+        assert_eq!(of_a_block(1).await, 1);
         bulk(&Arc::new(1), 1, "", 1, 1).await;
         assert_eq!(task(1, "", "a".into()).await, 1);
         assert_eq!(here(1, 2).await + all(1, 2).await, 4);

@@ -86,6 +86,10 @@ const NOT_PASTED: &[(&str, &str)] = &[
         "dedup_anyhow",
         "the crate, for which the case has a stand-in",
     ),
+    (
+        "batch_limit_is_a_number",
+        "another option instead of this one",
+    ),
     ("batch_eyre", "the crate, for which the case has a stand-in"),
 ];
 

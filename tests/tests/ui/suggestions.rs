@@ -26,6 +26,8 @@ const OPTIONS: &[&str] = &[
     "by_ref",
     "one_by",
     "many_by",
+    "many",
+    "limit",
     "item_by",
     "shared",
     "eager",
@@ -132,7 +134,7 @@ fn apply(source: &str, at: Option<Range<usize>>, suggestion: &Suggestion<'_>) ->
     let text = suggestion.text;
     let mut fixed = source.to_owned();
     let name = text.split([' ', '(']).next().unwrap_or_default();
-    let attribute = attribute(source);
+    let attribute = attribute(source, at.as_ref());
     let unknown = at
         .clone()
         .filter(|at| attribute.contains(&at.start))
@@ -199,14 +201,22 @@ fn inner(there: &str, text: &str) -> Option<Range<usize>> {
     Some(open..close)
 }
 
-/// The first attribute of ours.
-fn attribute(source: &str) -> Range<usize> {
+/// The attribute of ours that the error is in, or the first one.
+fn attribute(source: &str, at: Option<&Range<usize>>) -> Range<usize> {
     let starts = ["#[dedup", "#[batch"]
         .iter()
         .filter_map(|start| source.find(start));
-    let start = starts.min().expect("an attribute");
-    let end = start + source[start..].find("]\n").expect("its end") + 1;
-    start..end
+    let attributes: Vec<_> = starts
+        .map(|start| start..start + source[start..].find("]\n").expect("its end") + 1)
+        .collect();
+    let is_in = |attribute: &&Range<usize>| at.is_some_and(|at| attribute.contains(&at.start));
+    let first = attributes.iter().min_by_key(|attribute| attribute.start);
+    attributes
+        .iter()
+        .find(is_in)
+        .or(first)
+        .expect("an attribute")
+        .clone()
 }
 
 /// An option of that name, to the next comma that is not in parentheses.
