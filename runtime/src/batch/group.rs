@@ -567,9 +567,12 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn place_in_line(&self, id: Id) -> Option<usize> {
-        // Its turn has come, most likely.
+        // Its turn has come, or it has just been closed, most likely.
         if self.line.front()?.0 == id {
             return Some(0);
+        }
+        if self.line.back()?.0 == id {
+            return Some(self.line.len() - 1);
         }
         self.line.binary_search_by_key(&id, |&(id, _)| id).ok()
     }
@@ -646,24 +649,15 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
 
     /// Why a batch could run now, if it could.
     fn ready(&mut self, id: Id, now: Instant) -> Option<Closing> {
-        let (running, most, limited) = (self.running(), self.concurrency, self.is_limited());
-        let front = self.line.front().map(|&(id, _)| id);
-        let batch = self.find(id)?;
-        if batch.urgent {
-            return Some(batch.closed.unwrap_or(Closing::Eager));
-        }
-        if running >= most || batch.blocked > 0 {
-            return None;
-        }
-        match batch.closed {
-            // Without a limit nobody waits for a slot, so whichever task comes first runs first.
-            Some(closed) => (!limited || front == Some(id)).then_some(closed),
-            None if limited && front.is_some() => None,
-            None if batch.eager && front.is_none() && running == 0 => Some(Closing::Eager),
-            None => batch
-                .due()
-                .is_some_and(|due| due <= now)
-                .then_some(Closing::Delay),
+        let slots = self.slots();
+        slots.ready(self.find(id)?, now)
+    }
+
+    fn slots(&self) -> Slots {
+        Slots {
+            running: self.running(),
+            most: self.concurrency,
+            front: self.line.front().map(|&(id, _)| id),
         }
     }
 
@@ -1013,27 +1007,31 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         wake: &mut Vec<W>,
         stalled: &mut Vec<C>,
     ) {
-        let ids: Vec<Id> = self.queued().map(|batch| batch.id).collect();
-        for id in ids {
-            let ready = self.ready(id, now).is_some();
-            let Some(batch) = self.find(id) else { continue };
+        let slots = self.slots();
+        let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
+        let queued = line.chain(self.aside.values_mut()).chain(&mut self.open);
+        let mut orphans = Vec::new();
+        for batch in queued {
             batch.fresh = None;
             if batch.orphaned {
                 batch.ready_for = batch.ready_for.saturating_add(1);
                 self.abandoned |= batch.is_abandoned();
                 continue;
             }
-            let ready = ready && (batch.urgent || batch.bulk.permit() != Permit::Waits);
+            let ready = slots.ready(batch, now).is_some()
+                && (batch.urgent || batch.bulk.permit() != Permit::Waits);
             batch.ready_for = if ready { batch.ready_for + 1 } else { 0 };
             if batch.ready_for == ORPHAN_AFTER << batch.stalls {
                 batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
-                let turn = batch.turn;
                 tasks.extend(batch.task.take());
                 stalled.push(batch.cell.clone());
-                let mut orphaned = self.orphan(id, turn);
-                wake.append(&mut orphaned.wake);
-                places.extend(orphaned.place);
+                orphans.push((batch.id, batch.turn));
             }
+        }
+        for (id, turn) in orphans {
+            let mut orphaned = self.orphan(id, turn);
+            wake.append(&mut orphaned.wake);
+            places.extend(orphaned.place);
         }
         if self.abandoned {
             // Callers of batches that may have to wait for an abandoned one adopt it. The newest is the most likely to be
@@ -1073,6 +1071,40 @@ fn push<T, U: Eq, B, W, C>(
     }
     let ticket = batch.push(item, waker, came, seen, extra);
     (ticket, surplus)
+}
+
+/// What decides, besides a batch itself, whether it may run.
+struct Slots {
+    running: usize,
+    most: usize,
+    /// The first in line.
+    front: Option<Id>,
+}
+
+impl Slots {
+    /// Why a batch could run now, if it could.
+    #[inline]
+    fn ready<T, B, W, C>(&self, batch: &Queued<T, B, W, C>, now: Instant) -> Option<Closing> {
+        if batch.urgent {
+            return Some(batch.closed.unwrap_or(Closing::Eager));
+        }
+        if self.running >= self.most || batch.blocked > 0 {
+            return None;
+        }
+        let limited = self.most != usize::MAX;
+        match batch.closed {
+            // Without a limit nobody waits for a slot, so whichever task comes first runs first.
+            Some(closed) => (!limited || self.front == Some(batch.id)).then_some(closed),
+            None if limited && self.front.is_some() => None,
+            None if batch.eager && self.front.is_none() && self.running == 0 => {
+                Some(Closing::Eager)
+            }
+            None => batch
+                .due()
+                .is_some_and(|due| due <= now)
+                .then_some(Closing::Delay),
+        }
+    }
 }
 
 impl<U, W> Default for Unblocked<U, W> {
