@@ -12,10 +12,12 @@ use crate::options::Sibling;
 use crate::other;
 use crate::signature::{Form, Function};
 use crate::tokens::{Private, local, mentions};
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
-use syn::{Attribute, FnArg, GenericParam, Meta, Pat, ReturnType, Visibility, parse_quote};
+use syn::{
+    Attribute, FnArg, GenericParam, Lifetime, Meta, Pat, ReturnType, Type, Visibility, parse_quote,
+};
 
 /// A function beside the annotated one, as it is called.
 pub(crate) struct Other {
@@ -158,7 +160,7 @@ pub(crate) fn forget(
     // An error about the function, which a trait's implementation can't have, is about its name.
     let place = Span::call_site().located_at(forget.ident.span());
     sig.fn_token.span = place;
-    let mut arguments = Vec::new();
+    let (mut arguments, mut lifetimes) = (Vec::new(), Vec::new());
     for (n, input) in sig.inputs.iter_mut().enumerate() {
         match input {
             FnArg::Receiver(receiver) => {
@@ -171,11 +173,17 @@ pub(crate) fn forget(
                     _ => local(&format!("arg{n}")),
                 };
                 *typed.pat = parse_quote!(#name);
+                if let Some(ty) = named_lifetimes(&typed.ty, &mut lifetimes) {
+                    *typed.ty = ty;
+                }
                 typed.attrs.retain(|attr| attr.path().is_ident("cfg"));
                 let conditions = typed.attrs.iter().filter_map(condition).collect();
                 arguments.push((conditions, quote!(#name)));
             }
         }
+    }
+    for lifetime in lifetimes {
+        sig.generics.params.insert(0, parse_quote!(#lifetime));
     }
     let calls = combinations(&arguments).into_iter().map(|(on, arguments)| {
         let call = other.call(function, &arguments);
@@ -252,6 +260,42 @@ pub(crate) fn many(
     };
     let code = quote!(#private::many(#list, |#one| #call).await);
     plural.with_code(form, &code, private)
+}
+
+/// The argument's type with a name for each `'_` behind `impl`, if there is one: only an `async fn` needs no name there.
+//
+// Input:  impl PgExecutor<'_>
+// Output: impl PgExecutor<'__a0>
+fn named_lifetimes(ty: &Type, lifetimes: &mut Vec<Lifetime>) -> Option<Type> {
+    let before = lifetimes.len();
+    let (mut is_impl, mut after_tick, mut types) = (false, false, TokenStream::new());
+    for tree in ty.to_token_stream() {
+        match tree {
+            // `impl Fn(&T) -> &'_ U`: the result's lifetime is that of the parameter.
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => return None,
+            TokenTree::Ident(ident) if after_tick && ident == "_" => {
+                let name = format!("'__a{}", lifetimes.len());
+                let lifetime = Lifetime::new(&name, Span::mixed_site());
+                types.extend(quote!(#lifetime));
+                lifetimes.push(lifetime);
+                after_tick = false;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => after_tick = true,
+            tree => {
+                if after_tick {
+                    types.extend([TokenTree::from(Punct::new('\'', Spacing::Joint))]);
+                }
+                after_tick = false;
+                is_impl |= matches!(&tree, TokenTree::Ident(ident) if ident == "impl");
+                types.extend([tree]);
+            }
+        }
+    }
+    let named = is_impl.then(|| syn::parse2(types).ok()).flatten();
+    if named.is_none() {
+        lifetimes.truncate(before);
+    }
+    named
 }
 
 /// What `#[cfg(…)]` says.

@@ -475,6 +475,26 @@ mod forget {
         assert_eq!(runs.get(), 3);
     }
 
+    #[test]
+    fn it_forgets_with_an_argument_behind_impl() {
+        trait Executor<'c>: Sized {}
+        impl<'c> Executor<'c> for &'c Count {}
+
+        #[dedup(forget = forget_balance, skip(executor, runs))]
+        async fn balance(executor: impl Executor<'_>, runs: &Count, account: u64) -> (u64, usize) {
+            drop(executor);
+            let run = runs.next();
+            one_turn().await;
+            (account, run)
+        }
+
+        let runs = Count::new();
+        let _old = ByHand::waiting(balance(&runs, &runs, 1));
+        forget_balance(&runs, &runs, 1);
+        let _fresh = ByHand::waiting(balance(&runs, &runs, 1));
+        assert_eq!(runs.get(), 2);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_reads_ones_own_writes() {
         static STORED: Count = Count::new();

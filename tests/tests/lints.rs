@@ -65,7 +65,17 @@ pub async fn direct(scope: &Scope, tenant: (u64, f64), most: usize, id: u64) -> 
     id
 }
 
-/// The same for a batch.
+/// What may borrow.
+pub trait Executor<'c>: Sized {}
+
+/// The function beside it needs a name for the lifetime.
+#[dedup(skip(executor), forget = forget_behind_impl)]
+pub async fn behind_impl(executor: impl Executor<'_>, id: u64) -> u64 {
+    drop(executor);
+    id
+}
+
+/// What an option of a batch uses is used.
 #[batch(size = most, eager, scope = scope, direct = direct_batch_now)]
 pub async fn direct_batch(scope: &Scope, most: usize, ids: Vec<u64>) -> Vec<u64> {
     ids
