@@ -67,25 +67,48 @@ fn links_and_pictures_of_the_readmes_are_absolute() {
     }
 }
 
+/// The Markdown files of the documentation, and the README.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned()];
+    for folder in ["runtime/docs", "runtime/docs/guide"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(folder);
+        let files = fs::read_dir(&path).unwrap().map(|file| file.unwrap());
+        pages.extend(
+            files
+                .filter_map(|file| file.file_name().into_string().ok())
+                .filter(|name| name.ends_with(".md"))
+                .map(|name| format!("{folder}/{name}")),
+        );
+    }
+    pages
+}
+
 /// `https://github.com/…/blob/main/path` and its like lead to files that exist.
 #[test]
 fn links_into_the_repository_lead_to_files() {
     let repository = "piggyback-rs/piggyback/";
     let mut checked = 0;
-    for link in links(&file("README.md")) {
-        let Some((_, path)) = link.split_once(repository) else {
-            continue;
-        };
-        let path = path.trim_start_matches("blob/").trim_start_matches("tree/");
-        let Some(path) = path.strip_prefix("main/") else {
-            continue;
-        };
-        let path = path.split('#').next().unwrap();
-        let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-        assert!(there.exists(), "{link}: there is no {path}");
-        checked += 1;
+    for page in pages() {
+        for link in links(&file(&page)) {
+            let Some((_, path)) = link.split_once(repository) else {
+                continue;
+            };
+            let path = path.trim_start_matches("blob/").trim_start_matches("tree/");
+            let Some(path) = path.strip_prefix("main/") else {
+                continue;
+            };
+            let path = path.split('#').next().unwrap();
+            let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+            assert!(there.exists(), "{page}: {link}: there is no {path}");
+            checked += 1;
+        }
     }
-    assert!(checked > 0, "no link leads into the repository");
+    assert!(
+        checked > 20,
+        "few links lead into the repository: {checked}"
+    );
 }
 
 /// The promises in the documentation name no tests; the table beside the tests does, for each of them.
@@ -105,7 +128,7 @@ fn the_tests_of_the_guarantees_exist() {
         };
         assert!(
             guarantees.contains(promise),
-            "not in the documentation: {promise}"
+            "tests/GUARANTEES.md has a sentence that is not in runtime/docs/guarantees.md: {promise}"
         );
         if names.starts_with("unit tests") {
             continue;
