@@ -60,7 +60,7 @@ pub fn refs<B: ?Sized, T: Borrow<B>>(items: &[T]) -> Vec<&B> {
     items.iter().map(Borrow::borrow).collect()
 }
 
-/// States that an item can be copied. See [`bounds`](crate::bounds) for `M`.
+/// States that an item can be copied. The module `bounds` explains `M`.
 #[diagnostic::on_unimplemented(
     message = "`{B}` must be `Clone`, since with `by_ref` callers lend their items, and the batch takes copies",
     label = "`{B}` is not `Clone`",
