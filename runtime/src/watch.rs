@@ -44,7 +44,11 @@ pub(crate) const STALL: Duration = Duration::from_millis(100);
 const TICK: Duration = STALL.checked_div(2).unwrap();
 
 /// How long a thread with nothing to do waits before it ends.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = if cfg!(test) {
+    Duration::from_millis(200)
+} else {
+    Duration::from_secs(5)
+};
 
 /// The most threads that run foreign code at the same time.
 const MOST_HELPERS: usize = 16;
@@ -398,6 +402,17 @@ struct State {
     idle: usize,
 }
 
+impl State {
+    /// Whether to try to start a thread, now that there is none. If that fails, not again before some time has passed.
+    fn may_try(&mut self, now: Instant) -> bool {
+        let may = self.retry.is_none_or(|retry| now >= retry);
+        if may {
+            self.retry = Some(now + RETRY);
+        }
+        may
+    }
+}
+
 impl Process {
     fn new(id: u32) -> Self {
         Self {
@@ -441,14 +456,10 @@ impl Process {
         }
         if state.watching {
             self.tables.notify_one();
-        } else if state.retry.is_none_or(|retry| Instant::now() >= retry) {
-            if spawn("piggyback-watch", || self.watch()) {
-                state.watching = true;
-                state.retry = None;
-                WATCHING.store(self.id, SeqCst);
-            } else {
-                state.retry = Some(Instant::now() + RETRY);
-            }
+        } else if state.may_try(Instant::now()) && spawn("piggyback-watch", || self.watch()) {
+            state.watching = true;
+            state.retry = None;
+            WATCHING.store(self.id, SeqCst);
         }
     }
 
@@ -731,6 +742,137 @@ mod tests {
         assert_eq!((looks(), late.looks.load(SeqCst)), (vec![1; 10], 0));
         round.tick(ID);
         assert_eq!((looks(), late.looks.load(SeqCst)), (vec![1; 10], 1));
+    }
+
+    #[test]
+    fn a_look_that_finds_nothing_to_do_hands_nothing_over() {
+        let table = notes(0);
+        let (mut entry, mut jobs) = (armed(&table), Vec::new());
+        entry.visit(ID, &mut Budget(Budget::TICK), &mut jobs);
+        assert!(jobs.is_empty());
+    }
+
+    #[test]
+    fn a_list_that_was_long_for_a_moment_is_not_kept_that_long() {
+        let mut round = Round::default();
+        let tables: Vec<_> = (0..1_000).map(|_| notes(0)).collect();
+        round.list.extend(tables.iter().map(armed));
+        round.tick(ID);
+        assert!(round.list.is_empty() && round.list.capacity() < 100);
+        // One that is in use is left as it is.
+        round.list.reserve(64);
+        let room = round.list.capacity();
+        for table in &tables[..room / 8] {
+            table.watch().acting.store(true, SeqCst);
+            round.list.push_back(armed(table));
+        }
+        round.tick(ID);
+        assert_eq!((round.list.len(), round.list.capacity()), (room / 8, room));
+    }
+
+    #[test]
+    fn a_thread_that_could_not_be_started_is_tried_for_again_after_a_while() {
+        let (mut state, now) = (State::default(), Instant::now());
+        assert!(state.may_try(now));
+        assert!(!state.may_try(now + RETRY / 2));
+        assert!(state.may_try(now + RETRY));
+        assert!(!state.may_try(now + RETRY));
+    }
+
+    #[test]
+    fn tables_that_are_gone_do_not_pile_up_without_a_thread() {
+        let process = process();
+        process.lock().retry = Some(Instant::now() + Duration::from_secs(3_600));
+        let kept = notes(0);
+        process.arm(Armed::new(&kept, ID));
+        for _ in 0..10_000 {
+            process.arm(Armed::new(&notes(0), ID));
+        }
+        let state = process.lock();
+        assert!(state.armed.len() < 100);
+        assert!(state.armed[0].table.is_alive(), "only those that are gone");
+    }
+
+    fn process() -> &'static Process {
+        Box::leak(Box::new(Process::new(ID)))
+    }
+
+    fn eventually(so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !so() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Counts how often it is woken, and then waits for its gate.
+    struct Gated {
+        woken: AtomicUsize,
+        closed: std::sync::Mutex<()>,
+    }
+
+    impl std::task::Wake for Gated {
+        fn wake(self: Arc<Self>) {
+            self.woken.fetch_add(1, SeqCst);
+            drop(self.closed.lock());
+        }
+    }
+
+    fn gated() -> Arc<Gated> {
+        Arc::new(Gated {
+            woken: AtomicUsize::new(0),
+            closed: std::sync::Mutex::new(()),
+        })
+    }
+
+    fn job(waker: &Arc<Gated>) -> Job {
+        Job {
+            table: Strong::Scoped(notes(0)),
+            actions: Actions {
+                wake: vec![waker.clone().into()],
+                ..Actions::default()
+            },
+        }
+    }
+
+    #[test]
+    fn both_threads_end_when_there_is_nothing_to_do_and_come_back() {
+        let process = process();
+        for round in 1..=2 {
+            let waker = gated();
+            let mut table = notes(0);
+            Arc::get_mut(&mut table).unwrap().wake = Some(waker.clone().into());
+            process.arm(Armed::new(&table, ID));
+            eventually(|| waker.woken.load(SeqCst) == 1);
+            assert_eq!(table.looks.load(SeqCst), 1, "in round {round}");
+            eventually(|| {
+                let state = process.lock();
+                !state.watching && state.helpers == 0 && state.idle == 0
+            });
+        }
+    }
+
+    #[test]
+    fn a_waker_that_blocks_occupies_one_helper_and_there_are_not_too_many() {
+        let process = process();
+        let quick = gated();
+        process.hand(vec![job(&quick)]);
+        eventually(|| process.lock().idle == 1);
+        let slow = gated();
+        let closed = slow.closed.lock().unwrap();
+        process.hand(vec![job(&slow)]);
+        eventually(|| slow.woken.load(SeqCst) == 1);
+        process.hand(vec![job(&quick)]);
+        eventually(|| quick.woken.load(SeqCst) == 2);
+        for _ in 0..2 * MOST_HELPERS {
+            process.hand(vec![job(&slow)]);
+        }
+        eventually(|| slow.woken.load(SeqCst) == MOST_HELPERS);
+        let state = process.lock();
+        assert_eq!(state.helpers, MOST_HELPERS);
+        drop(state);
+        drop(closed);
+        eventually(|| slow.woken.load(SeqCst) == 1 + 2 * MOST_HELPERS);
     }
 
     #[test]

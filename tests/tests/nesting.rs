@@ -222,6 +222,83 @@ async fn a_call_that_is_carried_into_another_execution_does_not_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_that_one() {
+    static CARRIED: Mutex<Option<Call>> = Mutex::new(None);
+    static GO: Notify = Notify::const_new();
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    #[dedup]
+    async fn user() -> u64 {
+        if RUNS.fetch_add(1, SeqCst) > 0 {
+            return 1;
+        }
+        GO.notified().await;
+        let carried = CARRIED.lock().unwrap().take().unwrap();
+        carried.await + 1
+    }
+    fn boxed() -> Call {
+        Box::pin(user())
+    }
+    #[dedup]
+    async fn page() {
+        let mut call = boxed();
+        assert!(bulk::poll_once(&mut call).await.is_pending(), "it follows");
+        *CARRIED.lock().unwrap() = Some(call);
+    }
+    let leads = tokio::spawn(boxed());
+    sleep_ms(5).await;
+    // The call waits for the user inside of the page first, and inside of the user then.
+    page().await;
+    GO.notify_one();
+    assert_eq!(ends(leads).await.unwrap(), 2);
+}
+
+/// The batch of the flight's item is given to the bulk call that then follows the flight.
+#[tokio::test]
+async fn a_bulk_call_that_took_an_item_from_behind_it_does_not_wait_for_who_waits_for_that() {
+    static GO: Notify = Notify::const_new();
+    static RUNS: Mutex<Vec<Vec<u64>>> = Mutex::new(Vec::new());
+
+    #[batch(size = 10, delay_ms = 60_000, concurrency = 1, scope = scope.clone(), skip(scope))]
+    async fn save(scope: &Scope, ids: Vec<u64>) -> Vec<u64> {
+        RUNS.lock().unwrap().push(ids.clone());
+        match ids[0] {
+            0 => GO.notified().await,
+            1 => assert_eq!(boxed(scope.clone()).await, 2),
+            _ => {}
+        }
+        ids
+    }
+    fn boxed(scope: Scope) -> Call {
+        Box::pin(async move { flight(&scope).await })
+    }
+    #[dedup(skip(scope))]
+    async fn flight(scope: &Scope) -> u64 {
+        save(scope, 2).await
+    }
+    let scope = Scope::new();
+    let call = |id| {
+        let scope = scope.clone();
+        tokio::spawn(async move { save(&scope, id).await })
+    };
+    let mut calls = Vec::new();
+    for id in [0, 1] {
+        calls.push(call(id));
+        sleep_ms(5).await;
+        let mut flush = Box::pin(scope.flush());
+        assert!(bulk::poll_once(&mut flush).await.is_pending());
+        sleep_ms(5).await;
+    }
+    let flight = tokio::spawn(boxed(scope.clone()));
+    sleep_ms(5).await;
+    GO.notify_one();
+    assert_eq!(ends(flight).await.unwrap(), 2);
+    for call in calls {
+        ends(call).await.unwrap();
+    }
+    assert_eq!(*RUNS.lock().unwrap(), [vec![0], vec![1, 2], vec![2]]);
+}
+
+#[tokio::test]
 async fn a_flush_in_a_bulk_call_ends() {
     #[batch(size = 2, delay_ms = 1, concurrency = 1, scope = scope, skip(log))]
     async fn save(scope: Scope, log: Log, ids: Vec<u64>) {

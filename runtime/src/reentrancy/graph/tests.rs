@@ -41,6 +41,18 @@ fn end(graph: &mut Graph<u64>, tickets: impl IntoIterator<Item = Ticket>) {
 }
 
 #[test]
+fn limiters_are_told_apart_from_each_other_and_from_executions() {
+    let all = [
+        Execution::limiter(8, 1),
+        Execution::limiter(8, 2),
+        Execution::limiter(16, 1),
+        Execution { table: 8, id: 1 },
+        Execution { table: 16, id: 1 },
+    ];
+    assert_eq!(BTreeSet::from(all).len(), all.len());
+}
+
+#[test]
 fn a_circle_is_seen_however_long_and_gone_with_one_of_its_waits() {
     let mut graph = Graph::new();
     let tickets: Vec<_> = (0..10).map(|id| wait(&mut graph, &[id], id + 1)).collect();
