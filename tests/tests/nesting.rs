@@ -232,11 +232,15 @@ async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_th
             return 1;
         }
         GO.notified().await;
-        let carried = CARRIED.lock().unwrap().take().unwrap();
-        carried.await + 1
+        order().await + 1
     }
     fn boxed() -> Call {
         Box::pin(user())
+    }
+    #[dedup]
+    async fn order() -> u64 {
+        let carried = CARRIED.lock().unwrap().take().unwrap();
+        carried.await
     }
     #[dedup]
     async fn page() {
@@ -246,7 +250,7 @@ async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_th
     }
     let leads = tokio::spawn(boxed());
     sleep_ms(5).await;
-    // The call waits for the user inside of the page first, and inside of the user then.
+    // The call waits for the user inside of the page first, and then inside of the order, for which the user waits.
     page().await;
     GO.notify_one();
     assert_eq!(ends(leads).await.unwrap(), 2);
