@@ -231,7 +231,6 @@ async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_th
         if RUNS.fetch_add(1, SeqCst) > 0 {
             return 1;
         }
-        GO.notified().await;
         order().await + 1
     }
     fn boxed() -> Call {
@@ -239,6 +238,7 @@ async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_th
     }
     #[dedup]
     async fn order() -> u64 {
+        GO.notified().await;
         let carried = CARRIED.lock().unwrap().take().unwrap();
         carried.await
     }
@@ -248,12 +248,15 @@ async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_th
         assert!(bulk::poll_once(&mut call).await.is_pending(), "it follows");
         *CARRIED.lock().unwrap() = Some(call);
     }
+    let orders = tokio::spawn(async { order().await });
+    sleep_ms(5).await;
     let leads = tokio::spawn(boxed());
     sleep_ms(5).await;
     // The call waits for the user inside of the page first, and then inside of the order, for which the user waits.
     page().await;
     GO.notify_one();
     assert_eq!(ends(leads).await.unwrap(), 2);
+    assert_eq!(ends(orders).await.unwrap(), 1);
 }
 
 /// The batch of the flight's item is given to the bulk call that then follows the flight.
