@@ -154,6 +154,15 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
     visitor.visit(peer(versioned("async_singleflight")), || {
         By(singleflights::AsyncSingleflight::default())
     });
+    visitor.visit(peer(versioned("rs-singleflight")), || {
+        By(singleflights::RsSingleflight::default())
+    });
+    visitor.visit(peer(versioned("uniflight")), || {
+        By(singleflights::Uniflight::default())
+    });
+    visitor.visit(peer(versioned("tower-resilience-coalesce")), || {
+        By(singleflights::TowerCoalesce::new())
+    });
     visitor.visit(
         peer(format!(
             "{} Shared in a mutexed map, by hand",

@@ -77,6 +77,12 @@ impl Function {
     /// A call got the error of `busy`.
     #[cold]
     pub(crate) fn refused(&self) {
+        #[cfg(feature = "tracing")]
+        tracing::debug!(
+            target: "piggyback",
+            function = &**self,
+            "a call got the error of `busy`"
+        );
         #[cfg(feature = "metrics")]
         self.metrics.refused();
     }

@@ -208,6 +208,31 @@ async fn followers_of_a_loader_share_its_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_a_loaders_task_share_its_one_refusal() {
+    #[dedup(spawn)]
+    #[batch(size = 1, delay_ms = 0, concurrency = 1, max_waiting = 1, busy = Error::Busy, scope = scope)]
+    async fn name(scope: Scope, ids: Vec<u64>) -> Result<Vec<u64>, Error> {
+        let _ = scope;
+        sleep_ms(100).await;
+        Ok(ids)
+    }
+    let scope = Scope::new();
+    let name = |id| name(scope.clone(), id);
+    let running = begun(name(1)).await;
+    sleep_ms(1).await;
+    let waiting = begun(name(2)).await;
+    sleep_ms(1).await;
+    let refused = tokio::join!(name(3), name(3), name(3));
+    assert_eq!(
+        refused,
+        (Err(Error::Busy), Err(Error::Busy), Err(Error::Busy))
+    );
+    let refused: Vec<u64> = scope.stats().rows.iter().map(|row| row.refused).collect();
+    assert_eq!(refused.iter().sum::<u64>(), 1, "{refused:?}");
+    assert_eq!(tokio::join!(running, waiting), (Ok(1), Ok(2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_beyond_max_followers_gets_busy_and_does_not_run_the_body() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     #[dedup(max_followers = 1, busy = Error::Busy, scope = scope)]

@@ -421,6 +421,27 @@ async fn a_bulk_call_is_a_span_that_follows_from_all_callers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_call_is_an_event() {
+    #[batch(size = 1, eager, concurrency = 1, max_waiting = 1, busy = (), name = "refusing")]
+    async fn save(items: Vec<u64>) -> Result<(), ()> {
+        drop(items);
+        sleep(Duration::from_millis(10)).await;
+        Ok(())
+    }
+    #[dedup(max_followers = 1, busy = (), name = "refusing")]
+    async fn find(id: u64) -> Result<(), ()> {
+        sleep(Duration::from_millis(id)).await;
+        Ok(())
+    }
+    let (recorder, _guard) = Recorder::start();
+    let _ = tokio::join!(save(1), save(2), find(1), find(1), find(1));
+    let log = recorder.0.lock().unwrap();
+    let refusals = log.events.iter().filter(|event| event["level"] == "DEBUG");
+    let functions: Vec<_> = refusals.map(|event| event["function"].clone()).collect();
+    assert_eq!(functions, ["refusing", "refusing"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bulk_call_says_how_long_it_waited_for_its_permit() {
     static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
     #[batch(size = 1, delay_ms = 10, limit = PERMITS, name = "limited")]

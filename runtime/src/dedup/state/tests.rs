@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::mem;
 
 use super::*;
+use crate::dedup::Joining;
 
 /// Wakers are numbers here: each is stored once, and given back once.
 type W = u32;
@@ -221,11 +222,19 @@ struct World {
     idle: u8,
     leaders_waker: Option<W>,
     next_waker: W,
+    /// With so many followers, a further call is refused.
+    joining: Joining,
+    most: u32,
+    refused: u32,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
+        let most = 1 + (seed % 7) as u32;
         let mut world = Self {
+            joining: Joining::new().max_followers(most as usize).or_busy(),
+            most,
+            refused: 0,
             random: Random(seed),
             state: Some(State::led(None)),
             spawned: seed % 2 == 1,
@@ -323,6 +332,18 @@ impl World {
 
     fn join(&mut self) {
         if self.state.is_none() || self.callers.len() > 30 {
+            return;
+        }
+        let (_, followers) = self.waiting();
+        let joining = self.joining;
+        let is_full = joining.is_full(|| self.state().followers());
+        assert_eq!(
+            is_full,
+            followers == self.most,
+            "those who left don't count"
+        );
+        if is_full {
+            self.refused += 1;
             return;
         }
         self.state().join();
@@ -635,7 +656,7 @@ impl World {
 
 #[test]
 fn whatever_happens_in_whatever_order_the_promises_hold() {
-    let (mut landed, mut closed, mut claims) = (0, 0, 0);
+    let (mut landed, mut closed, mut claims, mut refused) = (0, 0, 0, 0);
     for seed in 0..4_000 {
         let mut world = World::new(seed);
         for _ in 0..120 {
@@ -644,10 +665,11 @@ fn whatever_happens_in_whatever_order_the_promises_hold() {
         landed += u32::from(world.landed);
         closed += u32::from(world.state.is_none() && !world.landed);
         claims += world.last_turn;
+        refused += world.refused;
     }
     // It was a test of something.
     assert!(
-        landed > 100 && closed > 100 && claims > 1_000,
-        "{landed} {closed} {claims}"
+        landed > 100 && closed > 100 && claims > 1_000 && refused > 1_000,
+        "{landed} {closed} {claims} {refused}"
     );
 }
