@@ -72,12 +72,12 @@ pin_project! {
     }
 }
 
-/// Takes what is in the slot out of it, also if the poll panics.
-struct Empties;
+/// Puts back what was in the slot before, also if the poll panics.
+struct Restores(Option<Box<dyn Any + Send>>);
 
-impl Drop for Empties {
+impl Drop for Restores {
     fn drop(&mut self) {
-        drop(SLOT.take());
+        drop(SLOT.replace(self.0.take()));
     }
 }
 
@@ -94,12 +94,10 @@ where
             let polled = match this.order.take() {
                 None => first.poll(cx),
                 Some(order) => {
-                    let outer = SLOT.replace(Some(order));
-                    let empties = Empties;
+                    let restores = Restores(SLOT.replace(Some(order)));
                     let polled = first.poll(cx);
                     let left = SLOT.take();
-                    mem::forget(empties);
-                    SLOT.set(outer);
+                    drop(restores);
                     match left.map(|left| left.downcast::<Answer<R>>()) {
                         Some(Ok(answer)) => match *answer {
                             Answer::Places(places) => *this.others = Some(places),
