@@ -180,11 +180,11 @@ async fn run(url: &str) -> Result<()> {
         .batch_execute("DROP SCHEMA piggyback_diesel CASCADE")
         .await?;
     let failed = join_all((0..64).map(|id| db.insert(new_user(id)))).await;
-    assert!(
-        failed
-            .iter()
-            .all(|result| { matches!(result, Err(error) if !error.is_violation()) })
+    let shared = failed.iter().filter(
+        |result| matches!(result, Err(error @ AppError::Shared(_)) if !error.is_violation()),
     );
+    // The first one may have had a statement of its own.
+    assert!(shared.count() >= 63);
     Ok(())
 }
 

@@ -239,6 +239,7 @@ fn needs_a_database() {
 
 #[cfg(all(test, database))]
 mod tests {
+    use std::collections::HashSet;
     use std::time::Duration;
 
     use tokio::time::sleep;
@@ -356,8 +357,10 @@ mod tests {
             .execute(&db.pool)
             .await?;
         let results = join_all((0..64).map(|n| import_user(db, new_user(n)))).await;
-        assert!(results.iter().all(Result::is_err));
-        assert!(statements(db, "import_user") <= 2);
+        let errors: Vec<_> = results.into_iter().map(Result::unwrap_err).collect();
+        // The callers of a statement have one error together.
+        let distinct: HashSet<_> = errors.iter().map(Arc::as_ptr).collect();
+        assert!(distinct.len() <= 2);
         Ok(())
     }
 
