@@ -143,10 +143,8 @@ fn is_violation(error: &sqlx::Error) -> bool {
 }
 
 /// Overlapping reads on the pool share one statement. `balance_in` is the function without sharing, for a transaction.
-///
-/// A type parameter, rather than `impl PgExecutor`, lets `forget_balance` have the same arguments.
 #[dedup(scope = scope, skip(executor), direct = balance_in, forget = forget_balance)]
-async fn balance<'e, E: PgExecutor<'e>>(scope: &Scope, executor: E, account: i64) -> Result<i64> {
+async fn balance(scope: &Scope, executor: impl PgExecutor<'_>, account: i64) -> Result<i64> {
     Ok(
         sqlx::query_scalar("SELECT balance FROM accounts WHERE id = $1")
             .bind(account)
