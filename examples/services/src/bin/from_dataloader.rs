@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
+/// How long an id waits for others. Longer in tests, which run on busy machines.
+const DELAY_MS: u64 = if cfg!(test) { 100 } else { 1 };
+
 /// Stands for a database: it counts the ids of each query.
 #[derive(Debug, Default)]
 struct Db {
@@ -42,7 +45,7 @@ mod before {
 
     use async_graphql::dataloader::{DataLoader, Loader};
 
-    use super::{Db, Down};
+    use super::{DELAY_MS, Db, Down};
 
     struct UserLoader {
         db: Arc<Db>,
@@ -64,7 +67,7 @@ mod before {
     impl Users {
         pub(super) fn new(db: Arc<Db>) -> Self {
             let loader = DataLoader::new(UserLoader { db }, tokio::spawn)
-                .delay(Duration::from_millis(1))
+                .delay(Duration::from_millis(DELAY_MS))
                 .max_batch_size(100);
             Self { loader }
         }
@@ -81,7 +84,7 @@ mod after {
 
     use piggyback::{Scope, batch, dedup};
 
-    use super::{Db, Down};
+    use super::{DELAY_MS, Db, Down};
 
     #[derive(Clone)]
     pub(super) struct Users {
@@ -98,7 +101,7 @@ mod after {
         }
 
         #[dedup(scope = self.scope)]
-        #[batch(size = 100, delay_ms = 1)]
+        #[batch(size = 100, delay_ms = DELAY_MS)]
         pub(super) async fn user(&self, ids: &[u64]) -> Result<HashMap<u64, String>, Down> {
             self.db.users(ids).await
         }

@@ -79,6 +79,8 @@ impl Db {
 struct Loads {
     db: Db,
     scope: Scope,
+    /// How long a load waits for others.
+    delay_ms: u64,
     /// For the comparison: without loaders.
     plain: bool,
 }
@@ -90,19 +92,21 @@ impl Loads {
         Self {
             db: db.clone(),
             scope: Scope::new(),
+            // Long enough for tests on a busy machine.
+            delay_ms: if cfg!(test) { 100 } else { 1 },
             plain: false,
         }
     }
 
-    /// Equal ids share a place in the list, and ids that come within a millisecond share a statement.
+    /// Equal ids share a place in the list, and ids that come within `delay_ms` share a statement.
     #[dedup(scope = self.scope)]
-    #[batch(size = 100, delay_ms = 1, one_by = |user| user.id)]
+    #[batch(size = 100, delay_ms = self.delay_ms, one_by = |user| user.id)]
     async fn user(&self, ids: &[i64]) -> Result<Vec<User>> {
         Ok(self.db.users(ids).await?)
     }
 
     /// One to many: each caller gets its rows. `posts_of_all` takes a list of authors, which join the batch together.
-    #[batch(size = 100, delay_ms = 1, scope = self.scope, many_by = |post| post.author, many = posts_of_all)]
+    #[batch(size = 100, delay_ms = self.delay_ms, scope = self.scope, many_by = |post| post.author, many = posts_of_all)]
     async fn posts(&self, authors: &[i64]) -> Result<Vec<Post>> {
         Ok(self.db.posts_of(authors).await?)
     }
