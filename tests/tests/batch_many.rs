@@ -152,7 +152,7 @@ async fn each_shape_of_results_is_handed_out_in_the_order_of_the_list() {
         count(7),
     );
     let (a, b, c, d, e, f, g) = calls;
-    let (_, b, c, d, e, f, g) = tokio::join!(a, b, c, d, e, f, g);
+    let ((), b, c, d, e, f, g) = tokio::join!(a, b, c, d, e, f, g);
     assert_eq!((b, c, d), (Some(3), Ok(Some(4)), Ok(4)));
     assert_eq!((e, f, g), (Some((5, 'a')), of(6), 1));
 }
