@@ -176,6 +176,9 @@ impl Scope {
     /// Flights are not affected: they wait for nothing but their body. Use it when a service shuts down: stop accepting
     /// requests, flush, then stop the runtime. Later calls open new batches, which this flush neither runs nor waits for.
     ///
+    /// A flush knows only calls that were polled. A task that was spawned and not polled yet, or that makes a second call later,
+    /// is not covered: wait for such tasks, too. [`guide::choosing`](crate::guide::choosing#fire-and-forget) shows how.
+    ///
     /// Inside a bulk call, or inside an execution that a batch waits for, a flush does not wait for that batch, nor for
     /// batches that are queued behind it.
     ///
