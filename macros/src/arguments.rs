@@ -187,7 +187,7 @@ impl Arguments<'_> {
     /// use, whether the body uses it or not.
     //
     // Output: let pool = private::own(private::arg(pool).__piggyback_part());   // skipped: moved, or the owned form of a reference
-    //         let id = private::own(private::Part(&id).__piggyback_key());      // in the key, which borrows it
+    //         let id = private::own(private::part(private::Part(&id).__piggyback_key()));   // in the key, which borrows it
     //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
     //         …
     //         let pool = pool.__piggyback_lend();
@@ -229,11 +229,15 @@ impl Arguments<'_> {
                     lend: lend.into_token_stream(),
                 };
             }
+            let in_key = !self.is_skipped(argument, binding) && self.key_expr(binding).is_none();
             let form = |kind, of: TokenStream| match kind {
                 Kind::Unknown if free => {
                     let arg = private.call_at(place, "arg", of);
                     method_at(place, arg, "part", quote!())
                 }
+                // What can't be in the key has an error there, and is not asked for more here.
+                _ if in_key && argument.receiver => self.part("self_part", kind, place, of),
+                _ if in_key => self.part("part", kind, place, of),
                 _ => self.borrowed(kind, place, of),
             };
             if let Some(parts) = parts(argument) {

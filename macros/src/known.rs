@@ -39,6 +39,31 @@ fn types(segment: &PathSegment) -> Vec<&Type> {
     type_arguments(segment).map(peel).collect()
 }
 
+/// What to take instead of an `impl AsRef<str>` or `impl Into<String>`, of which nothing else is known.
+pub(crate) fn converted(ty: &Type) -> Option<String> {
+    let Type::ImplTrait(ty) = peel(ty) else {
+        return None;
+    };
+    let mut instead = None;
+    for bound in &ty.bounds {
+        let TypeParamBound::Trait(bound) = bound else {
+            continue;
+        };
+        let last = bound.path.segments.last()?;
+        let to = || type_arguments(last).next();
+        match last.ident.to_string().as_str() {
+            "AsRef" => {
+                let to = to()?;
+                instead = Some(in_words(quote!(&#to)));
+            }
+            "Into" => instead = to().map(in_words),
+            "Debug" | "Display" | "Send" | "Sync" => {}
+            _ => return None,
+        }
+    }
+    instead
+}
+
 /// What stands for a float in the key.
 pub(crate) fn float(ty: &Type, name: &str) -> Option<String> {
     let is_float = |ty: &Type| match peel(ty) {

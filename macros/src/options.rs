@@ -399,13 +399,16 @@ fn unknown_option(attribute: Attribute, unknown: &str) -> String {
     let this = attribute.name();
     let other = attribute.other();
     if own_names(other).contains(&unknown) {
+        let instead = of_the_other(unknown)
+            .map(|instead| format!("; {instead}"))
+            .unwrap_or_default();
         return format!(
-            "`{unknown}` is an option of `#[{}]`, not of `#[{this}]`",
+            "`{unknown}` is an option of `#[{}]`, not of `#[{this}]`{instead}",
             other.name()
         );
     }
     if let Some(instead) = never_had(attribute, unknown) {
-        return format!("`#[{this}]` has no option `{unknown}`: {instead}");
+        return format!("`#[{this}]` has no option `{unknown}`; {instead}");
     }
     let known = || COMMON.iter().chain(own_names(attribute)).copied();
     match did_you_mean(unknown, known()) {
@@ -417,6 +420,19 @@ fn unknown_option(attribute: Attribute, unknown: &str) -> String {
                 all.join(", ")
             )
         }
+    }
+}
+
+/// What does here what an option of the other attribute does there.
+fn of_the_other(unknown: &str) -> Option<&'static str> {
+    match unknown {
+        "concurrency" => Some(
+            "in a `#[dedup]` function, take a permit of a `tokio::sync::Semaphore` in the body",
+        ),
+        "max_waiting" => Some("the limit there is `max_followers`"),
+        "max_followers" => Some("the limit there is `max_waiting`"),
+        "spawn" => Some("a bulk call always runs in a task of its own"),
+        _ => None,
     }
 }
 
@@ -438,9 +454,9 @@ fn never_had(attribute: Attribute, unknown: &str) -> Option<&'static str> {
         ("timeout" | "timeout_ms", _) => {
             Some("wrap the call, or what the body awaits, in `tokio::time::timeout`")
         }
-        ("skip_args" | "skip_arg" | "skip_all" | "ignore" | "exclude" | "except", _) => Some(
-            "to leave arguments out of the key, on which the result does not depend, write `skip(…)` with their names",
-        ),
+        ("skip_args" | "skip_arg" | "skip_all" | "ignore" | "exclude" | "except", _) => {
+            Some("write `skip(pool)` to leave out arguments that cannot change the result")
+        }
         ("key_by" | "keys" | "convert", _) => {
             Some("to compare calls by part of an argument, write for example `key(user = user.id)`")
         }
@@ -656,6 +672,9 @@ fn list<T>(
         Err(error) => {
             // What is left would be another error.
             content.parse::<TokenStream>()?;
+            if let Some((fields, message)) = part_in_list(name, &written) {
+                return Err(syn::Error::new_spanned(fields, message));
+            }
             return Err(syn::Error::new(
                 error.span(),
                 not_in_list(name, &written, example),
@@ -669,6 +688,35 @@ fn list<T>(
         ));
     }
     Ok(items.into_iter().collect())
+}
+
+/// `self.pool` in `skip(…)`, and what to write instead: to skip all of `self` would be more than is meant.
+fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, String)> {
+    if name != "skip" {
+        return None;
+    }
+    let trees: Vec<TokenTree> = written.clone().into_iter().collect();
+    let is =
+        |tree: &TokenTree, char| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == char);
+    trees.split(|tree| is(tree, ',')).find_map(|one| {
+        let borrows = one.iter().take_while(|tree| is(tree, '&')).count();
+        let [TokenTree::Ident(argument), dot, fields @ ..] = &one[borrows..] else {
+            return None;
+        };
+        let is_plain = |tree: &TokenTree| is(tree, '.') || matches!(tree, TokenTree::Ident(_) | TokenTree::Literal(_));
+        if !is(dot, '.') || fields.is_empty() || !fields.iter().all(is_plain) {
+            return None;
+        }
+        let fields = in_words(quote!(#(#fields)*));
+        let kept = match argument == "self" && fields != "tenant" {
+            true => "tenant",
+            false => "…",
+        };
+        let message = format!(
+            "`skip` takes whole arguments; to compare `{argument}` by some of its fields, write `key({argument} = {argument}.{kept})`; write `skip({argument})` only if the result depends on no field but `{fields}`"
+        );
+        Some((quote!(#(#one)*), message))
+    })
 }
 
 /// What to write instead of what was found in the list of the option `name`.
@@ -687,7 +735,7 @@ fn not_in_list(name: &Ident, written: &TokenStream, example: &str) -> String {
             let expr = in_words(written);
             if argument == expr.as_str() {
                 format!(
-                    "every argument is in the key already; to put an expression in the place of `{argument}`, write `key({argument} = {argument}.…)`"
+                    "every argument is compared already; to put an expression in the place of `{argument}`, write `key({argument} = {argument}.…)`"
                 )
             } else {
                 format!(

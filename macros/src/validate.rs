@@ -271,6 +271,7 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
     } = plan;
     let arguments = function.arguments();
     let options_are_clear = !["skip", "key"].iter().any(|name| common.is_unread(name));
+    let key = plan.key();
     ambiguous(plan, &arguments, errors);
     named(plan, &arguments, errors);
 
@@ -319,7 +320,12 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
                     if let Some(bits) = known::float(ty, &name) {
                         errors.at(
                             &argument.written,
-                            format!("a float is not `Eq`, so `{name}` can't be part of the key; write `key({name} = {bits})`, or `skip({name})` if the result does not depend on it"),
+                            format!("a float is not `Eq`, so `{name}` can't be part of the {key}; write `key({name} = {bits})`, or `skip({name})` if the result does not depend on it"),
+                        );
+                    } else if let Some(instead) = known::converted(ty) {
+                        errors.at(
+                            &argument.written,
+                            format!("`{name}` can't be part of the {key}, since `{}` is not `Hash`; take `{instead}` instead, or write `key({name} = …)` with a value that identifies it", known::in_words(ty)),
                         );
                     }
                 }
@@ -334,15 +340,15 @@ pub(crate) fn arguments(plan: &Seen<'_>, errors: &mut Errors) {
             ),
             Borrow::Mut if in_key && argument.receiver => errors.at(
                 &argument.written,
-                "`&mut self` can't be part of the key; write `key(self = self.…)` with the fields that identify the instance, `scope = self.…` with a field of type `piggyback::Scope`, or `skip(self)` if the result does not depend on the instance",
+                format!("`&mut self` can't be part of the {key}; write `key(self = self.…)` with the fields that identify the instance, `scope = self.…` with a field of type `piggyback::Scope`, or `skip(self)` if the result does not depend on the instance"),
             ),
             Borrow::Mut if in_key => errors.at(
                 &argument.written,
-                format!("`{name}` is a `&mut`, which can't be part of the key; if it is a connection, write `skip({name})`, and note that the result then comes from the connection of one of the callers; otherwise write `key({name} = …)` with a value that identifies it"),
+                format!("`{name}` is a `&mut`, which can't be part of the {key}; if it is a connection, write `skip({name})`, and note that the result then comes from the connection of one of the callers; otherwise write `key({name} = …)` with a value that identifies it"),
             ),
             Borrow::Within if in_key => errors.at(
                 &argument.written,
-                format!("the type of `{name}` borrows, so it can't be part of the key; write `key({name} = …)` with a value that identifies it, or `skip({name})` if the result does not depend on it"),
+                format!("the type of `{name}` borrows, so it can't be part of the {key}; write `key({name} = …)` with a value that identifies it, or `skip({name})` if the result does not depend on it"),
             ),
             Borrow::Within if plan.outlives() => errors.at(
                 &argument.written,
@@ -392,6 +398,11 @@ impl Seen<'_> {
             (Some(HandOut::Each), Some(one)) => known::is_no_result(one),
             _ => known::is_no_result(output),
         }
+    }
+
+    /// What the arguments belong to by which calls are told apart.
+    fn key(&self) -> &'static str {
+        if self.is_dedup { "key" } else { "group" }
     }
 
     fn execution(&self) -> &'static str {
@@ -446,7 +457,7 @@ fn named(plan: &Seen<'_>, arguments: &[Argument], errors: &mut Errors) {
                 .iter()
                 .any(|list| arguments[list.index].binds(name))
         }) {
-            errors.at(name, format!("`{name}` is the list of items, which is never part of the key; remove it from `{option}`"));
+            errors.at(name, format!("`{name}` is the list of items, which is never part of the group; remove it from `{option}`"));
         } else if let Some((before, _)) = seen.iter().find(|(_, other)| *other == name) {
             let message = if *before == option {
                 format!("`{name}` is in `{option}` twice; remove one of them")

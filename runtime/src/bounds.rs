@@ -66,6 +66,7 @@ clone_steps! {
     #[diagnostic::on_unimplemented(
         message = "`{R}` must be `Clone`, since several callers can get this result",
         label = "`{R}` is not `Clone`",
+        note = "if this is a `Result` whose error is not `Clone`, add `share_err = …`",
         note = "derive `Clone` for `{R}` (for a type parameter, add the bound), return an `Arc`, or add `clone_with = …` with a function that copies the result"
     )]
     CloneOf;
@@ -434,13 +435,13 @@ pub fn clone_with<R, F: CopyOf<R, M>, M>(_: Output<R>, copy: F) -> CloneWith<R, 
 
 /// The error of a call that is refused: a value, or a function that makes one.
 #[diagnostic::on_unimplemented(
-    message = "`busy` takes a `{E}`, the error type of this `Result`, or a function that returns one, and this is a `{Self}`",
-    label = "not a `{E}`, nor a function without arguments that returns one",
+    message = "`busy` takes a value of type `{E}`, the error type of this `Result`, or a function that returns one, and this is a `{Self}`",
+    label = "not a value of type `{E}`, nor a function without arguments that returns one",
     note = "write for example `busy = AppError::Busy`, or `busy = || AppError::Busy`"
 )]
 pub trait Busy<E, M> {
-    /// Makes it.
-    fn busy(self) -> E;
+    /// Makes it. Every type has this method, so by a plain name the compiler would suggest it for a misspelt one.
+    fn __piggyback_busy(self) -> E;
 }
 
 /// The `M` of functions.
@@ -449,19 +450,19 @@ pub struct ByCall(());
 
 #[diagnostic::do_not_recommend]
 impl<E> Busy<E, Always> for E {
-    fn busy(self) -> E {
+    fn __piggyback_busy(self) -> E {
         self
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<E, F: Fn() -> E> Busy<E, ByCall> for F {
-    fn busy(self) -> E {
+    fn __piggyback_busy(self) -> E {
         self()
     }
 }
 
 /// What a call gets that is refused.
 pub fn busy<R: IsResult, B: Busy<R::Err, M>, M>(_: Output<R>, busy: B) -> R {
-    R::from_result(Err(busy.busy()))
+    R::from_result(Err(busy.__piggyback_busy()))
 }

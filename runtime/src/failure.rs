@@ -121,9 +121,12 @@ impl fmt::Display for Failure {
                 "`{function}`: the tokio runtime that was running this {this} was shut down before it finished"
             ),
             Why::WrongNumber { items, results } => {
+                let plural = |count| if count == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "`{function}` returned {results} results for {items} items"
+                    "`{function}` returned {results} result{} for {items} item{}; if rows may be missing, use `one_by` or a map",
+                    plural(*results),
+                    plural(*items)
                 )
             }
         }

@@ -101,24 +101,27 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Hash`",
         label = "`{A}` is not `Hash`",
-        note = "derive `Hash`, `PartialEq` and `Eq` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
-        note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
+        note = "or compare calls by part of the argument with `key(… = …)`"
     )]
     HashOf;
     /// A part that is compared.
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Eq`",
         label = "`{A}` is not `Eq`",
-        note = "derive `PartialEq` and `Eq` for `{A}` (for a type parameter, add `Eq + Clone + Send + Sync + 'static` to its bounds)",
-        note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
+        note = "or compare calls by part of the argument with `key(… = …)`"
     )]
     EqOf;
     /// A part that is kept.
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Clone`",
         label = "`{A}` is not `Clone`",
-        note = "derive `Clone` for `{A}` (for a type parameter, add `Clone + Send + Sync + 'static` to its bounds)",
-        note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
+        note = "or compare calls by part of the argument with `key(… = …)`"
     )]
     OwnedOf;
 }
@@ -127,8 +130,9 @@ steps! {
 #[diagnostic::on_unimplemented(
     message = "`{A}` can't be part of the key, since it is not `Send + Sync + 'static`",
     label = "`{A}` is not `Send + Sync + 'static`",
+    note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
     note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
-    note = "or compare calls by part of the argument with `key(… = …)`, or leave it out with `skip(…)` if the result does not depend on it: users, tenants, permissions and locales must stay in the key"
+    note = "or compare calls by part of the argument with `key(… = …)`"
 )]
 pub trait KeyOf<A: ?Sized, M> {
     /// The part itself.

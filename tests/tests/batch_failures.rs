@@ -51,7 +51,10 @@ async fn a_wrong_number_of_results_is_a_panic_that_says_both_numbers() {
         let calls = [1, 2, 3].map(|id| tokio::spawn(panic_of(save(results, id))));
         for call in calls {
             let said = call.await.unwrap();
-            let both = format!("returned {results} results for 3 items");
+            let both = format!(
+                "returned {results} result{} for 3 items;",
+                if results == 1 { "" } else { "s" }
+            );
             assert!(said.contains(&both), "{said}");
         }
     }
@@ -64,7 +67,7 @@ async fn a_wrong_number_in_an_ok_is_one_too() {
         Ok(ids.into_iter().skip(1).collect())
     }
     let said = panic_of(save(1)).await;
-    assert!(said.contains("returned 0 results for 1 items"), "{said}");
+    assert!(said.contains("returned 0 results for 1 item;"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,7 +89,12 @@ async fn a_wrong_number_of_results_is_an_error_of_each() {
         assert_eq!(failure.kind(), FailureKind::WrongNumber);
         assert_eq!(failure.panic_message(), None);
         let said = failure.to_string();
-        assert!(said.contains("returned 1 results for 2 items"), "{said}");
+        assert!(
+            said.contains(
+                "returned 1 result for 2 items; if rows may be missing, use `one_by` or a map"
+            ),
+            "{said}"
+        );
     }
 }
 

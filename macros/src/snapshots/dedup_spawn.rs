@@ -14,7 +14,7 @@ async fn user(&self, pool: Pool, id: u64) -> User {
             || {
                 #[allow(unused_imports)]
                 use P::probing::*;
-                let __self = P::own_self(P::ByRef(self));
+                let __self = P::own_self(P::self_part(P::ByRef(self)));
                 let pool = P::own(P::arg(pool).__piggyback_part());
                 async move {
                     let __self = __self.__piggyback_lend();

@@ -763,6 +763,7 @@ states! {
     #[diagnostic::on_unimplemented(
         message = "`{X}` can't be split among the callers of a batch whose items are `{T}`",
         label = "each caller would get a `{O}`",
+        note = "if this is a `Result` whose error is not `Clone`, add `share_err = …`",
         note = "results that are found by their item need `{T}: Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and a map must be keyed by `{T}`",
         note = "a result that several callers can get must be `Clone`, or copied by `clone_with = …`"
     )]

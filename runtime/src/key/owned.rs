@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! let pool = own(arg(pool).__piggyback_part());   // the argument may be moved
-//! let name = own(Part(&name).__piggyback_key());       // it is still borrowed by the key
+//! let name = own(part(Part(&name).__piggyback_key())); // it is still borrowed by the key
 //! ```
 //!
 //! and, where the body is, `let pool = pool.__piggyback_lend();`.

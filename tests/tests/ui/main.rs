@@ -90,6 +90,11 @@ const NOT_PASTED: &[(&str, &str)] = &[
         "batch_limit_is_a_number",
         "another option instead of this one",
     ),
+    ("dedup_skip_a_field", "another option instead of this one"),
+    (
+        "dedup_skip_a_field_of_self",
+        "another option instead of this one",
+    ),
     ("batch_eyre", "the crate, for which the case has a stand-in"),
 ];
 
