@@ -91,6 +91,11 @@ impl Arguments<'_> {
 
     // Output: (private::part(private::Part(&a).__piggyback_key()), (private::part(private::ByRef(b)), (private::ByValue(&c), ())))
     pub(crate) fn key(&self) -> TokenStream {
+        self.key_of(|_, part| part)
+    }
+
+    /// The same, with each part made another one.
+    pub(crate) fn key_of(&self, of: impl Fn(Place, TokenStream) -> TokenStream) -> TokenStream {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
             let part = match self.key_expr(binding) {
@@ -103,7 +108,7 @@ impl Arguments<'_> {
                         quote!(),
                     );
                     let key = method_at(place, part, "key", quote!());
-                    private.call_at(place, "part", key)
+                    of(place, private.call_at(place, "part", key))
                 }
                 None if self.is_skipped(argument, binding) => continue,
                 None if parts(argument).is_some() => {
@@ -114,6 +119,7 @@ impl Arguments<'_> {
                         let part = Index::from(n);
                         let kind = Kind::of_type(ty);
                         let part = self.part("part", kind, argument.place(), quote!(#name.#part));
+                        let part = of(argument.place(), part);
                         tuple = quote!((#part, #tuple));
                     }
                     key = quote!((#(#cfgs)* #tuple, #key));
@@ -125,7 +131,11 @@ impl Arguments<'_> {
                     } else {
                         "part"
                     };
-                    self.part(part, Kind::of(argument), argument.place(), &binding.ident)
+                    let place = argument.place();
+                    of(
+                        place,
+                        self.part(part, Kind::of(argument), place, &binding.ident),
+                    )
                 }
             };
             let cfgs = &binding.cfgs;

@@ -150,13 +150,17 @@ pub(crate) fn forget(
     function: &Function,
     called: &Ident,
     forget: &Sibling,
+    is_across: bool,
     private: &Private,
 ) -> TokenStream {
     let other = Other::of(function, called, forget);
     let mut sig = function.sig.clone();
     sig.ident = forget.ident.clone();
     sig.asyncness = None;
-    sig.output = ReturnType::Default;
+    sig.output = match is_across {
+        true => parse_quote!(-> #private::Forgotten),
+        false => ReturnType::Default,
+    };
     // An error about the function, which a trait's implementation can't have, is about its name.
     let place = Span::call_site().located_at(forget.ident.span());
     sig.fn_token.span = place;
@@ -187,7 +191,10 @@ pub(crate) fn forget(
     }
     let calls = combinations(&arguments).into_iter().map(|(on, arguments)| {
         let call = other.call(function, &arguments);
-        let call = quote!(#private::forget(#call));
+        let call = match is_across {
+            true => quote!(#private::forget_across(#call)),
+            false => quote!(#private::forget(#call)),
+        };
         if on.is_empty() {
             call
         } else {

@@ -16,6 +16,13 @@ use syn::{Expr, ExprPath};
 //         };
 //         private::Call::run(call, async move { body }).await
 //
+// With `across`:
+//
+//         let (call, trip) = match private::fleet(&FLEET) {
+//             across => { …; across.__piggyback_enter(…, (across.__piggyback_part(part), …), …, across.__piggyback_payload(kind)) }
+//         };
+//         private::Call::run(call, trip.__piggyback_across(async move { body })).await
+//
 // A loader's body, which is a place in a batch, gets the flight that it may lead: `let heir = private::Call::heir(&call);`
 pub(crate) fn expand(
     call: &Call<'_>,
@@ -38,7 +45,12 @@ pub(crate) fn expand(
     let started = local("call");
 
     let function = call.beside("Flights");
-    let (key, sharing) = (all.key(), sharing(call));
+    let across = options.across.as_ref().map(|_| local("across"));
+    let key = match &across {
+        None => all.key(),
+        Some(across) => all.key_of(|place, part| method_at(place, quote!(#across), "part", part)),
+    };
+    let sharing = sharing(call);
     let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
     let max_followers = options.max_followers.iter().map(|given| &given.value);
     let mut joining = quote!(#private::Joining::new());
@@ -56,29 +68,50 @@ pub(crate) fn expand(
         None => (quote!(Flights), None),
         Some(_) => (quote!(Forgets), Some(quote!(#forgets,))),
     };
-    let enter = match &common.scope {
-        Some(scope) => {
-            let scope = borrow_at(Place::of(&scope.value), &scope.value);
-            quote!(#private::#flights::enter_in(#asked &__PIGGYBACK, #scope, || {}, #key, #sharing, #joining))
-        }
-        None => {
-            quote!(#private::#flights::enter(#asked &__PIGGYBACK, || {}, #key, #sharing, #joining))
+    let scope = common.scope.as_ref().map(|scope| {
+        let scope = borrow_at(Place::of(&scope.value), &scope.value);
+        quote!(#scope,)
+    });
+    let entered = quote!(&__PIGGYBACK, #scope || {}, #key, #sharing, #joining);
+    let enter = match &across {
+        None if scope.is_some() => quote!(#private::#flights::enter_in(#asked #entered)),
+        None => quote!(#private::#flights::enter(#asked #entered)),
+        Some(across) => {
+            let begin = match (&options.forget, &scope) {
+                (None, None) => "enter",
+                (None, Some(_)) => "enter_in",
+                (Some(_), None) => "forgets",
+                (Some(_), Some(_)) => "forgets_in",
+            };
+            let of = private.output_at(call.output_place, output);
+            let kind = method_at(call.output_place, of, "kind", quote!());
+            let payload = method_at(call.output_place, quote!(#across), "payload", kind);
+            let arguments = quote!(#asked #entered, #payload);
+            method_at(call.output_place, quote!(#across), begin, arguments)
         }
     };
 
+    let trip = local("trip");
+    let around = |body: TokenStream| match &across {
+        None => body,
+        Some(_) => quote!(#trip.__piggyback_across(#body)),
+    };
     let run = if options.spawn.is_some() {
-        let owned = all.owned(false, false, &joining);
+        let fleet = options.across.as_ref().map(|across| &across.value);
+        let owned = all.owned(false, false, &quote!(#joining #fleet));
         let own = owned.iter().map(|owned| &owned.own);
         let lend = owned.iter().map(|owned| &owned.lend);
         let body = without_self(body, &local("self"));
+        let run = around(quote!(async move { #(#lend)* #body }));
         let imports = private.probing(all.are_probed(true));
         quote!(#private::Call::spawn(#started, || {
             #imports
             #(#own)*
-            async move { #(#lend)* #body }
+            #run
         }))
     } else {
-        quote!(#private::Call::run(#started, async move { #body }))
+        let run = around(quote!(async move { #body }));
+        quote!(#private::Call::run(#started, #run))
     };
 
     let heir = is_loader.then(|| {
@@ -97,14 +130,26 @@ pub(crate) fn expand(
     });
     let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
     let enter = quote!({ #imports #function #enter });
+    let (enter, begun) = match &options.across {
+        None => (enter, quote!(#started)),
+        Some(Given { value, .. }) => {
+            let place = Place::of(value);
+            let fleet = private.call_at(place, "fleet", borrow_at(place, value));
+            // In a `match`, what the expression makes lives for as long as it is needed.
+            (
+                quote!(match #fleet { #across => #enter }),
+                quote!((#started, #trip)),
+            )
+        }
+    };
     // Output: let forgets = private::Forgets::take();
     //         let Some(call) = ({ …; private::Forgets::enter(forgets, …) }) else { return private::pending().await };
     let begun = match &options.forget {
-        None => quote!(#allow let #started = #enter;),
+        None => quote!(#allow let #begun = #enter;),
         Some(_) => quote! {
             let #forgets = #private::Forgets::take();
             #allow
-            let ::core::option::Option::Some(#started) = (#enter) else {
+            let ::core::option::Option::Some(#begun) = (#enter) else {
                 return #private::pending().await;
             };
         },

@@ -110,6 +110,7 @@ pub(crate) fn siblings(
     function: &Function,
     common: &Common,
     dedup: Option<&Options>,
+    private: &Private,
 ) -> TokenStream {
     let mut siblings = TokenStream::new();
     let is_new = |name: &Ident| *name != function.sig.ident;
@@ -135,11 +136,19 @@ pub(crate) fn siblings(
         let mut function = function.clone();
         function.sig.ident = forget.value.ident.clone();
         function.sig.asyncness = None;
-        function.sig.output = ReturnType::Default;
+        let is_across = dedup.is_some_and(|dedup| dedup.across.is_some());
+        let (output, body) = match is_across {
+            true => (
+                parse_quote!(-> #private::Forgotten),
+                quote!(::core::unreachable!()),
+            ),
+            false => (ReturnType::Default, TokenStream::new()),
+        };
+        function.sig.output = output;
         function
             .attrs
             .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
-        siblings.extend(function.with_block(TokenStream::new()));
+        siblings.extend(function.with_block(body));
     }
     siblings
 }

@@ -74,6 +74,7 @@ pub(crate) struct Options {
     pub(crate) taken: Option<Path>,
     // dedup
     pub(crate) spawn: Option<Given<()>>,
+    pub(crate) across: Option<Given<Expr>>,
     pub(crate) max_age_ms: Option<Given<Expr>>,
     pub(crate) max_followers: Option<Given<Expr>>,
     pub(crate) forget: Option<Given<Sibling>>,
@@ -171,7 +172,14 @@ const COMMON: &[&str] = &[
     "name",
     "crate",
 ];
-const DEDUP: &[&str] = &["spawn", "max_age_ms", "max_followers", "busy", "forget"];
+const DEDUP: &[&str] = &[
+    "spawn",
+    "across",
+    "max_age_ms",
+    "max_followers",
+    "busy",
+    "forget",
+];
 const BATCH: &[&str] = &[
     "size",
     "delay_ms",
@@ -207,6 +215,7 @@ impl Options {
         let key = self.common.key.iter().flat_map(|key| &key.value);
         let others = [
             &self.common.scope,
+            &self.across,
             &self.max_age_ms,
             &self.max_followers,
             &self.busy,
@@ -291,6 +300,11 @@ impl Options {
                 })
             }),
             "spawn" if attribute == Attribute::Dedup => set(&mut self.spawn, name, input, flag),
+            "across" if attribute == Attribute::Dedup => {
+                set(&mut self.across, name, input, |i, n| {
+                    value(i, n, "across = FLEET")
+                })
+            }
             "max_age_ms" if attribute == Attribute::Dedup => {
                 set(&mut self.max_age_ms, name, input, |i, n| {
                     number(i, n, "max_age_ms = 50")
@@ -451,6 +465,9 @@ fn never_had(attribute: Attribute, unknown: &str) -> Option<&'static str> {
             | "max_entries",
             Attribute::Batch,
         ) => Some("nothing is cached, and a result is dropped as soon as its callers have it"),
+        ("fleet" | "redis" | "distributed" | "cluster", Attribute::Dedup) => Some(
+            "to share executions with other processes, write `across = FLEET` with a `piggyback::fleet::Fleet`",
+        ),
         ("timeout" | "timeout_ms", _) => {
             Some("wrap the call, or what the body awaits, in `tokio::time::timeout`")
         }

@@ -278,11 +278,14 @@ impl Plan {
             validate::many(many, &common, &function, dedup.is_some(), &mut errors);
         }
         let has_batch = batch.is_some();
+        if let Some(across) = dedup.as_ref().and_then(|dedup| dedup.across.as_ref()) {
+            validate::across(across, has_batch, &mut errors);
+        }
         let imported = [&dedup, &batch].into_iter().flatten().find_map(in_use);
 
         let (Some(form), Some(body), true) = (form, body, errors.is_empty()) else {
             let errors = errors.into_tokens();
-            let mut siblings = fallback::siblings(&function, &common, dedup.as_ref());
+            let mut siblings = fallback::siblings(&function, &common, dedup.as_ref(), &private);
             let many = batch.as_ref().and_then(|batch| batch.many.as_ref());
             if let (Some(many), Some(Some(items))) = (many, &items) {
                 siblings.extend(fallback::many(
@@ -400,7 +403,13 @@ impl Plan {
                             }
                             None => (function.sig.ident.clone(), code),
                         };
-                        siblings.extend(beside::forget(&function, &called, forget, &private));
+                        siblings.extend(beside::forget(
+                            &function,
+                            &called,
+                            forget,
+                            options.across.is_some(),
+                            &private,
+                        ));
                         code
                     }
                 }

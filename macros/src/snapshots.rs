@@ -83,6 +83,11 @@ snapshots! {
             body
         }
     }
+    dedup_across, 45 lines: Dedup (across = FLEET, spawn, forget = forget_user) {
+        async fn user(id: u64) -> Result<User, AppError> {
+            body
+        }
+    }
     batch_slice, 22 lines: Batch (size = 10, delay_ms = 10, skip(pool), share_err = AppError::Shared) {
         async fn save(pool: &Pool, users: &[User]) -> Result<(), AppError> {
             body

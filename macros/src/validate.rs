@@ -97,6 +97,50 @@ pub(crate) fn many(
     }
 }
 
+/// The fleet, by itself and beside `#[batch]`.
+pub(crate) fn across(across: &Given<Expr>, is_batch: bool, errors: &mut Errors) {
+    if is_batch {
+        errors.at(
+            &across.name,
+            "`across` can't be combined with `#[batch]`, since a bulk call serves the items of one process; remove `across`, or write it on a `#[dedup]` function around this one",
+        );
+    }
+    if matches!(across.value, Expr::Lit(_)) {
+        errors.at(
+            &across.value,
+            "`across` takes a `piggyback::fleet::Fleet`, for example `across = FLEET` or `across = self.fleet`",
+        );
+    }
+    if is_new_fleet(&across.value) {
+        errors.at(
+            &across.value,
+            "this creates a new fleet, with a connection of its own, for every call; store a `Fleet` in a field and write `across = self.fleet`, or in a `static FLEET: LazyLock<Fleet>` and write `across = FLEET`",
+        );
+    }
+}
+
+/// `Fleet::new(…)` or `piggyback_redis::fleet(…)`, by whatever path; perhaps with settings behind it.
+fn is_new_fleet(expr: &Expr) -> bool {
+    match expr {
+        Expr::Reference(reference) => is_new_fleet(&reference.expr),
+        Expr::Paren(paren) => is_new_fleet(&paren.expr),
+        Expr::MethodCall(call) if call.method.to_string().starts_with("with_") => {
+            is_new_fleet(&call.receiver)
+        }
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(function) => {
+                let mut names = function.path.segments.iter().rev().map(|name| &name.ident);
+                let (last, owner) = (names.next(), names.next());
+                let [new, fleet] = ["new", "fleet"].map(|name| last.is_some_and(|it| it == name));
+                let of = |name| owner.is_some_and(|owner| owner == name);
+                new && of("Fleet") || fleet && of("piggyback_redis")
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// `Scope::new()` or `Scope::default()`, by whatever path.
 fn is_new_scope(expr: &Expr) -> bool {
     match expr {

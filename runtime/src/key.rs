@@ -15,6 +15,10 @@
 //! message is then about the argument. [`owned`] is about the same parts, for executions that outlive their caller.
 
 pub(crate) mod owned;
+#[cfg(feature = "fleet")]
+mod serialized;
+#[cfg(feature = "fleet")]
+pub(crate) use self::serialized::SerializeOf;
 
 use crate::bounds::{Always, Never, Nothing};
 use std::any::Any;

@@ -87,6 +87,16 @@ impl Function {
         self.metrics.refused();
     }
 
+    /// An execution did this in a fleet. Its span is current, if it has one.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn in_fleet(&self, outcome: crate::fleet::Outcome) {
+        #[cfg(feature = "metrics")]
+        self.metrics.in_fleet(outcome.name());
+        #[cfg(feature = "tracing")]
+        traced::in_fleet(outcome.name());
+        let _ = outcome;
+    }
+
     /// Callers were served by another's execution.
     #[inline]
     pub(crate) fn shared(&self, callers: u64) {
@@ -469,13 +479,35 @@ mod traced {
     pub(super) type Spans = HashMap<Id, (Span, u32), foldhash::fast::RandomState>;
 
     pub(super) fn dedup(function: &Function) -> Span {
-        info_span!(
+        #[cfg(not(feature = "fleet"))]
+        let span = info_span!(
             target: "piggyback",
             "dedup",
             function = &**function,
             callers = Empty,
             outcome = Empty
-        )
+        );
+        #[cfg(feature = "fleet")]
+        let span = info_span!(
+            target: "piggyback",
+            "dedup",
+            function = &**function,
+            callers = Empty,
+            fleet = Empty,
+            outcome = Empty
+        );
+        span
+    }
+
+    /// Without a span of ours, the current one is the user's.
+    #[cfg(feature = "fleet")]
+    pub(super) fn in_fleet(outcome: &'static str) {
+        let span = Span::current();
+        let is_ours =
+            |it: &tracing::Metadata<'_>| it.target() == "piggyback" && it.name() == "dedup";
+        if span.metadata().is_some_and(is_ours) {
+            span.record("fleet", outcome);
+        }
     }
 
     pub(super) fn batch(function: &Function, parent: &Span, size: u64, closed: &str) -> Span {
@@ -572,6 +604,15 @@ mod metered {
             count(&self.calls, 1);
         }
 
+        /// Seldom enough to make its key anew: there are two commands to a store around it.
+        #[cfg(feature = "fleet")]
+        pub(super) fn in_fleet(&self, outcome: &'static str) {
+            let labels = self.calls.labels().cloned();
+            let outcome = Label::from_static_parts("outcome", outcome);
+            let labels: Vec<Label> = labels.chain([outcome]).collect();
+            count(&Key::from_parts("piggyback_fleet_total", labels), 1);
+        }
+
         pub(super) fn refused(&self) {
             count(&self.refused, 1);
         }
@@ -645,6 +686,12 @@ mod metered {
             "piggyback_refused_total",
             Unit::Count,
             "Calls that got the error of `busy`"
+        );
+        #[cfg(feature = "fleet")]
+        describe_counter!(
+            "piggyback_fleet_total",
+            Unit::Count,
+            "What executions of functions with `across` did in the fleet"
         );
         describe_gauge!("piggyback_in_flight", Unit::Count, "Executions under way");
         describe_histogram!("piggyback_batch_size", Unit::Count, "Items of a bulk call");

@@ -19,6 +19,8 @@ pub use crate::dedup::{
     Spawned, Table, forget,
 };
 pub use crate::fixed::Fixed;
+#[cfg(feature = "fleet")]
+pub use crate::fleet::{Forgotten, Trip, fleet, forget as forget_across};
 pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
 pub use crate::key::{ByRef, ByValue, Key, Part, part, self_part};
 
@@ -53,6 +55,34 @@ pub fn future<F: Future>(function: impl FnOnce() -> F) -> F {
 /// Names the type of an `async` block's body, in a `return` that is never reached.
 pub fn never<R>() -> R {
     unreachable!("this stands behind `if false`")
+}
+
+/// The fleet that `across` gives.
+#[cfg(not(feature = "fleet"))]
+#[diagnostic::on_unimplemented(
+    message = "`across` needs the feature `fleet` of the crate `piggyback`",
+    label = "the feature `fleet` is not on",
+    note = "in Cargo.toml, write `piggyback = {{ version = \"…\", features = [\"fleet\"] }}`"
+)]
+pub trait InFleet {
+    /// There is none.
+    type Of;
+}
+
+/// The same.
+#[cfg(not(feature = "fleet"))]
+pub fn fleet<T: InFleet>(_: &T) -> T::Of {
+    unreachable!("nothing is `InFleet`")
+}
+
+/// What a function returns that forgets across a fleet.
+#[cfg(not(feature = "fleet"))]
+pub type Forgotten = Pending<Result<(), std::convert::Infallible>>;
+
+/// The same.
+#[cfg(not(feature = "fleet"))]
+pub fn forget_across<F: Future>(_: F) -> Forgotten {
+    pending()
 }
 
 /// A list of references, as `&[&T]` is made of.

@@ -44,6 +44,9 @@ pub struct Scope(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// What it is called in all processes of a fleet.
+    #[cfg(feature = "fleet")]
+    name: Option<Box<str>>,
     /// Tables of functions with `scope = …`, by marker. A marker has more than one if only the type tells them apart.
     tables: RwLock<HashMap<TypeId, Vec<Owned>, foldhash::fast::RandomState>>,
     /// Tables of functions without `scope = …`: only in the global scope.
@@ -108,6 +111,35 @@ impl Scope {
     /// Creates a scope that shares nothing with any other.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates a scope that has the same name in other processes: calls in scopes of one name share across a
+    /// [`Fleet`](crate::fleet::Fleet). What is done in any other scope but the global one stays in this process.
+    ///
+    /// Within a process, it shares nothing with any other scope, not even with one of the same name: clone it. The name must tell
+    /// apart what must not mix, such as tenants.
+    ///
+    /// ```
+    /// use piggyback::Scope;
+    ///
+    /// let tenant = 7;
+    /// let scope = Scope::named(format!("tenant-{tenant}"));
+    /// # drop(scope);
+    /// ```
+    #[cfg(feature = "fleet")]
+    pub fn named(name: impl Into<String>) -> Self {
+        let mut inner = Inner::default();
+        inner.name = Some(name.into().into());
+        Self(Arc::new(inner))
+    }
+
+    /// What calls in it are called in a fleet, if they have a part in one.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn name_in_fleet(&self) -> Option<String> {
+        match &self.0.name {
+            Some(name) => Some(format!("scope {name}")),
+            None => Arc::ptr_eq(&self.0, &Self::global().0).then(String::new),
+        }
     }
 
     /// Returns the scope of all functions without `scope = …`.

@@ -58,6 +58,9 @@ pub struct Row {
     pub panics: u64,
     /// The counts that only one of the attributes has.
     pub kind: Kind,
+    /// What the executions of a function with `across` did in the fleet.
+    #[cfg(feature = "fleet")]
+    pub fleet: Option<crate::fleet::FleetStats>,
 }
 
 /// The counts that only one of the attributes has.
@@ -172,6 +175,11 @@ impl Row {
         self.in_flight += other.in_flight;
         self.waiting += other.waiting;
         self.panics += other.panics;
+        #[cfg(feature = "fleet")]
+        match (&mut self.fleet, &other.fleet) {
+            (Some(fleet), Some(other)) => fleet.merge(other),
+            (fleet, other) => *fleet = fleet.or(*other),
+        }
         match (&mut self.kind, &other.kind) {
             (
                 Kind::Dedup {
@@ -353,6 +361,8 @@ mod tests {
             waiting: base + 5,
             panics: base + 6,
             kind,
+            #[cfg(feature = "fleet")]
+            fleet: None,
         }
     }
 

@@ -760,6 +760,8 @@ where
                 tasks_stalled: counts.stalled,
                 closed: counts.closed,
             },
+            #[cfg(feature = "fleet")]
+            fleet: None,
         }
     }
 

@@ -30,6 +30,12 @@ impl Forgets {
         Self(ASKED.take())
     }
 
+    /// Whether it only forgets.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn only(&self) -> bool {
+        self.0
+    }
+
     /// Begins a call in the global scope, or forgets.
     #[inline(always)]
     pub fn enter<M, K, S>(

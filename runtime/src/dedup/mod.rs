@@ -95,6 +95,12 @@ impl Flights {
         self.scoped::<M, K, S>(scope).forget(key);
     }
 
+    /// What it is called.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
     #[inline]
     fn fixed<M: 'static, K: Key, S: Share>(&'static self) -> &'static Table<K::Owned, S::Stored> {
         let make = || Table::new(self.path.of::<M>(), crate::shards());
@@ -152,6 +158,12 @@ impl Joining {
         self
     }
 
+    /// The age, if there is one.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn max_age(self) -> Option<std::time::Duration> {
+        self.max_age_ms.map(std::time::Duration::from_millis)
+    }
+
     /// Whether a flight is young enough; both in microseconds. Clocks are tokio's, so that a test with a paused clock decides
     /// how old a flight is. If that of the flight is ahead of the caller's, they are not the same clock, and nothing is known
     /// of the flight's age; unless it is by less than a call takes to get from the clock to the lock.
@@ -192,6 +204,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> 
                 leaders_stalled: rare.stalled.load(Relaxed),
                 reentrant: rare.reentrant.load(Relaxed),
             },
+            #[cfg(feature = "fleet")]
+            fleet: rare.fleet.get().map(crate::fleet::OfFunction::stats),
         }
     }
 

@@ -156,6 +156,25 @@ where
         Heir(flight.map(|id| self.table.execution(id)))
     }
 
+    /// What the fleet around its body has to know of it.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn around(&self) -> Box<dyn crate::fleet::Around>
+    where
+        T: Sync,
+    {
+        let flight = match &self.role {
+            Role::LeadsAlone { hash, id, .. } => Some((*hash, *id)),
+            Role::Leads { flight, .. } | Role::Follows { flight, .. } => {
+                Some((flight.hash, flight.id))
+            }
+            Role::Deposed { .. } | Role::Free | Role::Refused => None,
+        };
+        Box::new(crate::fleet::Local {
+            table: self.table.clone(),
+            flight,
+        })
+    }
+
     /// Polls a follower. `body` is what it could do about a vacant flight.
     #[inline(always)]
     pub(super) fn follow(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {

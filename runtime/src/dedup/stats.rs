@@ -32,4 +32,7 @@ pub(crate) struct Rare {
     pub(crate) stalled: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) reentrant: AtomicU64,
+    /// If the function has ever been called with `across`.
+    #[cfg(feature = "fleet")]
+    pub(crate) fleet: std::sync::OnceLock<crate::fleet::OfFunction>,
 }

@@ -256,6 +256,40 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
+    /// What its executions did in a fleet.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn of_function(&self) -> &crate::fleet::OfFunction {
+        self.rare.fleet.get_or_init(Default::default)
+    }
+
+    /// Counts what an execution did in a fleet.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn counts_in_fleet(&self, outcome: crate::fleet::Outcome) {
+        self.of_function().count(outcome);
+        self.function.in_fleet(outcome);
+    }
+
+    /// Calls that begin from now on do not join this flight.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn close(&self, hash: u64, id: u64) {
+        let mut shard = self.shard(hash).lock();
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| entry.id == id) {
+            entry.born = CLOSED;
+        }
+    }
+
+    /// This flight waits for an execution that began so much earlier.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn began_before(&self, hash: u64, id: u64, age: Duration) {
+        let micros = u64::try_from(age.as_micros()).unwrap_or(EPOCH);
+        let mut shard = self.shard(hash).lock();
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| entry.id == id) {
+            if entry.born != CLOSED {
+                entry.born = entry.born.saturating_sub(micros);
+            }
+        }
+    }
+
     /// A leader that was alone when it was last here goes on waiting. `first` says that it was never here.
     pub(super) fn rest_alone(
         &self,

@@ -17,8 +17,9 @@ use pin_project_lite::pin_project;
 use super::codec;
 use super::engine::{Flight, Joined, Looked, Reply, Terms, Token};
 use super::hub::Hub;
-use super::machine::{Action, Event, Granted, Leaves, Look, Machine, Timer, Verb};
-use super::payload::Payload;
+use super::machine::{Action, Event, Granted, Leaves, Look, Machine, Timer, Verb, Why};
+use super::payload::{Encoded, Payload};
+use super::stats::Outcome;
 use super::timer::Alarm;
 use crate::sync::Mutex;
 use crate::wake::guarded;
@@ -37,6 +38,18 @@ pub(crate) struct Settings {
     pub(crate) max_age: Duration,
 }
 
+/// What the `#[dedup]` around a call has to know of it.
+pub(crate) trait Around: Send + Sync {
+    /// New calls of this process don't join it any more.
+    fn close(&self);
+    /// It waits for an execution that began this long ago.
+    fn began_before(&self, age: Duration);
+    /// What became of it.
+    fn count(&self, outcome: Outcome);
+    /// Whether the store can be reached.
+    fn sees(&self, up: bool);
+}
+
 /// Where the news for a call are left.
 #[derive(Default)]
 pub(crate) struct Seat(Mutex<News>);
@@ -46,6 +59,8 @@ struct News {
     events: VecDeque<Event>,
     /// Of the last answer: when to look again.
     lease_left: Duration,
+    /// How long ago the execution began that the call waits for.
+    age: Duration,
     /// The last value that was looked up, and when it was asked for.
     value: Option<(Vec<u8>, Instant)>,
     waker: Option<Waker>,
@@ -121,10 +136,16 @@ struct Ride {
     alarm: Option<(Instant, Waker, Alarm)>,
     listens: [Option<Token>; 2],
     followed: bool,
+    around: Option<Box<dyn Around>>,
 }
 
 impl Ride {
-    fn new(hub: Arc<Hub>, flight: Flight, settings: Settings) -> Self {
+    fn new(
+        hub: Arc<Hub>,
+        flight: Flight,
+        settings: Settings,
+        around: Option<Box<dyn Around>>,
+    ) -> Self {
         let mut ride = Self {
             machine: Machine::new(),
             seat: Arc::default(),
@@ -136,6 +157,7 @@ impl Ride {
             alarm: None,
             listens: [None; 2],
             followed: false,
+            around,
         };
         ride.on(Event::Start);
         ride
@@ -147,7 +169,7 @@ impl Ride {
     }
 
     /// Does what there is to do, until the call waits or returns.
-    fn turn(&mut self, cx: &Context<'_>, value: &mut dyn FnMut() -> Option<Vec<u8>>) -> Step {
+    fn turn(&mut self, cx: &Context<'_>, value: &mut dyn FnMut() -> Option<Encoded>) -> Step {
         loop {
             if let Some(step) = self.act(value) {
                 return step;
@@ -195,7 +217,7 @@ impl Ride {
         }
     }
 
-    fn act(&mut self, value: &mut dyn FnMut() -> Option<Vec<u8>>) -> Option<Step> {
+    fn act(&mut self, value: &mut dyn FnMut() -> Option<Encoded>) -> Option<Step> {
         let mut step = None;
         // Actions may lead to events, and these to further actions, but never to another pass through here.
         for action in std::mem::take(&mut self.actions) {
@@ -219,13 +241,18 @@ impl Ride {
                 }
                 Action::Land(token, leaves) => {
                     let bytes = match leaves {
-                        Leaves::Result => value().filter(|bytes| {
-                            let fits = bytes.len() <= self.settings.max_value;
-                            if !fits {
-                                self.hub.counters.unencodable();
+                        Leaves::Result => match value() {
+                            Some(Encoded::Bytes(bytes))
+                                if bytes.len() <= self.settings.max_value =>
+                            {
+                                Some(bytes)
                             }
-                            fits
-                        }),
+                            Some(Encoded::Kept) | None => None,
+                            Some(Encoded::Bytes(_) | Encoded::Unencodable) => {
+                                self.count(Outcome::Unshareable);
+                                None
+                            }
+                        },
                         Leaves::Nothing => None,
                         Leaves::Vacancy => Some(Vec::new()),
                     };
@@ -240,11 +267,20 @@ impl Ride {
                 Action::Disarm(timer) => self.deadlines[timer as usize] = None,
                 Action::Listen(token) => {
                     self.followed = true;
+                    if let Some(around) = &self.around {
+                        around.began_before(self.seat.0.lock().age);
+                    }
                     self.listen(token);
                 }
-                Action::Supersede => {}
-                Action::Leads => self.hub.counters.led(self.followed),
-                Action::Alone(why) => self.hub.counters.alone(why),
+                Action::Supersede => {
+                    if let Some(around) = &self.around {
+                        around.close();
+                    }
+                }
+                Action::Leads => self.count(Outcome::Led {
+                    taken_over: self.followed,
+                }),
+                Action::Alone(why) => self.count(Outcome::Alone(why)),
                 Action::Take => {
                     let value = self.seat.0.lock().value.take();
                     step = Some(match value {
@@ -259,6 +295,10 @@ impl Ride {
             }
         }
         step
+    }
+
+    fn count(&self, outcome: Outcome) {
+        count(&self.hub, self.around.as_deref(), outcome);
     }
 
     fn arm(&mut self, timer: Timer) {
@@ -304,11 +344,14 @@ impl Ride {
                 Ok(Joined::Follows {
                     token: flight,
                     lease_left,
-                    ..
+                    age,
                 }) => {
                     hub.in_time();
                     let event = Event::Joined(token, Granted::Follows(flight));
-                    seat.post_with(event, |news| news.lease_left = lease_left);
+                    seat.post_with(event, |news| {
+                        news.lease_left = lease_left;
+                        news.age = age;
+                    });
                     return;
                 }
                 Ok(Joined::Mine) => Granted::Mine,
@@ -445,8 +488,49 @@ pin_project! {
 /// What a call needs when it is polled for the first time.
 pub(crate) struct Start {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) flight: Flight,
     pub(crate) settings: Settings,
+    pub(crate) around: Option<Box<dyn Around>>,
+    /// The name of its flight: made by then, since a call that never runs its body needs none.
+    pub(crate) flight: Box<dyn FnOnce() -> Result<Flight, Unnamed> + Send + Sync>,
+}
+
+/// Why a flight has no name.
+pub(crate) enum Unnamed {
+    /// The executable's hash is not known, or not yet.
+    Build,
+    /// The key can't be encoded, or is too long.
+    Key,
+}
+
+fn count(hub: &Hub, around: Option<&dyn Around>, outcome: Outcome) {
+    hub.counters.count(outcome);
+    if let Some(around) = around {
+        around.count(outcome);
+    }
+}
+
+impl Start {
+    fn ride(self) -> Option<Ride> {
+        let Self {
+            hub,
+            settings,
+            around,
+            flight,
+        } = self;
+        if let Some(around) = &around {
+            around.sees(hub.is_up());
+        }
+        let outcome = match hub.takes_part() {
+            Ok(()) => match flight() {
+                Ok(flight) => return Some(Ride::new(hub, flight, settings, around)),
+                Err(Unnamed::Build) => Outcome::Alone(Why::Silent),
+                Err(Unnamed::Key) => Outcome::Unshareable,
+            },
+            Err(why) => Outcome::Alone(why),
+        };
+        count(&hub, around.as_deref(), outcome);
+        None
+    }
 }
 
 impl<F: Future, P> Across<F, P> {
@@ -467,16 +551,8 @@ impl<F: Future, P: Payload<Output = F::Output>> Future for Across<F, P> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        if let Some(Start {
-            hub,
-            flight,
-            settings,
-        }) = this.start.take()
-        {
-            match hub.takes_part() {
-                Ok(()) => *this.ride = Some(Ride::new(hub, flight, settings)),
-                Err(why) => hub.counters.alone(why),
-            }
+        if let Some(start) = this.start.take() {
+            *this.ride = start.ride();
         }
         let Some(ride) = this.ride else {
             return match this.body.project() {
@@ -485,18 +561,12 @@ impl<F: Future, P: Payload<Output = F::Output>> Future for Across<F, P> {
             };
         };
         loop {
-            let (output, payload, hub) = (&*this.output, &*this.payload, ride.hub.clone());
-            let mut value = || {
-                let bytes = payload.encode(output.as_ref()?);
-                if let Encoded::Unencodable = bytes {
-                    hub.counters.unencodable();
-                }
-                bytes.into_bytes()
-            };
+            let (output, payload) = (&*this.output, &*this.payload);
+            let mut value = || output.as_ref().map(|output| payload.encode(output));
             match ride.turn(cx, &mut value) {
                 Step::Take(bytes) => match payload.decode(&bytes) {
                     Some(output) => {
-                        ride.hub.counters.followed();
+                        ride.count(Outcome::Followed);
                         this.body.set(Body::Done);
                         *this.ride = None;
                         return Poll::Ready(output);
@@ -531,8 +601,6 @@ impl<F: Future, P: Payload<Output = F::Output>> Future for Across<F, P> {
         }
     }
 }
-
-pub(crate) use super::payload::Encoded;
 
 impl<F: Future, P> fmt::Debug for Across<F, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

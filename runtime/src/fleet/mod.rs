@@ -4,6 +4,7 @@
 // states, `engine` what the store is asked, `hub` what all calls of an engine share, `codec` and `payload` how values travel.
 // `store` is the model of a store, and `memory` the engine made of it.
 
+mod attribute;
 mod build;
 mod call;
 mod codec;
@@ -28,8 +29,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::attribute::{Local, OfFunction};
+#[doc(hidden)]
+pub use self::attribute::{OfCall, ReadOf, Travels, Trip, WriteOf, fleet, forget};
 pub use self::call::Across;
-use self::call::{Settings, Start};
+pub(crate) use self::call::Around;
+use self::call::{Settings, Start, Unnamed};
 pub use self::engine::{
     Closed, Engine, Flight, Joined, Looked, Renewed, Reply, Terms, Token, Unanswered,
 };
@@ -39,6 +44,7 @@ pub use self::memory::Memory;
 pub use self::payload::{Encoded, Payload};
 pub use self::payload::{Success, Whole};
 pub use self::stats::FleetStats;
+pub(crate) use self::stats::Outcome;
 pub use self::wakes::{Heard, Listening, Wakes};
 use crate::sync::Mutex;
 
@@ -232,43 +238,14 @@ impl Fleet {
     /// or not; those of other processes, when it has returned `Ok`. If the store doesn't answer, it returns an error after
     /// `slow`, and calls of this process stay local for as long as `patience`, after which no older execution can be joined.
     pub fn forget<K: Serialize + ?Sized>(&self, function: &str, key: &K) -> Forgotten {
-        let cell = Arc::new(Mutex::new(Answer::default()));
-        let forgotten = Forgotten {
-            cell,
-            alarm: None,
-            late: None,
-        };
-        let done = |answer| forgotten.cell.lock().answer = Some(answer);
-        let Some(inner) = &self.0 else {
-            done(Ok(()));
-            return forgotten;
-        };
-        let Some(flight) = inner.flight(function, key) else {
-            // What has no name in the fleet is not shared.
-            done(Ok(()));
-            return forgotten;
-        };
-        inner.hub.start();
-        let (cell, hub) = (forgotten.cell.clone(), inner.hub.clone());
-        let patience = inner.settings.patience;
-        let reply = Reply::new(move |answer: Result<(), Unanswered>| {
-            if answer.is_err() {
-                hub.stay_local(patience);
-            }
-            let waker = {
-                let mut cell = cell.lock();
-                cell.answer.get_or_insert(answer);
-                cell.waker.take()
-            };
-            crate::wake::wake_all(waker);
+        let flight = self.0.as_ref().and_then(|inner| {
+            let flight = inner.flight(function, codec::encode_key(key));
+            Some((inner, flight.ok()?))
         });
-        inner.hub.engine().forget(&flight, reply);
-        let settings = inner.settings;
-        Forgotten {
-            late: Instant::now()
-                .checked_add(settings.slow)
-                .map(|at| (at, inner.hub.clone(), settings.patience)),
-            ..forgotten
+        match flight {
+            Some((inner, flight)) => inner.forget(&flight),
+            // What has no name in the fleet is not shared.
+            None => Forgotten::done(),
         }
     }
 
@@ -307,10 +284,12 @@ impl Fleet {
     fn start<K: Serialize + ?Sized>(&self, function: &str, key: &K) -> Option<Start> {
         let inner = self.0.as_ref()?;
         inner.hub.start();
+        let flight = inner.flight(function, codec::encode_key(key));
         Some(Start {
-            flight: inner.flight(function, key)?,
             hub: inner.hub.clone(),
             settings: inner.settings,
+            around: None,
+            flight: Box::new(|| flight),
         })
     }
 }
@@ -326,14 +305,53 @@ impl Inner {
         }
     }
 
-    fn flight<K: Serialize + ?Sized>(&self, function: &str, key: &K) -> Option<Flight> {
-        let build = self.build()?;
-        match codec::encode_key(key).filter(|key| key.len() <= MAX_KEY) {
-            Some(key) => Some(Flight::new(&self.name, function, build, &key)),
-            None => {
-                self.hub.counters.unencodable();
-                None
-            }
+    fn flight(&self, function: &str, key: Option<Vec<u8>>) -> Result<Flight, Unnamed> {
+        let build = self.build().ok_or(Unnamed::Build)?;
+        match key.filter(|key| key.len() <= MAX_KEY) {
+            Some(key) => Ok(Flight::new(&self.name, function, build, &key)),
+            None => Err(Unnamed::Key),
+        }
+    }
+
+    fn forget(&self, flight: &Flight) -> Forgotten {
+        self.hub.start();
+        let cell = Arc::new(Mutex::new(Answer::default()));
+        let (hub, patience) = (self.hub.clone(), self.settings.patience);
+        let reply = {
+            let cell = cell.clone();
+            Reply::new(move |answer: Result<(), Unanswered>| {
+                if answer.is_err() {
+                    hub.stay_local(patience);
+                }
+                let waker = {
+                    let mut cell = cell.lock();
+                    cell.answer.get_or_insert(answer);
+                    cell.waker.take()
+                };
+                crate::wake::wake_all(waker);
+            })
+        };
+        self.hub.engine().forget(flight, reply);
+        Forgotten {
+            cell,
+            alarm: None,
+            late: Instant::now()
+                .checked_add(self.settings.slow)
+                .map(|at| (at, self.hub.clone(), patience)),
+        }
+    }
+}
+
+impl Forgotten {
+    /// There is nothing to forget.
+    fn done() -> Self {
+        Self {
+            cell: Arc::new(Mutex::new(Answer {
+                answer: Some(Ok(())),
+                waker: None,
+            })),
+            alarm: None,
+            late: None,
         }
     }
 }

@@ -32,13 +32,6 @@ impl Encoded {
     fn of<T: Serialize>(value: &T) -> Self {
         codec::encode(value).map_or(Self::Unencodable, Self::Bytes)
     }
-
-    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Kept | Self::Unencodable => None,
-        }
-    }
 }
 
 /// The whole result.

@@ -6,6 +6,38 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::machine::Why;
 
+/// What became of a call. A call that led counts as alone, too, if it then lost its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It ran the body for the fleet; perhaps after another process that came to nothing.
+    Led { taken_over: bool },
+    /// It returned another process's result.
+    Followed,
+    /// Its key or its result can't travel.
+    Unshareable,
+    /// It ran the body for this process alone.
+    Alone(Why),
+}
+
+impl Outcome {
+    /// As metrics and spans say it.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Led { taken_over: false } => "led",
+            Self::Led { taken_over: true } => "taken_over",
+            Self::Followed => "followed",
+            Self::Unshareable => "unshareable",
+            Self::Alone(Why::Silent) => "away",
+            Self::Alone(Why::Mine) => "same_process",
+            Self::Alone(Why::NoValue) => "no_value",
+            Self::Alone(Why::Patience) => "patience",
+            Self::Alone(Why::Lost) => "lease_lost",
+            Self::Alone(Why::Closed) => "closed",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     led: AtomicU64,
@@ -21,29 +53,24 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn led(&self, after_another: bool) {
-        self.led.fetch_add(1, Relaxed);
-        if after_another {
-            self.taken_over.fetch_add(1, Relaxed);
-        }
-    }
-
-    pub(crate) fn followed(&self) {
-        self.followed.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn unencodable(&self) {
-        self.unencodable.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn alone(&self, why: Why) {
-        let counter = match why {
-            Why::Silent => &self.silent,
-            Why::Mine => &self.mine,
-            Why::NoValue => &self.no_value,
-            Why::Patience => &self.patience,
-            Why::Lost => &self.lost,
-            Why::Closed => &self.closed,
+    pub(crate) fn count(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Led { taken_over } => {
+                if taken_over {
+                    self.taken_over.fetch_add(1, Relaxed);
+                }
+                &self.led
+            }
+            Outcome::Followed => &self.followed,
+            Outcome::Unshareable => &self.unencodable,
+            Outcome::Alone(why) => match why {
+                Why::Silent => &self.silent,
+                Why::Mine => &self.mine,
+                Why::NoValue => &self.no_value,
+                Why::Patience => &self.patience,
+                Why::Lost => &self.lost,
+                Why::Closed => &self.closed,
+            },
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -69,7 +96,7 @@ impl Counters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FleetStats {
-    /// The store can be reached now.
+    /// The store can be reached now. In a [`Row`](crate::Row): it could when the function was last called.
     pub up: bool,
     /// Calls that ran the body for the fleet. A call that led and then lost its lease also counts in `lease_lost`.
     pub led: u64,
@@ -92,6 +119,36 @@ pub struct FleetStats {
     pub lease_lost: u64,
     /// Calls that ran the body for this process alone because the fleet was closed.
     pub closed: u64,
+}
+
+impl FleetStats {
+    /// Adds those of another scope or monomorphisation.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let Self {
+            up,
+            led,
+            followed,
+            taken_over,
+            unshareable,
+            away,
+            same_process,
+            no_value,
+            patience,
+            lease_lost,
+            closed,
+        } = self;
+        *up |= other.up;
+        *led += other.led;
+        *followed += other.followed;
+        *taken_over += other.taken_over;
+        *unshareable += other.unshareable;
+        *away += other.away;
+        *same_process += other.same_process;
+        *no_value += other.no_value;
+        *patience += other.patience;
+        *lease_lost += other.lease_lost;
+        *closed += other.closed;
+    }
 }
 
 impl fmt::Display for FleetStats {

@@ -1,0 +1,410 @@
+//! What `#[dedup(across = …)]` expands to: the fleet around the body of a flight.
+//!
+//! An expansion asks the fleet for the call, beside which it gets a [`Trip`]: all that the body needs to run for the whole fleet,
+//! should this call ever run it. It is asked by methods, so that a fleet that is wrong already is the only error.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::{Across, Around, Start};
+use super::payload::{Success, Whole};
+use super::stats::{Counters, FleetStats, Outcome};
+use super::{Fleet, Forgotten, codec};
+use crate::bounds::{self, Always, Kind, Never, Next, Nothing, Output};
+use crate::dedup::{Call, Flights, Forgets, Joining, Share, Table};
+use crate::fixed::Fixed;
+use crate::key::{About, Key, SerializeOf};
+use crate::scope::Scope;
+
+/// The fleet of a call.
+pub struct OfCall<'a>(&'a Fleet);
+
+/// The fleet that `across` gives.
+pub fn fleet(fleet: &Fleet) -> OfCall<'_> {
+    OfCall(fleet)
+}
+
+type In<T, K, S> = Call<T, <K as Key>::Owned, <S as Share>::Stored, S>;
+type Global<K, S> = In<Fixed<TableOf<K, S>>, K, S>;
+type Scoped<K, S> = In<Arc<TableOf<K, S>>, K, S>;
+type TableOf<K, S> = Table<<K as Key>::Owned, <S as Share>::Stored>;
+
+impl OfCall<'_> {
+    /// A part of the key.
+    pub fn __piggyback_part<K, M>(&self, part: K) -> <K as SerializeOf<K::Argument, M>>::Part
+    where
+        K: About + SerializeOf<K::Argument, M>,
+    {
+        part.part()
+    }
+
+    /// Begins a call in the global scope.
+    pub fn __piggyback_enter<M, K, S, P>(
+        &self,
+        flights: &'static Flights,
+        marker: M,
+        key: K,
+        share: S,
+        joining: Joining,
+        payload: P,
+    ) -> (Global<K, S>, Trip<P>)
+    where
+        M: Fn() + 'static,
+        K: Key + Serialize,
+        S: Share,
+    {
+        let key_bytes = self.bytes(&key);
+        let call = flights.enter(marker, key, share, joining);
+        let name = Name::of::<M, K, S>(flights, String::new(), key_bytes);
+        let start = self.start(Some(name), &call, joining);
+        (call, Trip(start, payload))
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_enter_in<M, K, S, P>(
+        &self,
+        flights: &'static Flights,
+        scope: &Scope,
+        marker: M,
+        key: K,
+        share: S,
+        joining: Joining,
+        payload: P,
+    ) -> (Scoped<K, S>, Trip<P>)
+    where
+        M: Fn() + 'static,
+        K: Key + Serialize,
+        S: Share,
+    {
+        let name = scope
+            .name_in_fleet()
+            .map(|scope| Name::of::<M, K, S>(flights, scope, self.bytes(&key)));
+        let call = flights.enter_in(scope, marker, key, share, joining);
+        let start = self.start(name, &call, joining);
+        (call, Trip(start, payload))
+    }
+
+    /// Begins a call in the global scope, or forgets.
+    pub fn __piggyback_forgets<M, K, S, P>(
+        &self,
+        forgets: Forgets,
+        flights: &'static Flights,
+        marker: M,
+        key: K,
+        share: S,
+        joining: Joining,
+        payload: P,
+    ) -> Option<(Global<K, S>, Trip<P>)>
+    where
+        M: Fn() + 'static,
+        K: Key + Serialize,
+        S: Share,
+    {
+        if forgets.only() {
+            flights.forget::<M, K, S>(&key);
+            self.forget(Name::of::<M, K, S>(
+                flights,
+                String::new(),
+                self.bytes(&key),
+            ));
+            return None;
+        }
+        Some(self.__piggyback_enter(flights, marker, key, share, joining, payload))
+    }
+
+    /// The same in a scope.
+    #[allow(clippy::too_many_arguments)]
+    pub fn __piggyback_forgets_in<M, K, S, P>(
+        &self,
+        forgets: Forgets,
+        flights: &'static Flights,
+        scope: &Scope,
+        marker: M,
+        key: K,
+        share: S,
+        joining: Joining,
+        payload: P,
+    ) -> Option<(Scoped<K, S>, Trip<P>)>
+    where
+        M: Fn() + 'static,
+        K: Key + Serialize,
+        S: Share,
+    {
+        if forgets.only() {
+            flights.forget_in::<M, K, S>(scope, &key);
+            if let Some(scope) = scope.name_in_fleet() {
+                self.forget(Name::of::<M, K, S>(flights, scope, self.bytes(&key)));
+            }
+            return None;
+        }
+        Some(self.__piggyback_enter_in(flights, scope, marker, key, share, joining, payload))
+    }
+
+    /// How a result travels.
+    pub fn __piggyback_payload<K, M, N>(
+        &self,
+        _: K,
+    ) -> <Written<K, M> as ReadOf<K::First, N>>::If<K::Payload>
+    where
+        K: Travels,
+        Output<K::First>: WriteOf<K::First, M>,
+        Written<K, M>: ReadOf<K::First, N>,
+    {
+        Written::<K, M>::then(K::payload())
+    }
+
+    fn bytes(&self, key: &impl Serialize) -> Option<Vec<u8>> {
+        // A fleet of this process alone compares nothing.
+        self.0.0.as_ref().and_then(|_| codec::encode_key(key))
+    }
+
+    fn start<T, K, V, S>(
+        &self,
+        name: Option<Name>,
+        call: &Call<T, K, V, S>,
+        joining: Joining,
+    ) -> Option<Start>
+    where
+        T: Deref<Target = Table<K, V>> + Clone + Send + Sync + 'static,
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Share<Stored = V>,
+    {
+        self.0.0.as_ref().zip(name).map(|(inner, name)| {
+            inner.hub.start();
+            let mut settings = inner.settings;
+            if let Some(age) = joining.max_age() {
+                settings.max_age = settings.max_age.min(age);
+            }
+            let inner = inner.clone();
+            Start {
+                hub: inner.hub.clone(),
+                settings,
+                around: Some(call.around()),
+                flight: Box::new(move || inner.flight(&name.text(), name.key)),
+            }
+        })
+    }
+
+    fn forget(&self, name: Name) {
+        let forgotten = self.0.0.as_ref().and_then(|inner| {
+            let flight = inner.flight(&name.text(), name.key).ok()?;
+            Some(inner.forget(&flight))
+        });
+        FORGOTTEN.set(forgotten);
+    }
+}
+
+/// What a flight is called in the fleet, but for the fleet and the build.
+struct Name {
+    path: Cow<'static, str>,
+    scope: String,
+    types: [fn() -> &'static str; 3],
+    key: Option<Vec<u8>>,
+}
+
+impl Name {
+    fn of<M, K: Key, S: Share>(flights: &Flights, scope: String, key: Option<Vec<u8>>) -> Self {
+        Self {
+            path: flights.path().of::<M>(),
+            scope,
+            types: [
+                type_name::<M>,
+                type_name::<K::Owned>,
+                type_name::<S::Output>,
+            ],
+            key,
+        }
+    }
+
+    /// The function, the scope, and a hash of the types.
+    fn text(&self) -> String {
+        let Self { path, scope, .. } = self;
+        let [a, b] = [1, 2].map(|seed| {
+            let mut hasher = foldhash::quality::FixedState::with_seed(seed).build_hasher();
+            for name in self.types {
+                hasher.write(name().as_bytes());
+                hasher.write_u8(0);
+            }
+            hasher.finish()
+        });
+        format!("{path}:{}:{scope}:{a:016x}{b:016x}", scope.len())
+    }
+}
+
+/// What a body needs to run for the whole fleet.
+pub struct Trip<P>(Option<Start>, P);
+
+impl<P> Trip<P> {
+    /// The body, around which the fleet is.
+    pub fn __piggyback_across<F: Future>(self, body: F) -> Across<F, P> {
+        let Self(start, payload) = self;
+        Across::new(body, payload, start)
+    }
+}
+
+thread_local! {
+    /// What the call that only forgets has begun.
+    static FORGOTTEN: Cell<Option<Forgotten>> = const { Cell::new(None) };
+}
+
+/// Has a call forget the flight with its key, in all processes, instead of running.
+pub fn forget<F: Future>(call: F) -> Forgotten {
+    FORGOTTEN.set(None);
+    crate::dedup::forget(call);
+    FORGOTTEN.take().unwrap_or_else(Forgotten::done)
+}
+
+/// What the executions of one function did, in one scope.
+#[derive(Debug, Default)]
+pub(crate) struct OfFunction {
+    counters: Counters,
+    up: AtomicBool,
+}
+
+impl OfFunction {
+    pub(crate) fn count(&self, outcome: Outcome) {
+        self.counters.count(outcome);
+    }
+
+    pub(crate) fn sees(&self, up: bool) {
+        self.up.store(up, Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> FleetStats {
+        self.counters.stats(self.up.load(Relaxed))
+    }
+}
+
+/// The flight of a call, and what is counted of its function.
+pub(crate) struct Local<T> {
+    pub(crate) table: T,
+    /// Its hash and its number, if the call has one.
+    pub(crate) flight: Option<(u64, u64)>,
+}
+
+impl<T, K, V> Around for Local<T>
+where
+    T: Deref<Target = Table<K, V>> + Send + Sync,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn close(&self) {
+        if let Some((hash, id)) = self.flight {
+            self.table.close(hash, id);
+        }
+    }
+
+    fn began_before(&self, age: Duration) {
+        if let Some((hash, id)) = self.flight {
+            self.table.began_before(hash, id, age);
+        }
+    }
+
+    fn count(&self, outcome: Outcome) {
+        self.table.counts_in_fleet(outcome);
+    }
+
+    fn sees(&self, up: bool) {
+        self.table.of_function().sees(up);
+    }
+}
+
+/// A result, or the success of one, that can be written down. See [`bounds`] for the steps.
+#[diagnostic::on_unimplemented(
+    message = "with `across`, `{R}` must be `serde::Serialize`, since it is sent to other processes",
+    label = "`{R}` is not `Serialize`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for `{R}`; for a type parameter, add the bounds `serde::Serialize + serde::de::DeserializeOwned`",
+    note = "for a type from another crate, look for its feature `serde`"
+)]
+pub trait WriteOf<R, M> {
+    /// What the next step is asked of.
+    type Next;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Serialize> WriteOf<R, Always> for Output<R> {
+    type Next = Next<R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Nothing> WriteOf<R, Never> for Output<R> {
+    type Next = Next<R>;
+}
+
+/// The same, that can be read.
+#[diagnostic::on_unimplemented(
+    message = "with `across`, `{R}` must be `serde::de::DeserializeOwned`, since it is received from other processes",
+    label = "`{R}` is not `Deserialize`, or borrows",
+    note = "derive `serde::Deserialize` for `{R}`, and let it own what it holds: `String` instead of `&str`; for a type parameter, add the bound `serde::de::DeserializeOwned`",
+    note = "for `Arc` and `Rc`, add serde's feature `rc`"
+)]
+pub trait ReadOf<R, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: DeserializeOwned> ReadOf<R, Always> for Next<R> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Nothing> ReadOf<R, Never> for Next<R> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+type Written<K, M> = <Output<<K as Kind>::First> as WriteOf<<K as Kind>::First, M>>::Next;
+
+/// Which part of a result travels.
+pub trait Travels: Kind {
+    /// How.
+    type Payload;
+    /// How.
+    fn payload() -> Self::Payload;
+}
+
+impl<R> Travels for bounds::Whole<R> {
+    type Payload = Whole<R>;
+    fn payload() -> Whole<R> {
+        Whole::new()
+    }
+}
+
+impl<T, E> Travels for bounds::Halves<T, E> {
+    type Payload = Success<T, E>;
+    fn payload() -> Success<T, E> {
+        Success::new()
+    }
+}
+
+impl fmt::Debug for OfCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<P> fmt::Debug for Trip<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trip")
+    }
+}
