@@ -713,15 +713,19 @@ fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, Str
         return None;
     }
     let trees: Vec<TokenTree> = written.clone().into_iter().collect();
-    let is =
-        |tree: &TokenTree, char| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == char);
+    let is = |tree: &TokenTree, char| match tree {
+        TokenTree::Punct(punct) => punct.as_char() == char,
+        _ => false,
+    };
     trees.split(|tree| is(tree, ',')).find_map(|one| {
         let borrows = one.iter().take_while(|tree| is(tree, '&')).count();
         let [TokenTree::Ident(argument), dot, fields @ ..] = &one[borrows..] else {
             return None;
         };
-        let is_plain = |tree: &TokenTree| is(tree, '.') || matches!(tree, TokenTree::Ident(_) | TokenTree::Literal(_));
-        if !is(dot, '.') || fields.is_empty() || !fields.iter().all(is_plain) {
+        let is_path = fields
+            .iter()
+            .all(|tree| is(tree, '.') || !matches!(tree, TokenTree::Punct(_)));
+        if !is(dot, '.') || fields.is_empty() || !is_path {
             return None;
         }
         let fields = in_words(quote!(#(#fields)*));

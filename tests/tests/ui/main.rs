@@ -90,6 +90,7 @@ const NOT_PASTED: &[(&str, &str)] = &[
         "batch_limit_is_a_number",
         "another option instead of this one",
     ),
+    ("dedup_skip_a_method", "another option instead of this one"),
     ("dedup_skip_a_field", "another option instead of this one"),
     (
         "dedup_skip_a_field_of_self",
