@@ -162,8 +162,7 @@ impl Fleet {
     /// Sets how long ago an execution may have begun that a call joins; by default as long as `patience` lasts. A call that finds
     /// an older one begins a new one, which later calls join.
     ///
-    /// The option `max_age_ms` of the `#[dedup]` around it counts from when this process joined: with both set to n, a result is of
-    /// an execution that began at most 2n ago.
+    /// With the option `across`, the option `max_age_ms` sets it for a function: the lower of the two counts.
     #[must_use]
     pub fn with_max_age(&self, age: Duration) -> Self {
         self.with(|inner| inner.settings.max_age = age)
@@ -174,8 +173,8 @@ impl Fleet {
     /// Calls are equal if `function` is the same and their keys serialise to equal bytes, in processes of equal builds. The
     /// types don't count by themselves: use one name for one function. **Everything that the result depends on must be in the
     /// key**: the tenant, the user and the locale too. What the `#[dedup]` around it leaves out (`skip`, `scope`) is not compared
-    /// here either, and here it mixes the callers of all processes. Within a process, calls are not shared: put this into the
-    /// body of a [`#[dedup]`](crate::dedup) function.
+    /// here either, and here it mixes the callers of all processes. Within a process, calls are not shared: in a
+    /// [`#[dedup]`](crate::dedup) function, write `across = FLEET` instead.
     ///
     /// ```
     /// # use piggyback::fleet::{Fleet, Memory};
@@ -233,10 +232,11 @@ impl Fleet {
 
     /// Calls that begin after this don't join an execution that began before it, in any process: for after a write.
     ///
-    /// It does not reach the `#[dedup]` around the call: after it, call the function of its option `forget`, too, in every process
-    /// that must not join. The command is sent at once. Calls of this process that begin later are behind it, whether the [`Forgotten`] is awaited
-    /// or not; those of other processes, when it has returned `Ok`. If the store doesn't answer, it returns an error after
-    /// `slow`, and calls of this process stay local for as long as `patience`, after which no older execution can be joined.
+    /// It is for calls of [`share`](Self::share). It does not reach a `#[dedup]` around them: a function with `across` has its option
+    /// `forget` for that.
+    ///
+    /// The command is sent at once. Calls of this process that begin later are behind it, whether the [`Forgotten`] is awaited or not;
+    /// those of other processes, when it has returned `Ok`. If the store doesn't answer, it returns an error after `slow`, and calls of this process stay local for as long as `patience`, after which no older execution can be joined.
     pub fn forget<K: Serialize + ?Sized>(&self, function: &str, key: &K) -> Forgotten {
         let flight = self.0.as_ref().and_then(|inner| {
             let flight = inner.flight(function, codec::encode_key(key));

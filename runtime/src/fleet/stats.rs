@@ -106,7 +106,8 @@ pub struct FleetStats {
     pub taken_over: u64,
     /// Calls whose key was too long, or whose key or result could not be encoded, or was too large.
     pub unshareable: u64,
-    /// Calls that ran the body for this process alone because the store was not reachable, or did not answer in time.
+    /// Calls that ran the body for this process alone because the store was not reachable, did not answer in
+    /// time, or the hash of the executable was not known yet.
     pub away: u64,
     /// The same, because another call of this process was leading.
     pub same_process: u64,
