@@ -855,24 +855,32 @@ mod tests {
     #[test]
     fn a_waker_that_blocks_occupies_one_helper_and_there_are_not_too_many() {
         let process = process();
+        // As the watch thread does with each tick.
+        let ticks_until = |so: &dyn Fn() -> bool| {
+            eventually(|| {
+                process.hand(Vec::new());
+                so()
+            });
+        };
         let quick = gated();
         process.hand(vec![job(&quick)]);
-        eventually(|| process.lock().idle == 1);
+        ticks_until(&|| {
+            let state = process.lock();
+            quick.woken.load(SeqCst) == 1 && state.idle == state.helpers
+        });
         let slow = gated();
         let closed = slow.closed.lock().unwrap();
         process.hand(vec![job(&slow)]);
-        eventually(|| slow.woken.load(SeqCst) == 1);
+        ticks_until(&|| slow.woken.load(SeqCst) == 1);
         process.hand(vec![job(&quick)]);
-        eventually(|| quick.woken.load(SeqCst) == 2);
+        ticks_until(&|| quick.woken.load(SeqCst) == 2);
         for _ in 0..2 * MOST_HELPERS {
             process.hand(vec![job(&slow)]);
         }
-        eventually(|| slow.woken.load(SeqCst) == MOST_HELPERS);
-        let state = process.lock();
-        assert_eq!(state.helpers, MOST_HELPERS);
-        drop(state);
+        ticks_until(&|| slow.woken.load(SeqCst) == MOST_HELPERS);
+        assert_eq!(process.lock().helpers, MOST_HELPERS);
         drop(closed);
-        eventually(|| slow.woken.load(SeqCst) == 1 + 2 * MOST_HELPERS);
+        ticks_until(&|| slow.woken.load(SeqCst) == 1 + 2 * MOST_HELPERS);
     }
 
     #[test]
