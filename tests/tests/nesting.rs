@@ -320,6 +320,32 @@ async fn a_flush_in_a_bulk_call_ends() {
 }
 
 #[tokio::test]
+async fn a_flush_that_was_given_up_is_not_waited_for() {
+    static GO: Notify = Notify::const_new();
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    #[batch(size = 1, eager, scope = scope)]
+    async fn save(scope: Scope, ids: Vec<u64>) -> Vec<u64> {
+        GO.notified().await;
+        let _ = flight(scope).await;
+        ids
+    }
+    #[dedup(skip(scope))]
+    async fn flight(scope: Scope) {
+        RUNS.fetch_add(1, SeqCst);
+        let flush = tokio::time::timeout(Duration::from_millis(5), scope.flush());
+        assert!(flush.await.is_err(), "the bulk call runs");
+        GO.notify_one();
+        sleep_ms(50).await;
+    }
+    let scope = Scope::new();
+    let saves = tokio::spawn(save(scope.clone(), 1));
+    sleep_ms(5).await;
+    flight(scope).await;
+    assert_eq!(ends(saves).await.unwrap(), 1);
+    assert_eq!(RUNS.load(SeqCst), 1, "the bulk call follows the flight");
+}
+
+#[tokio::test]
 async fn a_flush_in_an_execution_that_a_bulk_call_waits_for_ends() {
     #[batch(size = 2, delay_ms = 1, name = "flushes", scope = scope)]
     async fn save(scope: Scope, ids: Vec<u64>) {
