@@ -40,6 +40,8 @@ type Global<K, S> = In<Fixed<TableOf<K, S>>, K, S>;
 type Scoped<K, S> = In<Arc<TableOf<K, S>>, K, S>;
 type TableOf<K, S> = Table<<K as Key>::Owned, <S as Share>::Stored>;
 
+// An expansion has one call, with all that it knows.
+#[allow(clippy::too_many_arguments)]
 impl OfCall<'_> {
     /// A part of the key.
     pub fn __piggyback_part<K, M>(&self, part: K) -> <K as SerializeOf<K::Argument, M>>::Part
@@ -124,7 +126,6 @@ impl OfCall<'_> {
     }
 
     /// The same in a scope.
-    #[allow(clippy::too_many_arguments)]
     pub fn __piggyback_forgets_in<M, K, S, P>(
         &self,
         forgets: Forgets,
