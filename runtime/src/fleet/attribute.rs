@@ -322,7 +322,7 @@ where
     }
 }
 
-/// A result, or the success of one, that can be written down. See [`bounds`] for the steps.
+/// A result, or the success of one, that can be written down. The module `bounds` explains `M`.
 #[diagnostic::on_unimplemented(
     message = "with `across`, `{R}` must be `serde::Serialize`, since it is sent to other processes",
     label = "`{R}` is not `Serialize`",

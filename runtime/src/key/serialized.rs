@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use super::{ByRef, ByValue, OptRef, SliceRef};
 use crate::bounds::{Always, Never, Nothing};
 
-/// A part of a key that can be sent. See [`bounds`](crate::bounds) for `M`.
+/// A part of a key that can be sent. The module `bounds` explains `M`.
 #[diagnostic::on_unimplemented(
     message = "with `across`, `{A}` can't be part of the key, since it is not `serde::Serialize`",
     label = "`{A}` is not `Serialize`",
