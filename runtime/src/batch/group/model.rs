@@ -75,6 +75,7 @@ impl Wake for Flag {
 }
 
 /// Something with a waker.
+#[derive(Clone)]
 struct Polled {
     flag: Arc<Flag>,
     waker: Waker,
@@ -113,6 +114,46 @@ struct Caller {
     waits: bool,
     /// It is neither polled nor dropped any more.
     forgotten: bool,
+    /// It is an item of this list.
+    list: Option<usize>,
+}
+
+/// A call with several items. Each of them is one of `callers`.
+struct List {
+    polled: Polled,
+    runtime: usize,
+    items: Vec<usize>,
+    /// The first item by itself, and then the others, as they follow one another in their batches. Only the first of a part has
+    /// a waker.
+    parts: Vec<Part>,
+    /// It is inside of a poll or a drop: nobody else may do anything with it.
+    busy: bool,
+    /// A failure of one of its items is a panic, and the others leave.
+    panics: bool,
+    forgotten: bool,
+}
+
+struct Part {
+    batch: Id,
+    first: Ticket,
+    count: Ticket,
+    /// The place of the first in the list.
+    at: usize,
+}
+
+/// Whose item comes.
+struct By {
+    polled: Polled,
+    runtime: usize,
+    list: Option<usize>,
+}
+
+/// What became of a place that was polled.
+enum At {
+    Ended,
+    Failed,
+    Waits,
+    Moved(Id, Ticket),
 }
 
 struct Task {
@@ -200,6 +241,9 @@ struct World {
     held: Vec<OwnedSemaphorePermit>,
     runtimes: Vec<Runtime>,
     callers: Vec<Caller>,
+    lists: Vec<List>,
+    /// Some calls have several items.
+    many: bool,
     tasks: Vec<Task>,
     batches: BTreeMap<Id, Batch>,
     flushed: Vec<(Vec<Id>, Polled)>,
@@ -234,6 +278,8 @@ impl World {
                 })
                 .collect(),
             callers: Vec::new(),
+            lists: Vec::new(),
+            many: rng.one_in(2),
             tasks: Vec::new(),
             batches: BTreeMap::new(),
             flushed: Vec::new(),
@@ -248,12 +294,13 @@ impl World {
 
     fn step(&mut self) {
         match self.rng.below(if self.forgets { 28 } else { 27 }) {
+            0..=7 if self.many && self.rng.one_in(3) => self.come_many(),
             0..=7 => self.come(),
             8..=9 => {
                 let waiting: Vec<usize> = self.waiting().collect();
                 if !waiting.is_empty() {
                     let caller = self.rng.of(&waiting);
-                    self.leave(caller);
+                    self.goes(caller);
                 }
             }
             10..=12 => {
@@ -285,6 +332,12 @@ impl World {
                 if !waiting.is_empty() {
                     let caller = self.rng.of(&waiting);
                     self.callers[caller].forgotten = true;
+                    if let Some(list) = self.callers[caller].list {
+                        self.lists[list].forgotten = true;
+                        for &item in &self.lists[list].items {
+                            self.callers[item].forgotten = true;
+                        }
+                    }
                 }
             }
         }
@@ -294,7 +347,8 @@ impl World {
     fn waiting(&self) -> impl Iterator<Item = usize> {
         (0..self.callers.len()).filter(|&at| {
             let caller = &self.callers[at];
-            caller.waits && !caller.forgotten
+            let busy = caller.list.is_some_and(|list| self.lists[list].busy);
+            caller.waits && !caller.forgotten && !busy
         })
     }
 
@@ -302,37 +356,127 @@ impl World {
 
     fn come(&mut self) {
         let runtime = self.rng.below(3);
-        if !self.runtimes[runtime].driven {
+        if !self.runtimes[runtime].driven || self.refuses(1) {
             return;
         }
+        let polled = Polled::new(false);
+        let coming = self.coming(Some(polled.waker.clone()));
+        let by = By {
+            polled,
+            runtime,
+            list: None,
+        };
+        if let Err(coming) = self.add(coming, &by) {
+            self.open(coming, &by);
+        }
+    }
+
+    /// A call with several items comes, as `Table::join_many` has it.
+    fn come_many(&mut self) {
+        let runtime = self.rng.below(3);
+        let all = 2 + self.rng.below(6);
+        if !self.runtimes[runtime].driven || self.refuses(all) {
+            return;
+        }
+        let list = self.lists.len();
+        let polled = Polled::new(false);
+        let panics = self.rng.one_in(2);
+        self.lists.push(List {
+            polled: polled.clone(),
+            runtime,
+            items: Vec::new(),
+            parts: Vec::new(),
+            busy: true,
+            panics,
+            forgotten: false,
+        });
+        let waker = polled.waker.clone();
+        let by = By {
+            polled,
+            runtime,
+            list: Some(list),
+        };
+        let mut last = None;
+        while self.lists[list].items.len() < all {
+            // Under one lock.
+            let mut spare = Some(waker.clone());
+            let mut no_room = None;
+            while self.lists[list].items.len() < all {
+                let mut next = self.coming(None);
+                if last.is_none_or(|last| !self.group.is_open(last)) {
+                    next.waker = spare.take();
+                }
+                match self.add(next, &by) {
+                    Ok(id) => last = Some(id),
+                    Err(coming) => {
+                        no_room = Some(coming);
+                        break;
+                    }
+                }
+            }
+            let Some(mut coming) = no_room else { break };
+            // Others come, or get on, before the list opens a batch.
+            match self.rng.below(8) {
+                0 => self.come(),
+                1 => drop(self.poll_one()),
+                2 => self.end_one(),
+                _ => {}
+            }
+            coming.item = self.callers.len() as u32;
+            coming.waker = Some(waker.clone());
+            last = Some(match self.add(coming, &by) {
+                Ok(id) => id,
+                Err(coming) => self.open(coming, &by),
+            });
+            match self.rng.below(8) {
+                0 => self.come(),
+                1 => drop(self.poll_one()),
+                _ => {}
+            }
+        }
+        self.lists[list].busy = false;
+        // It goes on in the same poll, and looks at its places.
+        waker.wake();
+    }
+
+    /// Whether so many items are refused.
+    fn refuses(&self, items: usize) -> bool {
         let queued = self.batches.values();
         let queued = queued.filter(|batch| batch.stage == Stage::Queued);
         let waiting: usize = queued.map(|batch| batch.queued.len()).sum();
         assert_eq!(self.group.waiting(), waiting, "those who left don't count");
-        if let Some(most) = self.max_waiting {
-            assert_eq!(self.group.is_busy(most), waiting == most);
-            if waiting == most {
-                return;
-            }
-        }
-        let number = self.callers.len();
+        self.max_waiting.is_some_and(|most| {
+            assert_eq!(self.group.is_busy(most), waiting >= most);
+            waiting + items > most
+        })
+    }
+
+    fn coming(&mut self, waker: Option<Waker>) -> Coming<u32, u32, Waker> {
         let weight = if self.weighs {
             self.rng.below(7) as u64
         } else {
             0
         };
         let unique = self.rng.below(4) as u32;
-        let polled = Polled::new(false);
-        let coming = Coming {
-            item: number as u32,
-            waker: Some(polled.waker.clone()),
+        Coming {
+            item: self.callers.len() as u32,
+            waker,
             weight,
             unique: self.unique.then_some((u64::from(unique / 2), unique)),
             seen: observe::Caller::current(),
-        };
+        }
+    }
+
+    /// An item comes into the open batch, if there is room.
+    fn add(
+        &mut self,
+        coming: Coming<u32, u32, Waker>,
+        by: &By,
+    ) -> Result<Id, Coming<u32, u32, Waker>> {
+        let (weight, unique) = (coming.weight, unique_of(&coming));
         let now = self.now();
         let expected = self.expected_place(weight, unique);
-        let (batch, ticket, task) = match self.group.add(coming, || now) {
+        match self.group.add(coming, || now) {
             Added::Placed {
                 cell,
                 ticket,
@@ -341,84 +485,126 @@ impl World {
                 ..
             } => {
                 wake.into_iter().for_each(Waker::wake);
-                (cell.id, ticket, adopts)
+                let id = cell.id;
+                if let Some(expected) = expected {
+                    assert_eq!(id, expected, "the free place was not filled");
+                }
+                self.placed(id, ticket, adopts, (weight, unique), by);
+                Ok(id)
             }
             Added::NoRoom { coming, wake } => {
                 wake.into_iter().for_each(Waker::wake);
-                if self.new_limits {
-                    self.limits = limits(&mut self.rng, self.limits.concurrency.is_some());
-                }
+                assert_eq!(expected, None, "the free place was not filled");
                 if let Some(last) = self.last_queued() {
                     let last = self.batches.get_mut(&last).unwrap();
                     let has_room = last.queued.len() < last.limits.size;
                     last.sealed |= !self.disturbed && has_room;
                 }
-                let id = self.batches.len() as Id;
-                let mut cell = Cell::new(0, 0);
-                cell.id = id;
-                let cell = Arc::new(cell);
-                let opening = Opening {
-                    cell: cell.clone(),
-                    limits: self.limits,
-                    bulk: Call(
-                        self.semaphore
-                            .clone()
-                            .map(|semaphore| limited(semaphore, ())),
-                    ),
-                    items: Vec::new(),
-                    callers: Vec::new(),
-                    now,
-                };
-                let Opened { ticket, wake, .. } = self.group.open(id, opening, coming);
-                wake.into_iter().for_each(Waker::wake);
-                let batch = Batch {
-                    cell,
-                    limits: self.limits,
-                    queued: Vec::new(),
-                    stage: Stage::Queued,
-                    was_full: false,
-                    sealed: false,
-                    stale: false,
-                    task_polled: false,
-                    urgent: false,
-                    eligible_since: None,
-                };
-                self.batches.insert(id, batch);
-                (id, ticket, Some(0))
+                Err(coming)
             }
-        };
-        if let Some(expected) = expected {
-            assert_eq!(batch, expected, "the free place was not filled");
         }
+    }
+
+    /// An item opens a batch.
+    fn open(&mut self, coming: Coming<u32, u32, Waker>, by: &By) -> Id {
+        let (weight, unique) = (coming.weight, unique_of(&coming));
+        let now = self.now();
+        if self.new_limits {
+            self.limits = limits(&mut self.rng, self.limits.concurrency.is_some());
+        }
+        let id = self.batches.len() as Id;
+        let mut cell = Cell::new(0, 0);
+        cell.id = id;
+        let cell = Arc::new(cell);
+        let opening = Opening {
+            cell: cell.clone(),
+            limits: self.limits,
+            bulk: Call(
+                self.semaphore
+                    .clone()
+                    .map(|semaphore| limited(semaphore, ())),
+            ),
+            items: Vec::new(),
+            callers: Vec::new(),
+            now,
+        };
+        let Opened { ticket, wake, .. } = self.group.open(id, opening, coming);
+        wake.into_iter().for_each(Waker::wake);
+        let batch = Batch {
+            cell,
+            limits: self.limits,
+            queued: Vec::new(),
+            stage: Stage::Queued,
+            was_full: false,
+            sealed: false,
+            stale: false,
+            task_polled: false,
+            urgent: false,
+            eligible_since: None,
+        };
+        self.batches.insert(id, batch);
+        self.placed(id, ticket, Some(0), (weight, unique), by);
+        id
+    }
+
+    /// An item has its place.
+    fn placed(
+        &mut self,
+        id: Id,
+        ticket: Ticket,
+        task: Option<Turn>,
+        (weight, unique): (u64, u32),
+        by: &By,
+    ) {
         assert!(
-            self.last_queued().is_none_or(|last| last <= batch),
+            self.last_queued().is_none_or(|last| last <= id),
             "an item went before one that was there"
         );
-        let first_came = self.batches[&batch].queued.first();
+        let first_came = self.batches[&id].queued.first();
         let first_came = first_came.map_or(self.now_ms, |&first| self.callers[first].came);
-        let batch_ = self.batches.get_mut(&batch).unwrap();
-        assert_eq!(batch_.stage, Stage::Queued);
+        let number = self.callers.len();
+        let batch = self.batches.get_mut(&id).unwrap();
+        assert_eq!(batch.stage, Stage::Queued);
         assert!(
-            !batch_.sealed,
+            !batch.sealed,
             "an item went into a batch that takes no more"
         );
-        batch_.stale |= !batch_.task_polled && first_came != self.now_ms;
-        batch_.queued.push(number);
-        batch_.was_full = batch_.queued.len() == batch_.limits.size;
+        batch.stale |= !batch.task_polled && first_came != self.now_ms;
+        batch.queued.push(number);
+        batch.was_full = batch.queued.len() == batch.limits.size;
         self.callers.push(Caller {
-            polled,
-            runtime,
-            batch,
+            polled: by.polled.clone(),
+            runtime: by.runtime,
+            batch: id,
             ticket,
-            in_batch: batch,
+            in_batch: id,
             came: self.now_ms,
             weight,
             unique,
             waits: true,
             forgotten: false,
+            list: by.list,
         });
+        if let Some(list) = by.list {
+            let list = &mut self.lists[list];
+            let at = list.items.len();
+            list.items.push(number);
+            match list.parts.last_mut() {
+                Some(part)
+                    if part.at > 0 && part.batch == id && part.first + part.count == ticket =>
+                {
+                    part.count += 1;
+                }
+                _ => list.parts.push(Part {
+                    batch: id,
+                    first: ticket,
+                    count: 1,
+                    at,
+                }),
+            }
+        }
         if let Some(turn) = task {
-            self.spawn(runtime, batch, turn);
+            self.spawn(by.runtime, id, turn);
         }
     }
 
@@ -463,6 +649,36 @@ impl World {
             runs: false,
             permit: None,
         });
+    }
+
+    /// A call is dropped: that of this caller.
+    fn goes(&mut self, at: usize) {
+        match self.callers[at].list {
+            Some(list) => self.leave_list(list),
+            None => self.leave(at),
+        }
+    }
+
+    /// All items of a list leave: the others before the first, and of those in one batch the last before.
+    fn leave_list(&mut self, list: usize) {
+        self.lists[list].busy = true;
+        let mut parts = mem::take(&mut self.lists[list].parts);
+        if parts.first().is_some_and(|part| part.at == 0) {
+            parts.rotate_left(1);
+        }
+        for part in parts {
+            for n in (0..part.count).rev() {
+                let item = self.lists[list].items[part.at + n as usize];
+                let caller = &mut self.callers[item];
+                (caller.batch, caller.ticket) = (part.batch, part.first + n);
+                self.leave(item);
+                // Others get on in between.
+                if self.rng.one_in(8) {
+                    self.poll_one();
+                }
+            }
+        }
+        self.lists[list].busy = false;
     }
 
     fn leave(&mut self, at: usize) {
@@ -556,7 +772,7 @@ impl World {
                 self.lose(task);
             } else {
                 let caller = self.rng.of(&callers);
-                self.leave(caller);
+                self.goes(caller);
             }
         }
         self.runtimes[runtime].driven = true;
@@ -618,12 +834,18 @@ impl World {
         });
         let callers = self.waiting().filter(|&at| {
             let caller = &self.callers[at];
-            caller.polled.woken() && self.runtimes[caller.runtime].driven
+            caller.list.is_none() && caller.polled.woken() && self.runtimes[caller.runtime].driven
+        });
+        let lists = (0..self.lists.len()).filter(|&at| {
+            let list = &self.lists[at];
+            let waits = !list.busy && !list.forgotten && !list.parts.is_empty();
+            waits && list.polled.woken() && self.runtimes[list.runtime].driven
         });
         let flushes = (0..self.flushed.len()).filter(|&at| self.flushed[at].1.woken());
         let ready: Vec<(fn(&mut Self, usize), usize)> = tasks
             .map(|at| (Self::poll_task as _, at))
             .chain(callers.map(|at| (Self::poll_caller as _, at)))
+            .chain(lists.map(|at| (Self::poll_list as _, at)))
             .chain(flushes.map(|at| (Self::poll_flush as _, at)))
             .collect();
         if ready.is_empty() {
@@ -874,9 +1096,86 @@ impl World {
     }
 
     fn poll_caller(&mut self, at: usize) {
-        let caller = &mut self.callers[at];
-        let (id, ticket, runtime) = (caller.batch, caller.ticket, caller.runtime);
+        let caller = &self.callers[at];
         caller.polled.flag.0.store(false, SeqCst);
+        let (id, ticket) = (caller.batch, caller.ticket);
+        if let At::Moved(to, ticket) = self.poll_place(at, id, ticket) {
+            let caller = &mut self.callers[at];
+            (caller.batch, caller.ticket) = (to, ticket);
+            self.poll_caller(at);
+        }
+    }
+
+    /// A call with several items is polled: first its first item, then the others, the last part before.
+    fn poll_list(&mut self, at: usize) {
+        let list = &mut self.lists[at];
+        list.polled.flag.0.store(false, SeqCst);
+        let mut others = mem::take(&mut list.parts);
+        let mut first = Vec::new();
+        if others.first().is_some_and(|part| part.at == 0) {
+            first.push(others.remove(0));
+        }
+        let (first, first_failed) = self.poll_parts(at, first);
+        let (others, others_failed) = match first_failed {
+            true => (others, false),
+            false => self.poll_parts(at, others),
+        };
+        self.lists[at].parts = first.into_iter().chain(others).collect();
+        if first_failed || others_failed {
+            self.leave_list(at);
+        }
+    }
+
+    /// Returns the parts that wait, and whether one has failed.
+    fn poll_parts(&mut self, list: usize, mut parts: Vec<Part>) -> (Vec<Part>, bool) {
+        let mut waits = Vec::new();
+        let mut failed = false;
+        while let Some(part) = parts.last_mut() {
+            let item = self.lists[list].items[part.at];
+            match self.poll_place(item, part.batch, part.first) {
+                polled @ (At::Ended | At::Failed) => {
+                    (part.first, part.count, part.at) =
+                        (part.first + 1, part.count - 1, part.at + 1);
+                    if part.count == 0 {
+                        parts.pop();
+                    }
+                    if matches!(polled, At::Failed) && self.lists[list].panics {
+                        failed = true;
+                        break;
+                    }
+                }
+                At::Waits => waits.extend(parts.pop()),
+                At::Moved(to, first) => {
+                    let cell = &self.batches[&part.batch].cell;
+                    let follows = |n: &Ticket| match cell.moved(part.first + n) {
+                        Some((cell, ticket)) => cell.id == to && ticket == first + n,
+                        None => false,
+                    };
+                    let count = 1 + (1..part.count).take_while(follows).count() as Ticket;
+                    let moved = Part {
+                        batch: to,
+                        first,
+                        count,
+                        at: part.at,
+                    };
+                    (part.first, part.at) = (part.first + count, part.at + count as usize);
+                    part.count -= count;
+                    if part.count == 0 {
+                        parts.pop();
+                    }
+                    parts.push(moved);
+                }
+            }
+        }
+        parts.extend(waits.into_iter().rev());
+        (parts, failed)
+    }
+
+    /// The place of an item is polled: this one, as far as its caller knows.
+    fn poll_place(&mut self, at: usize, id: Id, ticket: Ticket) -> At {
+        let caller = &mut self.callers[at];
+        assert!(caller.waits, "an item is answered once");
+        let runtime = caller.runtime;
         let ours = caller.polled.waker.clone();
         let batch = &self.batches[&id];
         let mut waker = None;
@@ -889,7 +1188,7 @@ impl World {
                     assert_eq!(batch.stage, Stage::Ok);
                     assert_eq!(result, at as u32 ^ 0x5555, "somebody else's result");
                     caller.waits = false;
-                    return;
+                    return At::Ended;
                 }
                 Found::Failed(failure) => {
                     assert!(matches!(
@@ -899,27 +1198,28 @@ impl World {
                             | (Stage::NoTimers, Failure::NoTimers)
                     ));
                     caller.waits = false;
-                    return;
+                    return At::Failed;
                 }
                 Found::Runs(_) => {
                     assert_eq!(batch.stage, Stage::Runs);
-                    return;
+                    return At::Waits;
                 }
                 Found::NeedsWaker => waker = Some(ours.clone()),
-                Found::Moved(to, ticket) => {
-                    (caller.batch, caller.ticket) = (to.id, ticket);
-                    return self.poll_caller(at);
-                }
+                Found::Moved(to, ticket) => return At::Moved(to.id, ticket),
                 Found::Queued => {
                     assert_eq!(batch.stage, Stage::Queued);
                     let same = |old: &Waker| old.will_wake(&ours);
                     match self.group.queuing(id, ticket, same, &mut waker) {
                         None => panic!("the queue does not know it"),
                         Some(Queuing::NeedsWaker) => waker = Some(ours.clone()),
-                        Some(Queuing::Waits(_)) => return,
-                        Some(Queuing::Adopts(turn, _)) => return self.spawn(runtime, id, turn),
+                        Some(Queuing::Waits(_)) => return At::Waits,
+                        Some(Queuing::Adopts(turn, _)) => {
+                            self.spawn(runtime, id, turn);
+                            return At::Waits;
+                        }
                         Some(Queuing::Rescues(other, turn, _)) => {
-                            return self.spawn(runtime, other.id, turn);
+                            self.spawn(runtime, other.id, turn);
+                            return At::Waits;
                         }
                     }
                 }
@@ -1046,10 +1346,15 @@ impl World {
         }
         for at in self.waiting() {
             let caller = &self.callers[at];
-            let waits = matches!(
-                self.batches[&caller.in_batch].stage,
-                Stage::Queued | Stage::Runs
-            );
+            let waits = |&at: &usize| {
+                let stage = self.batches[&self.callers[at].in_batch].stage;
+                self.callers[at].waits && matches!(stage, Stage::Queued | Stage::Runs)
+            };
+            // A list is done when all of its items are.
+            let waits = match caller.list {
+                Some(list) => self.lists[list].items.iter().any(waits),
+                None => waits(&at),
+            };
             assert!(
                 waits || !self.runtimes[caller.runtime].driven,
                 "a caller hangs"
@@ -1112,4 +1417,8 @@ fn limits(rng: &mut Rng, is_limited: bool) -> Limits {
         }
     }
     limits
+}
+
+fn unique_of(coming: &Coming<u32, u32, Waker>) -> u32 {
+    coming.unique.map_or(0, |(_, unique)| unique)
 }
