@@ -60,7 +60,8 @@ pub(crate) fn all() -> Vec<Workload> {
         .chain(latency::races());
     races
         .map(Workload::Race)
-        .chain([postgres::workload(), compile::workload()])
+        .chain(postgres::workloads())
+        .chain([compile::workload()])
         .chain(growth::workloads())
         .collect()
 }

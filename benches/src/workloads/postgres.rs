@@ -13,25 +13,50 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
-const CALLERS: u64 = 256;
 const SIZE: usize = 100;
 const DELAY_MS: u64 = 5;
-/// Each round. A multiple of what callers and lists take.
-const ROWS: u64 = 128_000;
 /// What a pool has by default, and all contenders.
 const CONNECTIONS: u32 = 10;
 
-pub(crate) fn workload() -> Workload {
-    Workload::Other(
-        "E",
-        "256 callers insert one row each into PostgreSQL, size 100, 5 ms; rows a second",
-        run,
-    )
+/// How many callers there are, and how many rows they insert in each round.
+#[derive(Clone, Copy)]
+struct Load {
+    id: &'static str,
+    title: &'static str,
+    callers: u64,
+    /// With `--quick` it is a tenth, and for slow contenders a tenth of that: these are multiples of `SIZE` and of `callers`.
+    rows: u64,
+    /// Rows a second, as a share of those of as many ready-made lists as the callers fill.
+    goal: f64,
 }
 
-fn run(plan: &Plan) -> Vec<Table> {
+const FEW: Load = Load {
+    id: "E",
+    title: "256 callers insert one row each into PostgreSQL, size 100, 5 ms; rows a second",
+    callers: 256,
+    rows: 128_000,
+    goal: 0.90,
+};
+
+/// They fill all connections.
+const MANY: Load = Load {
+    id: "E 1024",
+    title: "1,024 callers insert one row each into PostgreSQL, size 100, 5 ms; rows a second",
+    callers: 1_024,
+    rows: 512_000,
+    goal: 0.95,
+};
+
+pub(crate) fn workloads() -> [Workload; 2] {
+    [
+        Workload::Other(FEW.id, FEW.title, |plan| run(FEW, plan)),
+        Workload::Other(MANY.id, MANY.title, |plan| run(MANY, plan)),
+    ]
+}
+
+fn run(load: Load, plan: &Plan) -> Vec<Table> {
     let columns = vec![Column::timed("rows/s")];
-    let mut table = Table::new("E", workload().title(), columns);
+    let mut table = Table::new(load.id, load.title, columns);
     table.more_is_better = true;
     let Ok(url) = std::env::var("DATABASE_URL") else {
         table
@@ -39,10 +64,10 @@ fn run(plan: &Plan) -> Vec<Table> {
             .push("skipped: set DATABASE_URL to a PostgreSQL database to run it".into());
         return vec![table];
     };
-    let all_rows = plan.calls(ROWS);
+    let all_rows = plan.calls(load.rows);
     let rounds = plan.rounds(7);
-    let progress = Progress::new("E");
-    let mut contenders = contenders();
+    let progress = Progress::new(load.id);
+    let mut contenders = contenders(load.callers);
     let mut figures = vec![Vec::new(); contenders.len()];
     let measured = Flavour::Multi.runtime().block_on(async {
         let pool = PgPoolOptions::new()
@@ -97,7 +122,7 @@ fn run(plan: &Plan) -> Vec<Table> {
         table.push(who, vec![quartiles(figures)]);
     }
     if let (Some(ours), Some(limit)) = (table.ours(0), table.of(AS_MANY, 0)) {
-        table.goal_at_least(format!("÷ {AS_MANY}"), ours / limit, 0.90);
+        table.goal_at_least(format!("÷ {AS_MANY}"), ours / limit, load.goal);
     }
     if let (Some(ours), Some(single)) = (table.ours(0), table.of("one INSERT each", 0)) {
         table.notes.push(format!(
@@ -108,7 +133,7 @@ fn run(plan: &Plan) -> Vec<Table> {
     vec![table]
 }
 
-/// The limit: with 256 callers there are never more than two full lists of 100 under way.
+/// The limit: with 256 callers there are never more than two full lists of 100 under way, and with 1,024 not more than ten.
 const AS_MANY: &str = "ready-made lists of 100, as many as callers fill";
 
 /// What decides how long a commit takes.
@@ -119,17 +144,18 @@ const SERVER: &str = "SELECT format('PostgreSQL %s, fsync %s, synchronous_commit
 type Insert = Box<dyn FnMut(PgPool, u64) -> futures::future::BoxFuture<'static, ()>>;
 
 /// Who, the share of the rows that it inserts (the slow ones need not insert all), and how.
-fn contenders() -> Vec<(Who, u64, Insert)> {
+fn contenders(at_a_time: u64) -> Vec<(Who, u64, Insert)> {
     let who = |name: &str, kind| Who {
         name: name.into(),
         kind,
     };
-    vec![
+    let as_many = at_a_time / SIZE as u64;
+    let mut contenders: Vec<(Who, u64, Insert)> = vec![
         (
             who("piggyback #[batch]", Kind::Ours),
             1,
-            Box::new(|pool, rows| {
-                Box::pin(callers(rows, move |id| {
+            Box::new(move |pool, rows| {
+                Box::pin(callers(at_a_time, rows, move |id| {
                     let pool = pool.clone();
                     async move { crate::ours::insert(&pool, row(id)).await.unwrap() }
                 }))
@@ -138,11 +164,11 @@ fn contenders() -> Vec<(Who, u64, Insert)> {
         (
             who("mpsc + oneshot + spawn, by hand", Kind::Peer),
             1,
-            Box::new(|pool, rows| {
+            Box::new(move |pool, rows| {
                 Box::pin(async move {
                     let (sender, receiver) = mpsc::unbounded_channel();
                     tokio::spawn(collect(receiver, pool));
-                    callers(rows, move |id| {
+                    callers(at_a_time, rows, move |id| {
                         let (answer, answered) = oneshot::channel();
                         sender.send((row(id), answer)).unwrap();
                         async { answered.await.unwrap() }
@@ -154,8 +180,8 @@ fn contenders() -> Vec<(Who, u64, Insert)> {
         (
             who("one INSERT each", Kind::Bound),
             10,
-            Box::new(|pool, rows| {
-                Box::pin(callers(rows, move |id| {
+            Box::new(move |pool, rows| {
+                Box::pin(callers(at_a_time, rows, move |id| {
                     let pool = pool.clone();
                     async move {
                         let (id, name) = row(id);
@@ -172,14 +198,18 @@ fn contenders() -> Vec<(Who, u64, Insert)> {
         (
             who(AS_MANY, Kind::Bound),
             1,
-            Box::new(|pool, rows| Box::pin(lists(pool, rows, CALLERS / SIZE as u64))),
+            Box::new(move |pool, rows| Box::pin(lists(pool, rows, as_many))),
         ),
-        (
+    ];
+    // Otherwise the callers fill them all.
+    if as_many < u64::from(CONNECTIONS) {
+        contenders.push((
             who("ready-made lists of 100, one a connection", Kind::Bound),
             1,
             Box::new(|pool, rows| Box::pin(lists(pool, rows, u64::from(CONNECTIONS)))),
-        ),
-    ]
+        ));
+    }
+    contenders
 }
 
 fn row(id: u64) -> (i64, String) {
@@ -201,17 +231,17 @@ pub(crate) async fn insert_all(pool: &PgPool, rows: Vec<(i64, String)>) -> Resul
 
 /// So many callers, each inserting one row after another. Their ids rise together, as those of a sequence do: where
 /// a list's are next to each other, and a batch's all over the table, the index would be what is measured.
-async fn callers<F>(rows: u64, insert: impl Fn(u64) -> F + Send + Sync + 'static)
+async fn callers<F>(at_a_time: u64, rows: u64, insert: impl Fn(u64) -> F + Send + Sync + 'static)
 where
     F: Future<Output = ()> + Send,
 {
     let insert = Arc::new(insert);
-    let rows = rows / CALLERS * CALLERS;
+    let rows = rows / at_a_time * at_a_time;
     let mut tasks = tokio::task::JoinSet::new();
-    for caller in 0..CALLERS {
+    for caller in 0..at_a_time {
         let insert = insert.clone();
         tasks.spawn(async move {
-            for id in (caller..rows).step_by(CALLERS as usize) {
+            for id in (caller..rows).step_by(at_a_time as usize) {
                 insert(id).await;
             }
         });
