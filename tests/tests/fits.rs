@@ -1165,11 +1165,13 @@ mod borrowed_in_other_shapes {
         assert_eq!(COUNT.get() - before, 2);
     }
 
+    static LISTS: Count = Count::new();
+
     type Ids = Vec<u64>;
 
     #[batch(size = 10, delay_ms = 1, items(ids))]
     async fn by_another_name(ids: Ids) -> Ids {
-        COUNT.more().await;
+        LISTS.more().await;
         ids
     }
 
@@ -1180,15 +1182,17 @@ mod borrowed_in_other_shapes {
 
     #[batch(size = 10, delay_ms = 1, by_ref)]
     async fn called_string(ids: Vec<own::String>) -> Vec<u8> {
-        COUNT.more().await;
+        LISTS.more().await;
         ids.iter().map(|id| id.0).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn lists_behind_an_alias_and_strings_of_ones_own_are_items() {
-        twice!(by_another_name(1), 1, COUNT => 1);
-        twice!(called_string(&own::String(2)), 2, COUNT => 1);
+        twice!(by_another_name(1), 1, LISTS => 1);
+        twice!(called_string(&own::String(2)), 2, LISTS => 1);
     }
+
+    static PARTS: Count = Count::new();
 
     #[derive(Clone, PartialEq, Eq, Hash)]
     struct Parts {
@@ -1209,7 +1213,7 @@ mod borrowed_in_other_shapes {
             other,
         }: Parts,
     ) -> u64 {
-        COUNT.more().await;
+        PARTS.more().await;
         one + two
     }
 
@@ -1223,15 +1227,15 @@ mod borrowed_in_other_shapes {
             mut other,
         }: Parts,
     ) -> u64 {
-        COUNT.more().await;
+        PARTS.more().await;
         two += 1;
         one + two
     }
 
     #[tokio::test(start_paused = true)]
     async fn parts_of_a_pattern_may_be_configured_out() {
-        twice!(configured(Parts { one: 1, two: 2 }), 3, COUNT => 1);
-        twice!(configured_in_a_task(Parts { one: 1, two: 2 }), 4, COUNT => 1);
+        twice!(configured(Parts { one: 1, two: 2 }), 3, PARTS => 1);
+        twice!(configured_in_a_task(Parts { one: 1, two: 2 }), 4, PARTS => 1);
         assert_eq!(configured_now(Parts { one: 1, two: 2 }).await, 3);
     }
 }
