@@ -62,6 +62,7 @@ pub async fn scoped_task(scope: &Scope, tenant: (u64, f64), ms: u64, id: u64) ->
 /// What an option uses is used, whether the body mentions it or not.
 #[dedup(scope = scope, key(tenant = tenant.0), max_followers = most, direct = direct_now, forget = forget_direct)]
 pub async fn direct(scope: &Scope, tenant: (u64, f64), most: usize, id: u64) -> u64 {
+    tokio::task::yield_now().await;
     id
 }
 
@@ -78,6 +79,7 @@ pub async fn behind_impl(executor: impl Executor<'_>, id: u64) -> u64 {
 /// What an option of a batch uses is used.
 #[batch(size = most, eager, scope = scope, direct = direct_batch_now)]
 pub async fn direct_batch(scope: &Scope, most: usize, ids: Vec<u64>) -> Vec<u64> {
+    tokio::task::yield_now().await;
     ids
 }
 
