@@ -1,7 +1,7 @@
 //! The functions that `direct` and `forget` add: in every place where the annotated function may stand, and without a lint.
 #![deny(warnings, missing_docs, unreachable_pub, unused_lifetimes)]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery)]
-#![allow(clippy::unused_async, clippy::future_not_send)]
+#![allow(clippy::unused_async, clippy::future_not_send, clippy::redundant_pub_crate)]
 
 use piggyback::{batch, dedup};
 use piggyback_tests::by_hand::ByHand;
@@ -58,7 +58,6 @@ pub async fn configured(
 /// A body that lints: once, so that the expectation is fulfilled, and there is nothing beyond it.
 #[dedup(direct = linted_now)]
 #[expect(unused_variables)]
-#[expect(clippy::unnecessary_wraps)]
 pub async fn linted(id: u64, unused: u64) -> Option<u64> {
     let forgotten = 1;
     Some(id)
