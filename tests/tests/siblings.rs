@@ -1,7 +1,11 @@
 //! The functions that `direct` and `forget` add: in every place where the annotated function may stand, and without a lint.
 #![deny(warnings, missing_docs, unreachable_pub, unused_lifetimes)]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery)]
-#![allow(clippy::unused_async, clippy::future_not_send, clippy::redundant_pub_crate)]
+#![allow(
+    clippy::unused_async,
+    clippy::future_not_send,
+    clippy::redundant_pub_crate
+)]
 
 use piggyback::{batch, dedup};
 use piggyback_tests::by_hand::ByHand;
