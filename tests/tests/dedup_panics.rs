@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
-use piggyback::{Row, Scope, dedup};
+use piggyback::{Row, Scope, batch, dedup};
 use piggyback_tests::by_hand::{ByHand, Count, Gate, block_on, one_turn};
 
 fn row(function: &str) -> Row {
@@ -622,4 +622,27 @@ fn a_waker_may_call_the_function_that_wakes_it() {
     assert_eq!(follower.poll(), Poll::Ready(1));
     assert_eq!(AGAIN.get(), 2);
     assert_eq!(last.poll(), Poll::Ready(1));
+}
+
+#[tokio::test]
+async fn a_loaders_leader_that_panics_as_it_takes_over_leaves_no_item() {
+    #[dedup]
+    #[batch(size = 10, delay_ms = 60_000, scope = scope)]
+    async fn load(scope: &Scope, ids: Vec<Arc<u64>>) -> Vec<u64> {
+        ids.iter().map(|id| **id).collect()
+    }
+    let (scope, id) = (Scope::new(), Arc::new(1));
+    let leader = ByHand::waiting(load(&scope, id.clone()));
+    let mut heir = ByHand::waiting(load(&scope, id.clone()));
+    // Its place in the batch is left to the heir, which takes over, and then panics.
+    drop(leader);
+    assert!(heir.poll().is_pending());
+    panics(|| heir.poll_with(&clone_panics()));
+    drop(heir);
+    for row in scope.stats().rows {
+        assert_eq!((row.in_flight, row.waiting), (0, 0), "{row:?}");
+    }
+    // The batch's task, which is woken to end, has none either.
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&id), 1);
 }
