@@ -11,7 +11,7 @@ use crate::items::Items;
 use crate::options::Sibling;
 use crate::other;
 use crate::signature::{Form, Function};
-use crate::tokens::{Private, local, mentions};
+use crate::tokens::{Private, local, mentions, without_lints};
 use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
@@ -88,9 +88,7 @@ pub(crate) fn direct(
     }
     let Some(arguments) = function.passed_on() else {
         // What it says is said of the other.
-        written
-            .attrs
-            .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+        written.attrs.push(without_lints());
         return Held {
             siblings: written.as_written(),
             body: None,
@@ -128,12 +126,12 @@ fn called(
     let call = other.call(function, arguments);
     let may_be_in_trait = other.on_self && matches!(function.vis, Visibility::Inherited);
     let otherwise = may_be_in_trait.then(|| {
-        let (name, of) = (&other.name, local("Otherwise"));
+        let (name, of, without_lints) = (&other.name, local("Otherwise"), without_lints());
         let types: Vec<_> = (0..arguments.len())
             .map(|n| format_ident!("A{n}"))
             .collect();
         quote! {
-            #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+            #without_lints
             trait #of {
                 fn #name<#(#types,)* R>(#(_: #types),*) -> #private::Pending<R> {
                     #private::pending()
@@ -210,13 +208,13 @@ pub(crate) fn forget(
         .attrs
         .iter()
         .filter(|attr| attr.path().is_ident("cfg"));
-    let vis = &function.vis;
+    let (vis, without_lints) = (&function.vis, without_lints());
     let mut body = Group::new(Delimiter::Brace, quote!(#(#calls)*));
     body.set_span(place);
     quote! {
         #(#cfgs)*
         #[doc = #doc]
-        #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+        #without_lints
         #vis #sig #body
     }
 }
@@ -242,9 +240,7 @@ pub(crate) fn many(
     );
     plural.attrs.retain(|attr| attr.path().is_ident("cfg"));
     plural.attrs.push(parse_quote!(#[doc = #doc]));
-    plural
-        .attrs
-        .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+    plural.attrs.push(without_lints());
     let names = items.names();
     let arguments = plural.forwarded().into_iter().map(|name| {
         let lent = items.by_ref && names.contains(&&name);

@@ -5,7 +5,7 @@ use crate::known;
 use crate::options::{Common, Options};
 use crate::outcome::HandOut;
 use crate::signature::{Form, Function};
-use crate::tokens::{Private, mentions, with_static_lifetimes};
+use crate::tokens::{Private, mentions, with_static_lifetimes, without_lints};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{FnArg, Pat, ReturnType, parse_quote};
@@ -69,9 +69,7 @@ pub(crate) fn batch(
             }
         }
     }
-    function
-        .attrs
-        .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+    function.attrs.push(without_lints());
     function.with_code(
         &form,
         &quote!(#imported #mentioned ::core::unreachable!()),
@@ -100,8 +98,7 @@ pub(crate) fn many(
         _ => quote!(()),
     };
     let mut plural = items.plural(function, many, &with_static_lifetimes(one));
-    plural.attrs =
-        vec![parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)])];
+    plural.attrs = vec![without_lints()];
     plural.with_code(&form, &quote!(::core::unreachable!()), private)
 }
 
@@ -145,9 +142,7 @@ pub(crate) fn siblings(
             false => (ReturnType::Default, TokenStream::new()),
         };
         function.sig.output = output;
-        function
-            .attrs
-            .push(parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)]));
+        function.attrs.push(without_lints());
         siblings.extend(function.with_block(body));
     }
     siblings

@@ -2,7 +2,12 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::Path;
+use syn::{Attribute, Path, parse_quote};
+
+/// Keeps lints away from code that a user can't change.
+pub(crate) fn without_lints() -> Attribute {
+    parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)])
+}
 
 /// The path of the runtime's private module, as expansions name it.
 #[derive(Clone)]
