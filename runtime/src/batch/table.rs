@@ -242,6 +242,25 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         refuses
     }
 
+    #[inline(always)]
+    fn coming(&self, item: Item<T, U>, waker: Option<Waker>) -> Coming<T, U, Waker>
+    where
+        U: Hash,
+    {
+        let Item {
+            item,
+            weight,
+            unique,
+        } = item;
+        Coming {
+            item,
+            waker,
+            seen: observe::Caller::current(),
+            weight,
+            unique: unique.map(|unique| (self.hasher.hash_one(&unique), unique)),
+        }
+    }
+
     /// An item comes, and gets a place, unless `max_waiting` items of its group wait.
     #[inline]
     pub(super) fn join(
@@ -256,19 +275,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         U: Hash,
     {
         let hash = self.hash(key);
-        let Item {
-            item,
-            weight,
-            unique,
-        } = item;
-        let unique = unique.map(|unique| (self.hasher.hash_one(&unique), unique));
-        let coming = Coming {
-            item,
-            waker: Some(waker),
-            seen: observe::Caller::current(),
-            weight,
-            unique,
-        };
+        let coming = self.coming(item, Some(waker));
 
         let mut shard = self.shard(hash).lock();
         shard.counts.calls += 1;
@@ -339,23 +346,14 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         U: Hash,
     {
         let hash = self.hash(key);
-        let coming = |item| {
-            let Item {
-                item,
-                weight,
-                unique,
-            } = item;
-            Coming {
-                item,
-                waker: None,
-                seen: observe::Caller::current(),
-                weight,
-                unique: unique.map(|unique| (self.hasher.hash_one(&unique), unique)),
-            }
-        };
-        let mut list = items.into_iter().map(coming).collect::<Vec<_>>();
+        let coming = |item| self.coming(item, None);
+        // Outside of the lock: the values' `Hash` is user code.
+        let mut list = items
+            .into_iter()
+            .map(coming)
+            .collect::<Vec<_>>()
+            .into_iter();
         let all = list.len();
-        let mut list = list.drain(..);
         let mut last: Option<Id> = None;
         while let Some(coming) = list.next() {
             // Of a list, only the first item in a batch has a waker; and one batch at most is open under one lock.
@@ -368,6 +366,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             let found = shard
                 .groups
                 .find_mut(hash, |entry| entry.hash == hash && key.is(&entry.key));
+            let is_new = found.is_none();
             if let Some(entry) = found {
                 if last.is_none() && entry.group.waiting().saturating_add(all) > max_waiting {
                     shard.counts.refuse(all);
@@ -411,7 +410,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                     }
                 }
             }
-            shard.counts.calls += places.len() as u64;
+            shard.counts.calls += places.len() as u64 + u64::from(coming.is_some());
             drop(guard);
             wake_all(wakes);
             surplus
@@ -423,11 +422,10 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             coming.waker = Some(waker.clone());
             let needs = Needs {
                 room: room.max(list.len() + 1),
-                key: None,
+                key: (is_new && !key.is_little()).then(|| key.to_owned()),
             };
             let place = self.open(hash, key, coming, usize::MAX, open(), needs);
             let place = place.expect("without a limit, there is a place");
-            self.shard(hash).lock().counts.calls += 1;
             last = Some(place.cell.id);
             seated(place);
         }
