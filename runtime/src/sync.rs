@@ -14,7 +14,7 @@ use std::sync as imp;
 pub(crate) use imp::MutexGuard;
 pub(crate) use imp::atomic::{AtomicBool, AtomicU32};
 
-/// For statics, which the checker can't make.
+/// For statics: the checker's atomics have no constant constructor.
 pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
 
 /// A mutex without poisoning. What user code may run under one of ours (a key's `Eq` and `to_owned`) runs before

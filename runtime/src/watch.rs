@@ -338,7 +338,7 @@ impl Armed {
             None => Visit::Unfinished,
             Some(true) => Visit::Stays,
             Some(false) => {
-                // Like all that write it, a read-modify-write: the model checker orders these exactly.
+                // A swap and not a store, because the model checker orders only read-modify-writes exactly.
                 watch.armed.swap(0, SeqCst);
                 // A note may have been left while the table still counted as armed. Whoever left it relies on this thread,
                 // unless another call has armed the table since.
@@ -793,7 +793,7 @@ mod tests {
         assert!(state.armed[0].table.is_alive(), "only those that are gone");
     }
 
-    /// A watch that is not this process's. It is kept where what looks for leaks finds it.
+    /// A watch for one test. The static keeps it reachable, so that leak checkers don't report it.
     fn process() -> &'static Process {
         static KEPT: std::sync::Mutex<Vec<&Process>> = std::sync::Mutex::new(Vec::new());
         let process = Box::leak(Box::new(Process::new(ID)));

@@ -10,9 +10,8 @@
 //! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken, and
 //! the first that is polled, or that comes, adopts it with a task of its own. If none of them does so in time, because they
 //! are not polled or their futures were forgotten, it is *abandoned*, and any caller of the group adopts it. The old task then
-//! finds another turn. An old task
-//! that is polled after all runs the batch if it may run, so that each poll makes progress under load, where every task stands
-//! still for a while. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
+//! finds another turn. If it is polled before the new task and the batch may run, it runs the batch: under load, where every
+//! task stands still for a while, each poll makes progress. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
 //!
 //! Closed batches stand in *line*. Those that can't start stand *aside*, where they cost the others nothing: orphaned ones,
 //! and those that are *blocked* because an earlier batch has an item with an equal unique value. If the group is limited
