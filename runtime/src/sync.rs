@@ -1,7 +1,20 @@
-//! Locks and atomics: std's, or the model checker's under `--cfg piggyback_loom`. The only `cfg` of its kind, but for the models' own.
+//! Locks and atomics: std's, or the model checker's under `--cfg piggyback_loom`.
 //!
-//! Shared ownership is std's in either case: the checker's `Arc` can't be one of a trait object, and what is ours to prove
-//! is what happens under the locks.
+//! # Lock order
+//!
+//! A thread that holds one of these locks takes only locks that stand below it:
+//!
+//! 1. a shard of a table (`dedup/table.rs`, `batch/table.rs`);
+//! 2. a batch's cell, or the spans of a flight's callers (`observe.rs`);
+//! 3. the graph of waits (`reentrancy/waits.rs`), or the list of threads (`reentrancy/frames.rs`).
+//!
+//! The list of armed tables (`watch.rs`), a scope's tables (`scope.rs`) and the places that loaders leave (`batch/inherit.rs`)
+//! are locked alone.
+//! No user code runs under any of them, except a key's `Eq`, the `Clone` of a small key that owns nothing, and a unique
+//! value's `Eq`. Wakers, items, keys and results are cloned, woken and dropped after unlocking.
+//!
+//! `Arc` is std's in either case: the checker's `Arc` can't hold a trait object, and what there is to prove happens under
+//! the locks.
 
 pub(crate) use std::sync::Arc;
 use std::sync::{PoisonError, TryLockError};
@@ -22,11 +35,11 @@ pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
-/// How long a thread keeps away from a lock that is taken, in spins, before each further look at it. Then it sleeps.
+/// How many spins a thread waits before each further attempt to take a lock that is held. After the last one it sleeps.
 ///
-/// Who looks again and again takes the lock's cache line from the one who holds it, and makes the other slow just where
-/// others wait for it. Ours are held for some dozen nanoseconds, so it is free after a moment, unless many come for it:
-/// then one who stays away for longer lets another take it several times, at the speed of one who is alone.
+/// Retrying a held lock steals its cache line and slows the critical section that everyone is waiting for. These locks are
+/// held for some dozen nanoseconds, so a short wait is enough unless many threads compete. Then a longer wait lets another
+/// thread take the lock several times in a row, at the speed of a thread that is alone.
 const KEEPS_AWAY: &[u32] = if cfg!(all(test, piggyback_loom)) {
     &[]
 } else {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::run::{Next, Role};
+use super::call::{Next, Role};
 use super::spawned::{Execution, Lead};
 use super::state::Body as Does;
 use super::table::{Entered, Following};

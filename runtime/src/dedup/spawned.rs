@@ -14,8 +14,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
+use super::call::{Call, Next, Role, follows};
 use super::flight::Flight;
-use super::run::{Call, Next, Role, follows};
 use super::share::Share;
 use super::state::{Body, Deposed, Turn};
 use super::table::Table;
