@@ -316,6 +316,9 @@ impl Scope {
         }
         drop(tables);
         self.register();
+        // Made before the lock is taken: with metrics, a new function is described to the user's recorder. If another thread
+        // is faster, this table is dropped, after unlocking.
+        let made = Arc::new(make());
         let mut tables = self
             .0
             .tables
@@ -323,12 +326,11 @@ impl Scope {
             .unwrap_or_else(PoisonError::into_inner);
         let tables = tables.entry(marker).or_default();
         find(tables).unwrap_or_else(|| {
-            let table = Arc::new(make());
             tables.push(Owned {
-                table: table.clone(),
-                listed: table.clone(),
+                table: made.clone(),
+                listed: made.clone(),
             });
-            table
+            made.clone()
         })
     }
 
