@@ -14,6 +14,8 @@ pub(crate) struct Arguments<'a> {
     pub(crate) all: &'a [Argument],
     pub(crate) common: &'a Common,
     pub(crate) private: &'a Private,
+    /// Whether they select a batch's group, so that messages about them say so.
+    pub(crate) in_group: bool,
 }
 
 /// What is plain to see of an argument's type. For all others the compiler finds it out, which takes it some time: an
@@ -108,7 +110,8 @@ impl Arguments<'_> {
                         quote!(),
                     );
                     let key = method_at(place, part, "key", quote!());
-                    of(place, private.call_at(place, "part", key))
+                    let part = if self.in_group { "group_part" } else { "part" };
+                    of(place, private.call_at(place, part, key))
                 }
                 None if self.is_skipped(argument, binding) => continue,
                 None if parts(argument).is_some() => {
@@ -118,7 +121,7 @@ impl Arguments<'_> {
                     for (n, ty) in parts.rev() {
                         let part = Index::from(n);
                         let kind = Kind::of_type(ty);
-                        let part = self.part("part", kind, argument.place(), quote!(#name.#part));
+                        let part = self.part(argument, kind, quote!(#name.#part));
                         let part = of(argument.place(), part);
                         tuple = quote!((#part, #tuple));
                     }
@@ -126,16 +129,8 @@ impl Arguments<'_> {
                     continue;
                 }
                 None => {
-                    let part = if argument.receiver {
-                        "self_part"
-                    } else {
-                        "part"
-                    };
-                    let place = argument.place();
-                    of(
-                        place,
-                        self.part(part, Kind::of(argument), place, &binding.ident),
-                    )
+                    let part = self.part(argument, Kind::of(argument), &binding.ident);
+                    of(argument.place(), part)
                 }
             };
             let cfgs = &binding.cfgs;
@@ -144,8 +139,16 @@ impl Arguments<'_> {
         key
     }
 
-    fn part(&self, function: &str, kind: Kind, place: Place, of: impl ToTokens) -> TokenStream {
+    fn part(&self, argument: &Argument, kind: Kind, of: impl ToTokens) -> TokenStream {
+        let place = argument.place();
         let part = self.borrowed(kind, place, of);
+        let function = match (argument.receiver, self.in_group) {
+            _ if argument.is_item => "item_part",
+            (true, true) => "self_group_part",
+            (true, false) => "self_part",
+            (false, true) => "group_part",
+            (false, false) => "part",
+        };
         match kind {
             Kind::Plain => part,
             _ => self.private.call_at(place, function, part),
@@ -246,8 +249,7 @@ impl Arguments<'_> {
                     method_at(place, arg, "part", quote!())
                 }
                 // What can't be in the key has an error there, and is not asked for more here.
-                _ if in_key && argument.receiver => self.part("self_part", kind, place, of),
-                _ if in_key => self.part("part", kind, place, of),
+                _ if in_key => self.part(argument, kind, of),
                 _ => self.borrowed(kind, place, of),
             };
             if let Some(parts) = parts(argument) {

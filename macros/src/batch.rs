@@ -61,6 +61,7 @@ pub(crate) fn expand(
         all: arguments,
         common,
         private,
+        in_group: !bulk.is_deduplicated,
     };
     let [seat, waker, opening, bulk_call, read] =
         ["seat", "waker", "open", "bulk", "limits"].map(local);
@@ -73,7 +74,12 @@ pub(crate) fn expand(
     let given = bulk.items.value(private);
     let (weighed, value) = item(options, bulk, private, given, allow.as_ref());
     let limits = limits(options, private);
-    let sharing = sharing(call, bulk, options.split_on_err.is_some());
+    // Only with a closure do the callers of a part share an error.
+    let splits_on_all = options
+        .split_on_err
+        .as_ref()
+        .is_some_and(|split| split.value.is_none());
+    let sharing = sharing(call, bulk, splits_on_all);
     let limit = options.limit.as_ref().map(|limit| &limit.value);
     let owned = all.owned(
         true,
@@ -470,7 +476,7 @@ fn limits(options: &Options, private: &Private) -> TokenStream {
 }
 
 /// How an error for all becomes one for each.
-fn sharing(call: &Call<'_>, bulk: &Bulk, splits: bool) -> TokenStream {
+fn sharing(call: &Call<'_>, bulk: &Bulk, splits_on_all: bool) -> TokenStream {
     let Call {
         private, common, ..
     } = call;
@@ -498,7 +504,7 @@ fn sharing(call: &Call<'_>, bulk: &Bulk, splits: bool) -> TokenStream {
             let cloned = dedup::cloned(call, of);
             method_at(call.output_place, cloned, "of_batch", quote!())
         }
-        (None, None) if one_is_known && call.may_be_result && !splits => {
+        (None, None) if one_is_known && call.may_be_result && !splits_on_all => {
             let kind = method_at(call.output_place, of.clone(), "kind", quote!());
             rows(private.call_at(call.output_place, "by_clone", kind))
         }

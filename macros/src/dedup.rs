@@ -41,6 +41,7 @@ pub(crate) fn expand(
         all: arguments,
         common,
         private,
+        in_group: false,
     };
     let started = local("call");
 

@@ -346,6 +346,10 @@ impl Plan {
                 quote!(#private::future(move || { #body }).await)
             }
         };
+        let lists: Vec<usize> = match &items {
+            Some(Some(items)) => items.lists.iter().map(|list| list.index).collect(),
+            _ => Vec::new(),
+        };
         let body = match (batch, items.flatten(), hand_out) {
             (Some(options), Some(mut items), Some(hand_out)) => {
                 if is_held {
@@ -362,9 +366,8 @@ impl Plan {
                     one,
                     is_deduplicated: dedup.is_some(),
                 };
-                let call = call(&function, &private, &options.common, |index| {
-                    !bulk.items.lists.iter().any(|list| list.index == index)
-                });
+                let mut call = call(&function, &private, &options.common, &lists);
+                call.arguments.retain(|argument| !argument.is_item);
                 let code = batch::expand(&call, &options, &bulk, body);
                 if let Some(many) = &options.many {
                     siblings.extend(beside::many(
@@ -386,7 +389,7 @@ impl Plan {
         };
         let body = match dedup {
             Some(options) => {
-                let call = call(&function, &private, &options.common, |_| true);
+                let call = call(&function, &private, &options.common, &lists);
                 let code = dedup::expand(&call, &options, has_batch, body);
                 if options.spawn.is_some() {
                     function.without_mut();
@@ -441,17 +444,17 @@ fn call<'a>(
     function: &'a Function,
     private: &'a Private,
     common: &'a Common,
-    takes: impl Fn(usize) -> bool,
+    lists: &[usize],
 ) -> Call<'a> {
     let output = function.output();
-    let arguments = function.arguments().into_iter().enumerate();
+    let mut arguments = function.arguments();
+    for list in lists {
+        arguments[*list].is_item = true;
+    }
     Call {
         private,
         common,
-        arguments: arguments
-            .filter(|(index, _)| takes(*index))
-            .map(|(_, argument)| argument)
-            .collect(),
+        arguments,
         output_place: output
             .as_ref()
             .map_or_else(|| Place::of(&function.sig.ident), Place::of),

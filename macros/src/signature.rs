@@ -70,6 +70,8 @@ pub(crate) struct Argument {
     /// Its type; none for `self`, `&self`, `&mut self`.
     pub(crate) ty: Option<Type>,
     pub(crate) receiver: bool,
+    /// Whether it is what a caller of a batch gives for its list of items.
+    pub(crate) is_item: bool,
     /// Whether it is just a name, which then has the argument's type.
     pub(crate) is_plain_name: bool,
 }
@@ -665,6 +667,7 @@ impl Argument {
                     written: quote!(#pat: #ty),
                     ty: Some(peel(ty).clone()),
                     receiver: false,
+                    is_item: false,
                     is_plain_name: matches!(&**pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none()),
                 }
             }
@@ -688,6 +691,7 @@ impl Argument {
                 _ => None,
             },
             receiver: true,
+            is_item: false,
             is_plain_name: true,
         }
     }

@@ -11,16 +11,16 @@
 //! | `&B` | [`ByRef`] | `B::Owned` |
 //! | anything else | [`ByValue`] | itself |
 //!
-//! None of these steps has a bound, so the choice never depends on what a type lacks; the bounds are on [`Key`], whose
-//! message is then about the argument. [`owned`] is about the same parts, for executions that outlive their caller.
+//! None of these steps has a bound, so the choice never depends on what a type lacks; [`needs`] states what a part needs,
+//! with messages about the argument. [`owned`] is about the same parts, for executions that outlive their caller.
 
+pub(crate) mod needs;
 pub(crate) mod owned;
 #[cfg(feature = "fleet")]
 mod serialized;
 #[cfg(feature = "fleet")]
 pub(crate) use self::serialized::SerializeOf;
 
-use crate::bounds::{Always, Never, Nothing};
 use std::any::Any;
 use std::borrow::{Borrow, Cow};
 use std::hash::{Hash, Hasher};
@@ -84,104 +84,6 @@ fn is_little_value<A: 'static>(value: &A) -> bool {
 pub trait About {
     /// Its type, without a reference around it.
     type Argument: ?Sized;
-}
-
-/// States one bound of a key, so that the message can name the one that is missing. See [`bounds`](crate::bounds) for
-/// `M`, and for why a step's result is what the next step is asked of.
-macro_rules! steps {
-    ($($(#[$attribute:meta])* $step:ident;)*) => {$(
-        $(#[$attribute])*
-        pub trait $step<A: ?Sized, M> {
-            /// The part itself.
-            type Next;
-            /// The part itself.
-            fn next(self) -> Self::Next;
-        }
-    )*};
-}
-
-steps! {
-    /// A part that is hashed.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Hash`",
-        label = "`{A}` is not `Hash`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    HashOf;
-    /// A part that is compared.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Eq`",
-        label = "`{A}` is not `Eq`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    EqOf;
-    /// A part that is kept.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Clone`",
-        label = "`{A}` is not `Clone`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    OwnedOf;
-}
-
-/// The last of these steps, with which a part is a [`Key`].
-#[diagnostic::on_unimplemented(
-    message = "`{A}` can't be part of the key, since it is not `Send + Sync + 'static`",
-    label = "`{A}` is not `Send + Sync + 'static`",
-    note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
-    note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
-    note = "or compare calls by part of the argument with `key(… = …)`"
-)]
-pub trait KeyOf<A: ?Sized, M> {
-    /// The part itself.
-    type Part: Key;
-    /// The part itself.
-    fn part(self) -> Self::Part;
-}
-
-/// The same for a receiver, which has its own ways out.
-#[diagnostic::on_unimplemented(
-    message = "`self` is part of the key, but `{A}` is not `Hash + Eq + Clone + Send + Sync + 'static`",
-    label = "`{A}` can't be part of the key",
-    note = "if the result depends on some of its fields, write `key(self = self.…)`, for example `key(self = self.tenant)`",
-    note = "if instances must not share calls, add a field of type `piggyback::Scope` and write `scope = self.…`",
-    note = "if the result does not depend on `self` at all, write `skip(self)`; users, tenants, permissions and locales must stay in the key"
-)]
-pub trait SelfKeyOf<A: ?Sized, M> {
-    /// The part itself.
-    type Part: Key;
-    /// The part itself.
-    fn part(self) -> Self::Part;
-}
-
-/// A receiver's part of the key.
-pub fn self_part<K: About + SelfKeyOf<K::Argument, M>, M>(
-    part: K,
-) -> <K as SelfKeyOf<K::Argument, M>>::Part {
-    part.part()
-}
-
-type Hashed<K, A, M> = <K as HashOf<A, M>>::Next;
-type Compared<K, A, M, N> = <Hashed<K, A, M> as EqOf<A, N>>::Next;
-type Kept<K, A, M, N, O> = <Compared<K, A, M, N> as OwnedOf<A, O>>::Next;
-
-/// An argument's part of the key. An expansion calls it with the argument's span, so that errors point there.
-pub fn part<K, M, N, O, P>(
-    part: K,
-) -> <Kept<K, K::Argument, M, N, O> as KeyOf<K::Argument, P>>::Part
-where
-    K: About + HashOf<K::Argument, M>,
-    Hashed<K, K::Argument, M>: EqOf<K::Argument, N>,
-    Compared<K, K::Argument, M, N>: OwnedOf<K::Argument, O>,
-    Kept<K, K::Argument, M, N, O>: KeyOf<K::Argument, P>,
-{
-    part.next().next().next().part()
 }
 
 impl Key for () {
@@ -323,62 +225,6 @@ where
     fn is_little(&self) -> bool {
         self.0.len() <= 16 && self.0.iter().all(|b| is_little(*b))
     }
-}
-
-/// Two implementations for each kind of part: see [`bounds`](crate::bounds).
-macro_rules! key_of {
-    ($($part:ty, $argument:ident: [$($sized:tt)*] [$($owned:tt)*] [$($bounds:tt)*];)*) => {$(
-        impl<$argument $($sized)*> About for $part {
-            type Argument = $argument;
-        }
-
-        key_of!(step HashOf, $part, $argument: [$($sized)*] [+ Hash]);
-        key_of!(step EqOf, $part, $argument: [$($sized)*] [+ Eq]);
-        key_of!(step OwnedOf, $part, $argument: [$($sized)*] [$($owned)*]);
-        key_of!(last KeyOf, $part, $argument: [$($sized)*] [$($bounds)*]);
-        key_of!(last SelfKeyOf, $part, $argument: [$($sized)*] [$($bounds)*]);
-    )*};
-    (step $step:ident, $part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*]) => {
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* $($bounds)*> $step<$argument, Always> for $part {
-            type Next = Self;
-            #[inline]
-            fn next(self) -> Self {
-                self
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* + Nothing> $step<$argument, Never> for $part {
-            type Next = Self;
-            fn next(self) -> Self {
-                self
-            }
-        }
-    };
-    (last $last:ident, $part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*]) => {
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* $($bounds)*> $last<$argument, Always> for $part {
-            type Part = Self;
-            #[inline]
-            fn part(self) -> Self {
-                self
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* + Nothing> $last<$argument, Never> for $part {
-            type Part = ();
-            fn part(self) {}
-        }
-    };
-}
-
-key_of! {
-    ByValue<'_, A>, A: [: Sized] [+ Clone] [+ Hash + Eq + Clone + Send + Sync + 'static];
-    ByRef<'_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
-    OptRef<'_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
-    SliceRef<'_, '_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
 }
 
 impl<'a, B: ?Sized> Part<'_, Option<&'a B>> {

@@ -21,8 +21,9 @@ pub use crate::dedup::{
 pub use crate::fixed::Fixed;
 #[cfg(feature = "fleet")]
 pub use crate::fleet::{Forgotten, Trip, fleet, forget as forget_across};
+pub use crate::key::needs::{group_part, item_part, part, self_group_part, self_part};
 pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
-pub use crate::key::{ByRef, ByValue, Key, Part, part, self_part};
+pub use crate::key::{ByRef, ByValue, Key, Part};
 
 pub use piggyback_macros::__piggyback_expanded;
 

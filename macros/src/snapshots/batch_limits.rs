@@ -10,7 +10,7 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
             P::Limits::concurrency(P::Limits::max_weight(P::Limits::new(10, 10), 5), 2),
         );
         let __self = P::own_self(P::ByRef(self));
-        let tag = P::own(P::part(P::Part(&tag).__piggyback_key()));
+        let tag = P::own(P::group_part(P::Part(&tag).__piggyback_key()));
         let __bulk = P::shape_by_part(
                 P::ManyBy,
                 P::ty::<(Vec<Row>, (u64, u64))>(),
@@ -35,7 +35,7 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
             &__PIGGYBACK,
             &(self.scope),
             __waker,
-            (P::part(P::Part(&tag).__piggyback_key()), ()),
+            (P::group_part(P::Part(&tag).__piggyback_key()), ()),
             __open,
         );
     __seat.await

@@ -26,7 +26,10 @@ async fn save(&self, users: User) -> Result<(), AppError> {
         .__piggyback_join(
             &__PIGGYBACK,
             __waker,
-            (P::part((&(self.tenant)).__piggyback_as_part().__piggyback_key()), ()),
+            (
+                P::group_part((&(self.tenant)).__piggyback_as_part().__piggyback_key()),
+                (),
+            ),
             __open,
         );
     __seat.await
