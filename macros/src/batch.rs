@@ -28,7 +28,7 @@ pub(crate) struct Bulk {
 }
 
 // Input:  body
-// Output: static BATCHES: private::Batches = …;
+// Output: static __PIGGYBACK: private::Site = …;
 //         let waker = private::Waker.await;
 //         let open = || {
 //             let limits = private::Limits::new(size, delay_ms);
@@ -42,7 +42,7 @@ pub(crate) struct Bulk {
 //                 });
 //             (limits, bulk)
 //         };
-//         let seat = private::item(users).__piggyback_join(&BATCHES, waker, key, open);
+//         let seat = private::item(users).__piggyback_join(&__PIGGYBACK, waker, key, open);
 //         seat.await
 pub(crate) fn expand(
     call: &Call<'_>,
@@ -66,7 +66,7 @@ pub(crate) fn expand(
     let [seat, waker, opening, bulk_call, read] =
         ["seat", "waker", "open", "bulk", "limits"].map(local);
 
-    let batches = call.beside("Batches");
+    let batches = call.beside();
     let key = all.key();
     let item_type = bulk.items.item();
     let names: Vec<_> = bulk.items.lists.iter().map(|list| &list.name).collect();
@@ -192,7 +192,7 @@ pub(crate) fn expand(
     let heir = bulk.is_deduplicated.then(|| local("heir"));
     let heir = heir.map(|heir| quote!(#heir,));
     let suffix = if heir.is_some() { "_as" } else { "" };
-    // Output: private::lazily(max_waiting, || item).__piggyback_try_join(&BATCHES, waker, key, open)
+    // Output: private::lazily(max_waiting, || item).__piggyback_try_join(&__PIGGYBACK, waker, key, open)
     let most = options.max_waiting.as_ref().map(|most| &most.value);
     let read_most = most.map(|most| {
         let (name, allow) = (local("max_waiting"), allow.as_ref());

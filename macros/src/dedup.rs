@@ -11,8 +11,8 @@ use syn::{Expr, ExprPath};
 
 // Input:  body
 // Output: let call = {
-//             static FLIGHTS: private::Flights = …;
-//             private::Flights::enter(&FLIGHTS, || {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
+//             static __PIGGYBACK: private::Site = …;
+//             private::enter(&__PIGGYBACK, || {}, key, private::cloned(private::ty::<R>()), private::Joining::new())
 //         };
 //         private::Call::run(call, async move { body }).await
 //
@@ -45,7 +45,7 @@ pub(crate) fn expand(
     };
     let started = local("call");
 
-    let function = call.beside("Flights");
+    let function = call.beside();
     let across = options.across.as_ref().map(|_| local("across"));
     let key = match &across {
         None => all.key(),
@@ -65,9 +65,9 @@ pub(crate) fn expand(
         joining = quote!(#private::Joining::or_busy(#joining));
     }
     let forgets = local("forgets");
-    let (flights, asked) = match &options.forget {
-        None => (quote!(Flights), None),
-        Some(_) => (quote!(Forgets), Some(quote!(#forgets,))),
+    let (owner, asked) = match &options.forget {
+        None => (None, None),
+        Some(_) => (Some(quote!(Forgets::)), Some(quote!(#forgets,))),
     };
     let scope = common.scope.as_ref().map(|scope| {
         let scope = borrow_at(Place::of(&scope.value), &scope.value);
@@ -75,8 +75,8 @@ pub(crate) fn expand(
     });
     let entered = quote!(&__PIGGYBACK, #scope || {}, #key, #sharing, #joining);
     let enter = match &across {
-        None if scope.is_some() => quote!(#private::#flights::enter_in(#asked #entered)),
-        None => quote!(#private::#flights::enter(#asked #entered)),
+        None if scope.is_some() => quote!(#private::#owner enter_in(#asked #entered)),
+        None => quote!(#private::#owner enter(#asked #entered)),
         Some(across) => {
             let begin = match (&options.forget, &scope) {
                 (None, None) => "enter",

@@ -32,10 +32,9 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// The static beside the function, with what the function is called in stats.
     //
-    // Output: static __PIGGYBACK: private::Flights = private::Flights::free(private::module_path!(), "user");
-    pub(crate) fn beside(&self, kind: &str) -> TokenStream {
+    // Output: static __PIGGYBACK: private::Site = private::Site::free(private::module_path!(), "user");
+    pub(crate) fn beside(&self) -> TokenStream {
         let private = self.private;
-        let kind = Ident::new(kind, Span::call_site());
         let new = if let Some(name) = &self.common.name {
             let name = &name.value;
             quote!(named(#name))
@@ -47,7 +46,7 @@ impl Call<'_> {
                 quote!(free(#private::module_path!(), #name))
             }
         };
-        quote!(static __PIGGYBACK: #private::#kind = #private::#kind::#new;)
+        quote!(static __PIGGYBACK: #private::Site = #private::Site::#new;)
     }
 
     /// What a call gets that is refused.

@@ -16,12 +16,11 @@ mod key;
 #[cfg(test)]
 mod model;
 mod observe;
-mod path;
 mod reentrancy;
 mod scope;
 mod shards;
 mod shared;
-mod slots;
+mod site;
 mod stats;
 #[cfg(test)]
 mod strangers;
@@ -68,30 +67,3 @@ pub mod guide {
 
 #[doc = include_str!("../docs/observe.md")]
 pub mod observing {}
-
-/// Shards of a table in the global scope.
-fn shards() -> usize {
-    static SHARDS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *SHARDS.get_or_init(|| {
-        let threads = std::thread::available_parallelism();
-        shards_for(threads.map_or(4, std::num::NonZero::get))
-    })
-}
-
-/// A few for each thread that may want one at the same time.
-fn shards_for(threads: usize) -> usize {
-    (threads * 8).next_power_of_two().clamp(16, 128)
-}
-
-/// Shards of a table in a scope that is not the global one: there may be many such scopes.
-const SCOPED_SHARDS: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn each_thread_finds_a_few_shards() {
-        let all = [1, 2, 3, 4, 8, 16, 64].map(super::shards_for);
-        assert_eq!(all, [16, 16, 32, 32, 64, 128, 128]);
-        assert!((16..=128).contains(&super::shards()));
-    }
-}

@@ -8,15 +8,15 @@ pub use crate::batch::results::{
     shape_by_part, shared_err, sorted, weight,
 };
 pub use crate::batch::{
-    Batches, Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber,
-    item, lazily, or_failed,
+    Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber, item,
+    lazily, or_failed,
 };
 pub use crate::bounds::{
     busy, by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
 };
 pub use crate::dedup::{
-    Call, CloneWith, Cloned, Failed, Flights, Forgets, IsResult, Joining, Run, Share, ShareErr,
-    Spawned, Table, forget,
+    Call, CloneWith, Cloned, Failed, Forgets, IsResult, Joining, Run, Share, ShareErr, Spawned,
+    Table, enter, enter_in, forget,
 };
 pub use crate::fixed::Fixed;
 #[cfg(feature = "fleet")]
@@ -24,6 +24,7 @@ pub use crate::fleet::{Forgotten, Trip, fleet, forget as forget_across};
 pub use crate::key::needs::{group_part, item_part, part, self_group_part, self_part};
 pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
 pub use crate::key::{ByRef, ByValue, Key, Part};
+pub use crate::site::Site;
 
 pub use piggyback_macros::__piggyback_expanded;
 

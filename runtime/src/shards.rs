@@ -1,6 +1,24 @@
 //! What the shards of flights and of groups have in common.
 
+use std::num::NonZero;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
+
 use hashbrown::HashTable;
+
+/// Shards of a table in a scope that is not the global one: there may be many such scopes.
+pub(crate) const SCOPED: usize = 4;
+
+/// Shards of a table in the global scope.
+pub(crate) fn global() -> usize {
+    static SHARDS: OnceLock<usize> = OnceLock::new();
+    *SHARDS.get_or_init(|| shards_for(available_parallelism().map_or(4, NonZero::get)))
+}
+
+/// A few for each thread that may want one at the same time.
+fn shards_for(threads: usize) -> usize {
+    (threads * 8).next_power_of_two().clamp(16, 128)
+}
 
 /// Alone in its pair of cache lines (x86-64 prefetches them in pairs, some ARM has lines of 128 bytes).
 #[derive(Debug, Default)]
@@ -22,6 +40,13 @@ pub(crate) fn give_back<T>(entries: &mut HashTable<T>, hash: impl Fn(&T) -> u64)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_thread_finds_a_few_shards() {
+        let all = [1, 2, 3, 4, 8, 16, 64].map(shards_for);
+        assert_eq!(all, [16, 16, 32, 32, 64, 128, 128]);
+        assert!((16..=128).contains(&global()));
+    }
 
     #[test]
     fn room_is_kept_while_it_is_used_and_while_it_is_little() {

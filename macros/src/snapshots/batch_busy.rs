@@ -1,5 +1,5 @@
 async fn save(users: &User) -> Result<(), AppError> {
-    static __PIGGYBACK: P::Batches = P::Batches::free(P::module_path!(), "save");
+    static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "save");
     let __waker = P::Waker.await;
     let __max_waiting: usize = 100;
     let __open = || {

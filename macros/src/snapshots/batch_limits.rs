@@ -1,7 +1,7 @@
 async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
     #[allow(unused_imports)]
     use P::probing::*;
-    static __PIGGYBACK: P::Batches = P::Batches::method(P::module_path!(), "save");
+    static __PIGGYBACK: P::Site = P::Site::method(P::module_path!(), "save");
     let __waker = P::Waker.await;
     let __item: (u64, u64) = ids;
     let __weight = P::weight(&__item, |row| row.1);

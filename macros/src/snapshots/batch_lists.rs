@@ -1,7 +1,7 @@
 async fn save(ids: &u64, names: &str) -> u64 {
     #[allow(unused_imports)]
     use P::probing::*;
-    static __PIGGYBACK: P::Batches = P::Batches::free(P::module_path!(), "save");
+    static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "save");
     let __waker = P::Waker.await;
     let __item: (u64, ::std::string::String) = (P::lent(ids), P::lent(names));
     let __unique = P::unique(P::arg(P::of(&__item, |row| row.0)).__piggyback_part());

@@ -1,5 +1,5 @@
 async fn save(pool: &Pool, users: User) -> Result<(), AppError> {
-    static __PIGGYBACK: P::Batches = P::Batches::free(P::module_path!(), "save");
+    static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "save");
     let __waker = P::Waker.await;
     let __open = || {
         let __limits = P::Limits::new(10, 10);

@@ -1,7 +1,7 @@
 async fn save(&self, users: User) -> Result<(), AppError> {
     #[allow(unused_imports)]
     use P::probing::*;
-    static __PIGGYBACK: P::Batches = P::Batches::method(P::module_path!(), "save");
+    static __PIGGYBACK: P::Site = P::Site::method(P::module_path!(), "save");
     let __waker = P::Waker.await;
     let __open = || {
         let __limits = P::Limits::new(10, 10);

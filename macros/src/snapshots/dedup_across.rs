@@ -2,7 +2,7 @@ async fn user(id: u64) -> Result<User, AppError> {
     let __forgets = P::Forgets::take();
     let ::core::option::Option::Some((__call, __trip)) = (match P::fleet(&FLEET) {
         __across => {
-            static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
+            static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "user");
             __across
                 .__piggyback_forgets(
                     __forgets,

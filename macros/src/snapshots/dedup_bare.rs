@@ -1,7 +1,7 @@
 pub async fn user(id: u64) -> User {
     let __call = {
-        static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        P::Flights::enter(
+        static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "user");
+        P::enter(
             &__PIGGYBACK,
             || {},
             (P::ByValue(&id), ()),

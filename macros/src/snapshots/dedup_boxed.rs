@@ -1,11 +1,8 @@
 fn user<'a>(&'a self, id: u64) -> Pin<Box<dyn Future<Output = User> + Send + 'a>> {
     P::Box::pin(async move {
         let __call = {
-            static __PIGGYBACK: P::Flights = P::Flights::method(
-                P::module_path!(),
-                "user",
-            );
-            P::Flights::enter_in(
+            static __PIGGYBACK: P::Site = P::Site::method(P::module_path!(), "user");
+            P::enter_in(
                 &__PIGGYBACK,
                 &(self.scope),
                 || {},

@@ -2,8 +2,8 @@ pub async fn user(&self, Path(id): Path<u64>) -> User {
     let __call = {
         #[allow(unused_imports)]
         use P::probing::*;
-        static __PIGGYBACK: P::Flights = P::Flights::method(P::module_path!(), "user");
-        P::Flights::enter(
+        static __PIGGYBACK: P::Site = P::Site::method(P::module_path!(), "user");
+        P::enter(
             &__PIGGYBACK,
             || {},
             (P::part(P::Part(&id).__piggyback_key()), ()),

@@ -3,7 +3,7 @@ async fn user<T>(id: T) -> User {
     let ::core::option::Option::Some(__call) = ({
         #[allow(unused_imports)]
         use P::probing::*;
-        static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
+        static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "user");
         P::Forgets::enter(
             __forgets,
             &__PIGGYBACK,

@@ -1,7 +1,7 @@
 async fn user(pool: &Pool, id: u64) -> Result<User, AppError> {
     let __call = {
-        static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        P::Flights::enter(
+        static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "user");
+        P::enter(
             &__PIGGYBACK,
             || {},
             (P::ByValue(&id), ()),

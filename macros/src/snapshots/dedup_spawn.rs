@@ -1,7 +1,7 @@
 async fn user(&self, pool: Pool, id: u64) -> User {
     let __call = {
-        static __PIGGYBACK: P::Flights = P::Flights::method(P::module_path!(), "user");
-        P::Flights::enter(
+        static __PIGGYBACK: P::Site = P::Site::method(P::module_path!(), "user");
+        P::enter(
             &__PIGGYBACK,
             || {},
             (P::self_part(P::ByRef(self)), (P::ByValue(&id), ())),

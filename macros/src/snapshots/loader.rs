@@ -2,8 +2,8 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
     #[allow(unused_imports, clippy::all, clippy::pedantic)]
     use dedup as _;
     let __call = {
-        static __PIGGYBACK: P::Flights = P::Flights::free(P::module_path!(), "user");
-        P::Flights::enter(
+        static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "user");
+        P::enter(
             &__PIGGYBACK,
             || {},
             (P::ByValue(&ids), ()),
@@ -18,10 +18,7 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
     P::Call::run(
             __call,
             async move {
-                static __PIGGYBACK: P::Batches = P::Batches::free(
-                    P::module_path!(),
-                    "user",
-                );
+                static __PIGGYBACK: P::Site = P::Site::free(P::module_path!(), "user");
                 let __waker = P::Waker.await;
                 let __open = || {
                     let __limits = P::Limits::new(10, 10);

@@ -1,9 +1,9 @@
 //! `#[batch]`: a function written as a bulk call is called with one item.
 //!
-//! A call goes through these files in this order. [`Batches`] is the static beside the annotated function; it finds the
-//! [`table`] of this monomorphisation, and there the [`group`] of the call's key, in whose open batch the item gets a
-//! place. The call then is a [`seat`]. Whoever opened the batch gave it a [`task`], a new one or one of the [`askers`], which
-//! runs the bulk call; its [`results`] are handed out through the batch's [`cell`].
+//! A call goes through these files in this order. The [`Site`] beside the annotated function finds the [`table`] of this
+//! monomorphisation, and there the [`group`] of the call's key, in whose open batch the item gets a place. The call then is
+//! a [`seat`]. Whoever opened the batch gave it a [`task`], a new one or one of the [`askers`], which runs the bulk call; its
+//! [`results`] are handed out through the batch's [`cell`].
 
 mod askers;
 mod cell;
@@ -20,8 +20,6 @@ mod seat;
 mod table;
 mod task;
 
-use std::any::TypeId;
-use std::fmt;
 use std::hash::Hash;
 use std::ops::Deref;
 use std::task::Waker;
@@ -39,18 +37,11 @@ use self::table::{Opens, Queue, Seated, Table};
 use crate::bounds::{Always, Never, Nothing, SendableOf};
 use crate::fixed::Fixed;
 use crate::key::Key;
-use crate::path::Path;
 use crate::scope::{Listed, Scope, UnderWay};
-use crate::slots::Slots;
+use crate::site::Site;
 use crate::stats::{Kind, Row};
 use crate::sync::Arc;
 use crate::watch;
-
-/// The static beside an annotated function.
-pub struct Batches {
-    path: Path,
-    slots: Slots,
-}
 
 /// What a caller hands in.
 #[derive(Debug)]
@@ -101,7 +92,7 @@ impl<T, U> Item<T, U> {
     #[inline]
     pub fn __piggyback_join<K, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         waker: Waker,
         key: K,
         open: impl FnOnce() -> (Limits, B),
@@ -113,13 +104,13 @@ impl<T, U> Item<T, U> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        batches.join(waker, key, self, open)
+        join(site, waker, key, self, open)
     }
 
     /// The same in a scope.
     pub fn __piggyback_join_in<K, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         scope: &Scope,
         waker: Waker,
         key: K,
@@ -132,13 +123,13 @@ impl<T, U> Item<T, U> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        batches.join_in(scope, waker, key, self, open)
+        join_in(site, scope, waker, key, self, open)
     }
 
     /// Does the same for a loader: goes on with the place that the last leader of its flight has left, if it has.
     pub fn __piggyback_join_as<K, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         heir: Heir,
         waker: Waker,
         key: K,
@@ -151,13 +142,13 @@ impl<T, U> Item<T, U> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        heir.take_or(|| batches.join(waker, key, self, open))
+        heir.take_or(|| join(site, waker, key, self, open))
     }
 
     /// The same in a scope.
     pub fn __piggyback_join_in_as<K, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         heir: Heir,
         scope: &Scope,
         waker: Waker,
@@ -171,7 +162,7 @@ impl<T, U> Item<T, U> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        heir.take_or(|| batches.join_in(scope, waker, key, self, open))
+        heir.take_or(|| join_in(site, scope, waker, key, self, open))
     }
 }
 
@@ -194,7 +185,7 @@ impl<F> Lazy<F> {
     /// Joins a batch, or is refused.
     pub fn __piggyback_try_join<K, T, U, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         waker: Waker,
         key: K,
         open: impl FnOnce() -> (Limits, B),
@@ -207,13 +198,13 @@ impl<F> Lazy<F> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        batches.try_join(waker, key, self, open)
+        try_join(site, waker, key, self, open)
     }
 
     /// The same in a scope.
     pub fn __piggyback_try_join_in<K, T, U, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         scope: &Scope,
         waker: Waker,
         key: K,
@@ -227,13 +218,13 @@ impl<F> Lazy<F> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        batches.try_join_in(scope, waker, key, self, open)
+        try_join_in(site, scope, waker, key, self, open)
     }
 
     /// Does the same for a loader: the place that the last leader of its flight has left is never refused.
     pub fn __piggyback_try_join_as<K, T, U, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         heir: Heir,
         waker: Waker,
         key: K,
@@ -247,13 +238,13 @@ impl<F> Lazy<F> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        heir.take_or_try(|| batches.try_join(waker, key, self, open))
+        heir.take_or_try(|| try_join(site, waker, key, self, open))
     }
 
     /// The same in a scope.
     pub fn __piggyback_try_join_in_as<K, T, U, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         heir: Heir,
         scope: &Scope,
         waker: Waker,
@@ -268,7 +259,7 @@ impl<F> Lazy<F> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        heir.take_or_try(|| batches.try_join_in(scope, waker, key, self, open))
+        heir.take_or_try(|| try_join_in(site, scope, waker, key, self, open))
     }
 }
 
@@ -276,7 +267,7 @@ impl<F> Lazy<F> {
     /// Joins a batch as the first of several items, or all are refused.
     pub fn __piggyback_join_many<I, M, K, T, U, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         several: &mut Several<I, R, M>,
         waker: Waker,
         key: K,
@@ -291,7 +282,7 @@ impl<F> Lazy<F> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        let table = Fixed(batches.table::<K, T, U, B, R>());
+        let table = Fixed(table::<K, T, U, B, R>(site));
         let spawn: Spawn<Fixed<dyn Tasks<R>>, R> =
             |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn);
         let handle = (Fixed(table.0 as _), spawn);
@@ -301,7 +292,7 @@ impl<F> Lazy<F> {
     /// The same in a scope.
     pub fn __piggyback_join_in_many<I, M, K, T, U, B, R>(
         self,
-        batches: &'static Batches,
+        site: &'static Site,
         several: &mut Several<I, R, M>,
         scope: &Scope,
         waker: Waker,
@@ -317,7 +308,7 @@ impl<F> Lazy<F> {
         B: Bulk<T, R>,
         R: Send + 'static,
     {
-        let table = batches.scoped::<K, T, U, B, R>(scope);
+        let table = table_in::<K, T, U, B, R>(site, scope);
         let spawn: Spawn<Arc<Table<K::Owned, T, U, B, R>>, R> =
             |runtime, table, cell, turn| task::spawn(runtime, table, cell, turn);
         let handle = (table.clone(), spawn);
@@ -413,131 +404,113 @@ pub struct WrongNumber {
     pub results: usize,
 }
 
-impl Batches {
-    /// One a function.
-    pub const fn new(path: Path) -> Self {
-        Self {
-            path,
-            slots: Slots::new(),
-        }
-    }
+/// Takes a seat in the batch that is open for `key`, or opens one: then `open` is called, once, outside of any lock.
+/// The type of the bulk call that it gives tells monomorphisations apart.
+///
+/// What it returns names nothing but `R`, and the bounds are few: the compiler goes through them for each function.
+#[inline]
+fn join<K, T, U, B, R>(
+    site: &'static Site,
+    waker: Waker,
+    key: K,
+    item: Item<T, U>,
+    open: impl FnOnce() -> (Limits, B),
+) -> Seat<Fixed<dyn Tasks<R>>, R>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    let table = Fixed(table::<K, T, U, B, R>(site));
+    let seated = sit(&table, waker, &key, item, usize::MAX, open);
+    take(table, seated.expect("without a limit, there is a place"))
+}
 
-    /// Takes a seat in the batch that is open for `key`, or opens one: then `open` is called, once, outside of any lock.
-    /// The type of the bulk call that it gives tells monomorphisations apart.
-    ///
-    /// What it returns names nothing but `R`, and the bounds are few: the compiler goes through them for each function.
-    #[inline]
-    pub fn join<K, T, U, B, R>(
-        &'static self,
-        waker: Waker,
-        key: K,
-        item: Item<T, U>,
-        open: impl FnOnce() -> (Limits, B),
-    ) -> Seat<Fixed<dyn Tasks<R>>, R>
-    where
-        K: Key,
-        T: Send + 'static,
-        U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
-    {
-        let table = Fixed(self.table::<K, T, U, B, R>());
-        let seated = sit(&table, waker, &key, item, usize::MAX, open);
-        take(table, seated.expect("without a limit, there is a place"))
-    }
+/// Does the same, unless `max_waiting` items of the group wait. The item is made after a first look at their number, so
+/// that nothing is copied for a call that is refused.
+fn try_join<K, T, U, B, R>(
+    site: &'static Site,
+    waker: Waker,
+    key: K,
+    item: Lazy<impl FnOnce() -> Item<T, U>>,
+    open: impl FnOnce() -> (Limits, B),
+) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    let table = Fixed(table::<K, T, U, B, R>(site));
+    let seated = try_sit(&table, waker, &key, item, open)?;
+    Some(take(table, seated))
+}
 
-    /// Does the same, unless `max_waiting` items of the group wait. The item is made after a first look at their number, so
-    /// that nothing is copied for a call that is refused.
-    pub fn try_join<K, T, U, B, R>(
-        &'static self,
-        waker: Waker,
-        key: K,
-        item: Lazy<impl FnOnce() -> Item<T, U>>,
-        open: impl FnOnce() -> (Limits, B),
-    ) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
-    where
-        K: Key,
-        T: Send + 'static,
-        U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
-    {
-        let table = Fixed(self.table::<K, T, U, B, R>());
-        let seated = try_sit(&table, waker, &key, item, open)?;
-        Some(take(table, seated))
-    }
+fn table<K, T, U, B, R>(site: &'static Site) -> &'static Table<K::Owned, T, U, B, R>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    site.table::<B::Body, _>(Table::new)
+}
 
-    fn table<K, T, U, B, R>(&'static self) -> &'static Table<K::Owned, T, U, B, R>
-    where
-        K: Key,
-        T: Send + 'static,
-        U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
-    {
-        let make =
-            || Table::<K::Owned, T, U, B, R>::new(self.path.of::<B::Body>(), crate::shards());
-        let (table, made) = self.slots.get::<B::Body, _>(make);
-        if made {
-            Scope::global().list(table);
-        }
-        table
-    }
+/// The same in a scope.
+fn join_in<K, T, U, B, R>(
+    site: &'static Site,
+    scope: &Scope,
+    waker: Waker,
+    key: K,
+    item: Item<T, U>,
+    open: impl FnOnce() -> (Limits, B),
+) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    let table = table_in::<K, T, U, B, R>(site, scope);
+    let seated = sit(&table, waker, &key, item, usize::MAX, open);
+    take_scoped(table, seated.expect("without a limit, there is a place"))
+}
 
-    /// The same in a scope.
-    pub fn join_in<K, T, U, B, R>(
-        &'static self,
-        scope: &Scope,
-        waker: Waker,
-        key: K,
-        item: Item<T, U>,
-        open: impl FnOnce() -> (Limits, B),
-    ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
-    where
-        K: Key,
-        T: Send + 'static,
-        U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
-    {
-        let table = self.scoped::<K, T, U, B, R>(scope);
-        let seated = sit(&table, waker, &key, item, usize::MAX, open);
-        take_scoped(table, seated.expect("without a limit, there is a place"))
-    }
+/// The same as [`try_join`], in a scope.
+fn try_join_in<K, T, U, B, R>(
+    site: &'static Site,
+    scope: &Scope,
+    waker: Waker,
+    key: K,
+    item: Lazy<impl FnOnce() -> Item<T, U>>,
+    open: impl FnOnce() -> (Limits, B),
+) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    let table = table_in::<K, T, U, B, R>(site, scope);
+    let seated = try_sit(&table, waker, &key, item, open)?;
+    Some(take_scoped(table, seated))
+}
 
-    /// The same as [`try_join`](Self::try_join), in a scope.
-    pub fn try_join_in<K, T, U, B, R>(
-        &'static self,
-        scope: &Scope,
-        waker: Waker,
-        key: K,
-        item: Lazy<impl FnOnce() -> Item<T, U>>,
-        open: impl FnOnce() -> (Limits, B),
-    ) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
-    where
-        K: Key,
-        T: Send + 'static,
-        U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
-    {
-        let table = self.scoped::<K, T, U, B, R>(scope);
-        let seated = try_sit(&table, waker, &key, item, open)?;
-        Some(take_scoped(table, seated))
-    }
-
-    fn scoped<K, T, U, B, R>(&'static self, scope: &Scope) -> Arc<Table<K::Owned, T, U, B, R>>
-    where
-        K: Key,
-        T: Send + 'static,
-        U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
-    {
-        scope.table(TypeId::of::<B::Body>(), || {
-            Table::new(self.path.of::<B::Body>(), crate::SCOPED_SHARDS)
-        })
-    }
+fn table_in<K, T, U, B, R>(site: &'static Site, scope: &Scope) -> Arc<Table<K::Owned, T, U, B, R>>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    site.table_in::<B::Body, _>(scope, Table::new)
 }
 
 #[inline]
@@ -771,11 +744,5 @@ where
 
     fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
         flushed::flush(&self)
-    }
-}
-
-impl fmt::Debug for Batches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batches").field("path", &self.path).finish()
     }
 }

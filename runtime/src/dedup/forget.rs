@@ -8,10 +8,11 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::{Call, Flights, Joining, Share, Table};
+use super::{Call, Joining, Share, Table};
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;
+use crate::site::Site;
 use crate::sync::Arc;
 
 thread_local! {
@@ -40,7 +41,7 @@ impl Forgets {
     #[inline(always)]
     pub fn enter<M, K, S>(
         self,
-        flights: &'static Flights,
+        site: &'static Site,
         marker: M,
         key: K,
         share: S,
@@ -52,16 +53,16 @@ impl Forgets {
         S: Share,
     {
         if self.0 {
-            flights.forget::<M, K, S>(&key);
+            now::<M, K, S>(site, &key);
             return None;
         }
-        Some(flights.enter(marker, key, share, joining))
+        Some(super::enter(site, marker, key, share, joining))
     }
 
     /// The same in a scope.
     pub fn enter_in<M, K, S>(
         self,
-        flights: &'static Flights,
+        site: &'static Site,
         scope: &Scope,
         marker: M,
         key: K,
@@ -74,11 +75,23 @@ impl Forgets {
         S: Share,
     {
         if self.0 {
-            flights.forget_in::<M, K, S>(scope, &key);
+            now_in::<M, K, S>(site, scope, &key);
             return None;
         }
-        Some(flights.enter_in(scope, marker, key, share, joining))
+        Some(super::enter_in(site, scope, marker, key, share, joining))
     }
+}
+
+/// Calls in the global scope that begin from now on do not join the flight that is up now.
+pub(crate) fn now<M: 'static, K: Key, S: Share>(site: &'static Site, key: &K) {
+    let table: &Table<K::Owned, S::Stored> = site.table::<M, _>(Table::new);
+    table.forget(key);
+}
+
+/// The same in another scope.
+pub(crate) fn now_in<M: 'static, K: Key, S: Share>(site: &Site, scope: &Scope, key: &K) {
+    let table: Arc<Table<K::Owned, S::Stored>> = site.table_in::<M, _>(scope, Table::new);
+    table.forget(key);
 }
 
 /// Has a call forget the flight with its key, instead of running.

@@ -22,10 +22,11 @@ use super::payload::{Success, Whole};
 use super::stats::{Counters, FleetStats, Outcome};
 use super::{Fleet, Forgotten, codec};
 use crate::bounds::{self, Always, Kind, Never, Next, Nothing, Output};
-use crate::dedup::{Call, Flights, Forgets, Joining, Share, Table};
+use crate::dedup::{self, Call, Forgets, Joining, Share, Table};
 use crate::fixed::Fixed;
 use crate::key::{About, Key, SerializeOf};
 use crate::scope::Scope;
+use crate::site::Site;
 
 /// The fleet of a call.
 pub struct OfCall<'a>(&'a Fleet);
@@ -54,7 +55,7 @@ impl OfCall<'_> {
     /// Begins a call in the global scope.
     pub fn __piggyback_enter<M, K, S, P>(
         &self,
-        flights: &'static Flights,
+        site: &'static Site,
         marker: M,
         key: K,
         share: S,
@@ -67,8 +68,8 @@ impl OfCall<'_> {
         S: Share,
     {
         let key_bytes = self.bytes(&key);
-        let call = flights.enter(marker, key, share, joining);
-        let name = Name::of::<M, K, S>(flights, String::new(), key_bytes);
+        let call = dedup::enter(site, marker, key, share, joining);
+        let name = Name::of::<M, K, S>(site, String::new(), key_bytes);
         let start = self.start(Some(name), &call, joining);
         (call, Trip(start, payload))
     }
@@ -76,7 +77,7 @@ impl OfCall<'_> {
     /// The same in a scope.
     pub fn __piggyback_enter_in<M, K, S, P>(
         &self,
-        flights: &'static Flights,
+        site: &'static Site,
         scope: &Scope,
         marker: M,
         key: K,
@@ -91,8 +92,8 @@ impl OfCall<'_> {
     {
         let name = scope
             .name_in_fleet()
-            .map(|scope| Name::of::<M, K, S>(flights, scope, self.bytes(&key)));
-        let call = flights.enter_in(scope, marker, key, share, joining);
+            .map(|scope| Name::of::<M, K, S>(site, scope, self.bytes(&key)));
+        let call = dedup::enter_in(site, scope, marker, key, share, joining);
         let start = self.start(name, &call, joining);
         (call, Trip(start, payload))
     }
@@ -101,7 +102,7 @@ impl OfCall<'_> {
     pub fn __piggyback_forgets<M, K, S, P>(
         &self,
         forgets: Forgets,
-        flights: &'static Flights,
+        site: &'static Site,
         marker: M,
         key: K,
         share: S,
@@ -114,22 +115,18 @@ impl OfCall<'_> {
         S: Share,
     {
         if forgets.only() {
-            flights.forget::<M, K, S>(&key);
-            self.forget(Name::of::<M, K, S>(
-                flights,
-                String::new(),
-                self.bytes(&key),
-            ));
+            dedup::forget::now::<M, K, S>(site, &key);
+            self.forget(Name::of::<M, K, S>(site, String::new(), self.bytes(&key)));
             return None;
         }
-        Some(self.__piggyback_enter(flights, marker, key, share, joining, payload))
+        Some(self.__piggyback_enter(site, marker, key, share, joining, payload))
     }
 
     /// The same in a scope.
     pub fn __piggyback_forgets_in<M, K, S, P>(
         &self,
         forgets: Forgets,
-        flights: &'static Flights,
+        site: &'static Site,
         scope: &Scope,
         marker: M,
         key: K,
@@ -143,13 +140,13 @@ impl OfCall<'_> {
         S: Share,
     {
         if forgets.only() {
-            flights.forget_in::<M, K, S>(scope, &key);
+            dedup::forget::now_in::<M, K, S>(site, scope, &key);
             if let Some(scope) = scope.name_in_fleet() {
-                self.forget(Name::of::<M, K, S>(flights, scope, self.bytes(&key)));
+                self.forget(Name::of::<M, K, S>(site, scope, self.bytes(&key)));
             }
             return None;
         }
-        Some(self.__piggyback_enter_in(flights, scope, marker, key, share, joining, payload))
+        Some(self.__piggyback_enter_in(site, scope, marker, key, share, joining, payload))
     }
 
     /// How a result travels.
@@ -216,9 +213,9 @@ struct Name {
 }
 
 impl Name {
-    fn of<M, K: Key, S: Share>(flights: &Flights, scope: String, key: Option<Vec<u8>>) -> Self {
+    fn of<M, K: Key, S: Share>(site: &Site, scope: String, key: Option<Vec<u8>>) -> Self {
         Self {
-            path: flights.path().of::<M>(),
+            path: site.path::<M>(),
             scope,
             types: [
                 type_name::<M>,
@@ -263,7 +260,7 @@ thread_local! {
 /// Has a call forget the flight with its key, in all processes, instead of running.
 pub fn forget<F: Future>(call: F) -> Forgotten {
     FORGOTTEN.set(None);
-    crate::dedup::forget(call);
+    dedup::forget(call);
     FORGOTTEN.take().unwrap_or_else(Forgotten::done)
 }
 

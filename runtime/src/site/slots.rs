@@ -12,7 +12,7 @@ use once_cell::sync::OnceCell;
 ///
 /// The first has a place of its own, which is all that a function needs that is not generic. The others are in a hash table
 /// that grows by adding a larger level below: a table is in one of the [`PROBED`] places of the first level that had room.
-pub(crate) struct Slots {
+pub(super) struct Slots {
     first: OnceCell<Slot>,
     others: OnceCell<Box<Level>>,
 }
@@ -41,7 +41,7 @@ struct Marked<M, T> {
 }
 
 impl Slots {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             first: OnceCell::new(),
             others: OnceCell::new(),
@@ -52,7 +52,7 @@ impl Slots {
     /// what is asked for: two that agree in the marker but not in the type (only regions could tell them apart) do not get
     /// each other's.
     #[inline]
-    pub(crate) fn get<M: 'static, T: Send + Sync + 'static>(
+    pub(super) fn get<M: 'static, T: Send + Sync + 'static>(
         &'static self,
         make: impl FnOnce() -> T,
     ) -> (&'static T, bool) {

@@ -3,12 +3,9 @@
 use std::any::type_name;
 use std::borrow::Cow;
 
-use crate::batch::Batches;
-use crate::dedup::Flights;
-
 /// Where a function's path comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum Path {
+pub(super) enum Path {
     /// A free function: `module_path!()` and the function's name.
     Free(&'static str, &'static str),
     /// A method or associated function: the same, and the type in between is read off the marker.
@@ -17,32 +14,9 @@ pub enum Path {
     Named(&'static str),
 }
 
-/// A function's static, as an expansion makes it.
-macro_rules! beside {
-    ($($kind:ty)*) => {$(
-        impl $kind {
-            /// Beside a free function.
-            pub const fn free(module: &'static str, name: &'static str) -> Self {
-                Self::new(Path::Free(module, name))
-            }
-
-            /// Beside a method.
-            pub const fn method(module: &'static str, name: &'static str) -> Self {
-                Self::new(Path::Method(module, name))
-            }
-
-            /// Beside a function that says its own name.
-            pub const fn named(name: &'static str) -> Self {
-                Self::new(Path::Named(name))
-            }
-        }
-    )*};
-}
-beside!(Flights Batches);
-
 impl Path {
     /// The path of the function in whose body the closure `M` was written.
-    pub(crate) fn of<M>(self) -> Cow<'static, str> {
+    pub(super) fn of<M>(self) -> Cow<'static, str> {
         match self {
             Self::Named(name) => Cow::Borrowed(name),
             Self::Free(module, name) => Cow::Owned(format!("{module}::{name}")),
