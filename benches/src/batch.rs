@@ -1,103 +1,19 @@
-//! What every contender for `#[batch]` offers, and who the contenders are.
+//! The contenders for `#[batch]`.
 
 pub(crate) mod bounds;
 pub(crate) mod by_hand;
+pub(crate) mod contender;
 pub(crate) mod crates;
 #[cfg(feature = "nightly-peers")]
 pub(crate) mod nightly;
 
 use crate::{
-    measure::{Contender, Field, Kind, Lap, Who},
+    measure::{Contender, Field},
+    ours,
+    record::{Kind, Who},
     report::versioned,
-    side_by_side::Flavour,
 };
-use std::{
-    future::Future,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
-
-/// Takes one item, gives its result.
-pub(crate) trait Batcher: Send + Sync + 'static {
-    /// Whether the bulk call runs in a task of its own, so that it holds up neither the queue nor
-    /// the caller, and no caller's leaving stops it.
-    const DETACHED: bool;
-
-    /// What is set up for the workload, or why it can't be. Called inside of the runtime.
-    fn new(setup: Setup) -> Result<Self, &'static str>
-    where
-        Self: Sized;
-
-    fn call(&self, item: u64) -> impl Future<Output = u64> + Send;
-
-    /// Called from time to time while callers wait, for what has no timer.
-    fn nudge(&self) {}
-}
-
-/// What a workload asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Setup {
-    pub(crate) flavour: Flavour,
-    pub(crate) size: usize,
-    pub(crate) delay_ms: u64,
-    /// Nobody waits while nothing runs.
-    pub(crate) eager: bool,
-    pub(crate) body: Body,
-}
-
-impl Setup {
-    pub(crate) const fn new(flavour: Flavour, size: usize) -> Self {
-        Self {
-            flavour,
-            size,
-            delay_ms: 10,
-            eager: false,
-            body: Body::PlusOne,
-        }
-    }
-
-    pub(crate) fn delay(&self) -> Duration {
-        Duration::from_millis(self.delay_ms)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Body {
-    /// `x + 1`, at once.
-    PlusOne,
-    /// `x + 1`, after a millisecond.
-    Slow,
-}
-
-/// Bulk calls so far.
-static BULK_CALLS: AtomicU64 = AtomicU64::new(0);
-
-pub(crate) fn bulk_calls() -> f64 {
-    BULK_CALLS.load(Relaxed) as f64
-}
-
-pub(crate) fn bulk_called() {
-    BULK_CALLS.fetch_add(1, Relaxed);
-}
-
-impl Body {
-    /// The bulk function, for contenders to which it is handed.
-    pub(crate) async fn run(self, items: Vec<u64>) -> Vec<u64> {
-        bulk_called();
-        if self == Body::Slow {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        items.into_iter().map(|item| item + 1).collect()
-    }
-}
-
-/// What is done with each contender.
-pub(crate) trait Visitor {
-    fn visit<B: Batcher>(&mut self, who: Who);
-
-    /// One that can't be built here.
-    fn absent(&mut self, name: String, reason: &'static str);
-}
+pub(crate) use contender::*;
 
 /// All contenders.
 pub(crate) fn each(visitor: &mut impl Visitor) {
@@ -109,7 +25,7 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
         name: name.into(),
         kind: Kind::Bound,
     };
-    visitor.visit::<crate::ours::Piggyback>(Who {
+    visitor.visit::<ours::Piggyback>(Who {
         name: "piggyback #[batch]".into(),
         kind: Kind::Ours,
     });
@@ -135,16 +51,6 @@ pub(crate) fn each(visitor: &mut impl Visitor) {
     )));
     visitor.visit::<bounds::Yield>(bound("one yield an item"));
     visitor.visit::<bounds::SharedVector>(bound("shared vector, the filler maps"));
-}
-
-/// A workload, for any contender.
-pub(crate) trait Runner {
-    const SETUP: Setup;
-
-    /// Whether bounds tell anything about it.
-    const BOUNDS: bool = true;
-
-    fn lap<B: Batcher>(batcher: B) -> Lap;
 }
 
 /// The field of a workload: a lap for each contender that can do it.

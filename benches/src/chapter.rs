@@ -7,7 +7,7 @@
 mod picture;
 
 use crate::{
-    measure::Kind,
+    record::Kind,
     report::{Row, Table, short},
 };
 use picture::{Bar, Panel, Picture, THEMES};

@@ -7,6 +7,7 @@ mod cores;
 mod dedup;
 mod measure;
 mod ours;
+mod record;
 mod report;
 mod side_by_side;
 mod workloads;

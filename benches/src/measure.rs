@@ -4,7 +4,11 @@
 //! Before the timed rounds each contender runs two more laps: one to warm up, one with the counting
 //! allocator on, from which allocations, bytes and executions are taken.
 
-use crate::{alloc, cores, report::Table};
+use crate::{
+    alloc, cores,
+    record::{Column, From, Who},
+    report::Table,
+};
 use std::{
     io::{IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -28,51 +32,6 @@ impl Plan {
             (calls / 10).max(1)
         } else {
             calls
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Ours,
-    Peer,
-    /// What can't be beaten with the same promises, or not at all.
-    Bound,
-    /// No contender: how many there are of what a growth table is about.
-    Size,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Who {
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-}
-
-/// Which lap a column's figure is taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum From {
-    Timed,
-    Counted,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) from: From,
-}
-
-impl Column {
-    pub(crate) fn timed(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            from: From::Timed,
-        }
-    }
-
-    pub(crate) fn counted(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            from: From::Counted,
         }
     }
 }

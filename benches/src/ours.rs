@@ -1,9 +1,8 @@
 //! Our own functions, as a user would write them.
 
 use crate::{
-    batch::{Batcher, Body, Setup, bulk_called},
-    dedup::{Calls, GATE, executed},
-    workloads::{growth::Tenants, postgres},
+    batch::contender::{Batcher, Body, Setup, Tenants, bulk_called},
+    dedup::contender::{Calls, GATE, executed},
 };
 use piggyback::{batch, dedup};
 use sqlx::PgPool;
@@ -90,7 +89,20 @@ async fn of_tenant(tenant: u64, items: Vec<u64>) -> Vec<u64> {
 
 #[batch(size = 100, delay_ms = 5, skip(pool), share_err = shared)]
 pub(crate) async fn insert(pool: &PgPool, rows: Vec<(i64, String)>) -> Result<(), sqlx::Error> {
-    postgres::insert_all(pool, rows).await
+    insert_all(pool, rows).await
+}
+
+/// The bulk statement.
+pub(crate) async fn insert_all(pool: &PgPool, rows: Vec<(i64, String)>) -> Result<(), sqlx::Error> {
+    let (ids, names): (Vec<i64>, Vec<String>) = rows.into_iter().unzip();
+    sqlx::query(
+        "INSERT INTO piggyback_bench (id, name) SELECT * FROM UNNEST($1::bigint[], $2::text[])",
+    )
+    .bind(ids)
+    .bind(names)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 fn shared(error: Arc<sqlx::Error>) -> sqlx::Error {

@@ -1,6 +1,6 @@
 //! What was measured, as tables for people and as JSON for programs.
 
-use crate::measure::{Column, Kind, Who};
+use crate::record::{Column, Kind, Who};
 use serde_json::{Value, json};
 use std::fmt::{self, Write as _};
 

@@ -1,6 +1,6 @@
 //! Bars, lying, as SVG: one row a contender, one panel beside another.
 
-use crate::{measure::Kind, report::short};
+use crate::{record::Kind, report::short};
 use std::fmt::Write as _;
 
 pub(super) struct Picture {

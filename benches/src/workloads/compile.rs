@@ -4,7 +4,8 @@
 
 use super::Workload;
 use crate::{
-    measure::{Column, Kind, Plan, Progress, Who, quartiles},
+    measure::{Plan, Progress, quartiles},
+    record::{Column, Kind, Who},
     report::Table,
 };
 use std::{

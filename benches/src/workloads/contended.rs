@@ -4,7 +4,8 @@
 
 use crate::{
     dedup::{Calls, Runner, executions, field},
-    measure::{Column, Lap, Race},
+    measure::{Lap, Race},
+    record::Column,
     side_by_side::{Flavour, side_by_side},
 };
 use std::sync::Arc;

@@ -6,7 +6,8 @@
 use crate::{
     alloc,
     dedup::{Calls, GATE, Runner, executions, field},
-    measure::{Column, Lap, Race},
+    measure::{Lap, Race},
+    record::Column,
     report::Table,
     side_by_side::Flavour,
 };

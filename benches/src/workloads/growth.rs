@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     alloc,
-    batch::{self, Batcher, Setup, crates::BatchAintOne},
+    batch::{self, Batcher, Setup, Tenants, crates::BatchAintOne},
     dedup::{self, Calls, GATE},
-    measure::{Column, Kind, Plan, Progress, Who, quartiles},
+    measure::{Plan, Progress, quartiles},
+    record::{Column, Kind, Who},
     report::{Table, thousands},
     side_by_side::{Flavour, side_by_side},
 };
@@ -229,11 +230,6 @@ fn in_flight<C: Calls>(contender: &'static C) -> impl FnMut(u64) -> Vec<f64> {
             alloc::live() - before,
         ]
     }
-}
-
-/// Calls batched by tenant: those of two tenants never together.
-pub(crate) trait Tenants: Send + Sync + 'static {
-    fn call(&self, tenant: u64, item: u64) -> impl Future<Output = u64> + Send;
 }
 
 impl Tenants for BatchAintOne {

@@ -3,7 +3,8 @@
 
 use crate::{
     batch::{Batcher, Body, Runner, Setup, bulk_calls, field},
-    measure::{Column, Lap, Race, quantile},
+    measure::{Lap, Race, quantile},
+    record::Column,
     side_by_side::{Flavour, side_by_side},
 };
 use std::{

@@ -5,7 +5,9 @@
 use super::Workload;
 use crate::{
     alloc,
-    measure::{Column, Kind, Plan, Progress, Who, quartiles},
+    measure::{Plan, Progress, quartiles},
+    ours,
+    record::{Column, Kind, Who},
     report::Table,
     side_by_side::Flavour,
 };
@@ -157,7 +159,7 @@ fn contenders(at_a_time: u64) -> Vec<(Who, u64, Insert)> {
             Box::new(move |pool, rows| {
                 Box::pin(callers(at_a_time, rows, move |id| {
                     let pool = pool.clone();
-                    async move { crate::ours::insert(&pool, row(id)).await.unwrap() }
+                    async move { ours::insert(&pool, row(id)).await.unwrap() }
                 }))
             }),
         ),
@@ -216,19 +218,6 @@ fn row(id: u64) -> (i64, String) {
     (id as i64, format!("name of {id}"))
 }
 
-/// The statement, for whoever has many rows.
-pub(crate) async fn insert_all(pool: &PgPool, rows: Vec<(i64, String)>) -> Result<(), sqlx::Error> {
-    let (ids, names): (Vec<i64>, Vec<String>) = rows.into_iter().unzip();
-    sqlx::query(
-        "INSERT INTO piggyback_bench (id, name) SELECT * FROM UNNEST($1::bigint[], $2::text[])",
-    )
-    .bind(ids)
-    .bind(names)
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
 /// So many callers, each inserting one row after another. Their ids rise together, as those of a sequence do: where
 /// a list's are next to each other, and a batch's all over the table, the index would be what is measured.
 async fn callers<F>(at_a_time: u64, rows: u64, insert: impl Fn(u64) -> F + Send + Sync + 'static)
@@ -259,7 +248,7 @@ async fn lists(pool: PgPool, rows: u64, at_a_time: u64) {
             for list in (inserter..lists).step_by(at_a_time as usize) {
                 let first = list * SIZE as u64;
                 let rows = (first..first + SIZE as u64).map(row).collect();
-                insert_all(&pool, rows).await.unwrap();
+                ours::insert_all(&pool, rows).await.unwrap();
             }
         });
     }
@@ -285,7 +274,7 @@ async fn collect(mut receiver: mpsc::UnboundedReceiver<Pending>, pool: PgPool) {
         let pool = pool.clone();
         tokio::spawn(async move {
             let (rows, callers): (Vec<_>, Vec<_>) = full.into_iter().unzip();
-            insert_all(&pool, rows).await.unwrap();
+            ours::insert_all(&pool, rows).await.unwrap();
             for caller in callers {
                 let _ = caller.send(());
             }

@@ -3,7 +3,8 @@
 
 use crate::{
     batch::{Batcher, Runner, Setup, field, is_detached},
-    measure::{Column, Lap, PATIENT, Race},
+    measure::{Lap, PATIENT, Race},
+    record::Column,
     report::Table,
     side_by_side::{Flavour, Mark, Took, side_by_side},
 };

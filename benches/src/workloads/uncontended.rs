@@ -4,7 +4,8 @@
 use crate::{
     alloc,
     dedup::{Calls, Runner, field},
-    measure::{Column, Lap, Race},
+    measure::{Lap, Race},
+    record::Column,
     report::Table,
     side_by_side::Flavour,
 };
