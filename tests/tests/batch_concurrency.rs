@@ -34,7 +34,7 @@ async fn never_more_bulk_calls_at_a_time_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_queues_up_goes_in_order() {
+async fn queued_batches_run_in_order() {
     #[batch(size = 2, delay_ms = 1, concurrency = 1, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -117,7 +117,7 @@ async fn a_raised_limit_is_used_when_the_next_batch_opens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_eager_lone_call_goes_off_at_once() {
+async fn an_eager_lone_call_runs_at_once() {
     #[batch(size = 10, delay_ms = 1_000, eager)]
     async fn echo(ids: Vec<u64>) -> Vec<u64> {
         ids
@@ -130,7 +130,7 @@ async fn an_eager_lone_call_goes_off_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_eager_call_takes_along_what_is_there_in_the_same_tick() {
+async fn an_eager_call_takes_the_items_of_the_same_tick() {
     #[batch(size = 10, delay_ms = 1_000, eager, skip(log))]
     async fn echo(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -143,7 +143,7 @@ async fn an_eager_call_takes_along_what_is_there_in_the_same_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_come_while_an_eager_one_runs_wait_for_its_end_and_become_one() {
+async fn calls_during_an_eager_bulk_call_become_the_next_one() {
     #[batch(size = 100, delay_ms = 1_000, eager, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -180,7 +180,7 @@ async fn the_delay_bounds_the_wait_for_an_eager_call_that_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn eager_calls_go_on_after_everybody_left() {
+async fn eager_calls_continue_after_all_callers_left() {
     #[batch(size = 100, delay_ms = 1_000, eager, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -197,7 +197,7 @@ async fn eager_calls_go_on_after_everybody_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn group_commit_one_call_at_a_time_and_all_that_came_meanwhile_in_the_next() {
+async fn group_commit_runs_one_call_at_a_time_and_the_rest_in_the_next() {
     #[batch(size = 1_000, delay_ms = 1_000, eager, concurrency = 1, skip(log))]
     async fn commit(log: Log, ids: Vec<u64>) {
         log.note(&ids);

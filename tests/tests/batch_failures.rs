@@ -7,7 +7,7 @@ use piggyback::{Scope, batch};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_reaches_all_of_its_callers_by_name_and_message_and_the_next_batch_is_fine() {
+async fn a_panic_reaches_all_callers_with_name_and_message_and_the_next_batch_succeeds() {
     #[batch(size = 3, delay_ms = 10)]
     async fn save(ids: Vec<u64>) -> Vec<u64> {
         assert!(!ids.contains(&13), "thirteen is {}", "unlucky");
@@ -61,7 +61,7 @@ async fn a_wrong_number_of_results_is_a_panic_that_says_both_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_number_in_an_ok_is_one_too() {
+async fn a_wrong_number_in_an_ok_is_a_failure_too() {
     #[batch(size = 2, delay_ms = 10)]
     async fn save(ids: Vec<u64>) -> Result<Vec<u64>, String> {
         Ok(ids.into_iter().skip(1).collect())
@@ -71,7 +71,7 @@ async fn a_wrong_number_in_an_ok_is_one_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_panics_when_it_is_dropped_keeps_nobody_waiting() {
+async fn a_result_whose_drop_panics_blocks_no_caller() {
     struct Bomb(bool);
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -91,7 +91,7 @@ async fn a_result_that_panics_when_it_is_dropped_keeps_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_panics_when_it_is_dropped_keeps_nobody_waiting() {
+async fn an_item_that_panics_when_it_is_dropped_blocks_no_caller() {
     static ARMED: AtomicBool = AtomicBool::new(true);
     struct Bomb(u64);
     impl Drop for Bomb {
@@ -161,7 +161,7 @@ async fn a_key_whose_comparison_panics_poisons_nothing() {
 }
 
 #[test]
-fn a_unique_value_whose_drop_panics_holds_nobody() {
+fn a_unique_value_whose_drop_panics_blocks_no_caller() {
     #[derive(PartialEq, Eq, Hash)]
     struct Bomb(u8);
     impl Drop for Bomb {
@@ -195,7 +195,7 @@ impl Drop for Fragile {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_panics_when_it_is_dropped_holds_up_nobody() {
+async fn a_result_that_panics_when_it_is_dropped_blocks_no_caller() {
     #[batch(size = 1, delay_ms = 0, scope = scope)]
     async fn save(scope: Scope, ids: Vec<u64>) -> Vec<Fragile> {
         sleep_ms(10).await;

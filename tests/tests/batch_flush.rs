@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_sends_every_open_batch_off_now_and_waits_for_it() {
+async fn a_flush_runs_every_open_batch_and_waits_for_it() {
     #[batch(size = 10, delay_ms = 1_000, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, tenant: u64, ids: Vec<u64>) {
         let _ = (scope, tenant);
@@ -35,7 +35,7 @@ async fn a_flush_with_nothing_to_do_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_waits_for_what_runs_and_what_queues_up_but_not_for_what_comes_later() {
+async fn a_flush_waits_for_running_and_queued_batches_but_not_for_later_ones() {
     #[batch(size = 1, delay_ms = 1_000, concurrency = 1, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -115,7 +115,7 @@ async fn two_flushes_at_once_both_return() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_that_is_dropped_has_sent_the_batches_off() {
+async fn a_dropped_flush_has_started_the_batches() {
     #[batch(size = 10, delay_ms = 1_000, scope = scope.clone(), skip(scope))]
     async fn save(scope: Scope, ids: Vec<u64>) {
         let _ = (scope, ids);
@@ -128,7 +128,7 @@ async fn a_flush_that_is_dropped_has_sent_the_batches_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_returns_when_everybody_left() {
+async fn a_flush_returns_when_all_callers_left() {
     #[batch(size = 10, delay_ms = 1_000, concurrency = 1, scope = scope.clone(), skip(scope, log))]
     async fn save(scope: &Scope, log: &Log, ids: Vec<u64>) {
         log.note(&ids);

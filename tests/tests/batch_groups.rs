@@ -56,7 +56,7 @@ async fn groups_whose_keys_hash_alike_are_never_mixed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_tenant_delays_nobody_else() {
+async fn a_slow_tenant_delays_no_other_tenant() {
     #[batch(size = 5, delay_ms = 10, concurrency = 1)]
     async fn save(tenant: u64, ids: Vec<u64>) {
         let _ = ids;
@@ -75,7 +75,7 @@ async fn a_slow_tenant_delays_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_skipped_comes_from_the_call_that_opened_the_batch() {
+async fn skipped_arguments_come_from_the_call_that_opened_the_batch() {
     #[batch(size = 10, delay_ms = 10, skip(request))]
     async fn save(request: u64, ids: Vec<u64>) -> Vec<u64> {
         ids.iter().map(|_| request).collect()

@@ -24,7 +24,7 @@ async fn a_caller_that_leaves_in_time_is_never_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_that_opened_a_batch_may_leave_it_to_the_others() {
+async fn the_opener_may_leave_its_batch_to_the_others() {
     #[batch(size = 10, delay_ms = 10, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -43,7 +43,7 @@ async fn the_one_that_opened_a_batch_may_leave_it_to_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_everybody_left_is_never_run() {
+async fn an_abandoned_batch_never_runs() {
     #[batch(size = 10, delay_ms = 10, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -93,7 +93,7 @@ async fn the_place_in_a_batch_that_waits_for_a_slot_is_filled_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_leaves_while_its_call_runs_changes_nothing_for_the_others() {
+async fn a_caller_that_leaves_a_running_bulk_call_changes_nothing_for_the_others() {
     #[batch(size = 3, delay_ms = 10, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -113,7 +113,7 @@ async fn one_that_leaves_while_its_call_runs_changes_nothing_for_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bulk_call_that_everybody_left_is_finished_all_the_same() {
+async fn an_abandoned_bulk_call_still_finishes() {
     #[batch(size = 2, delay_ms = 10, skip(done))]
     async fn save(done: &Log, ids: Vec<u64>) {
         sleep_ms(50).await;
@@ -128,7 +128,7 @@ async fn a_bulk_call_that_everybody_left_is_finished_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_takes_its_item_along() {
+async fn a_timeout_removes_its_item() {
     #[batch(size = 10, delay_ms = 10, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -141,7 +141,7 @@ async fn a_timeout_takes_its_item_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_in_the_queue_for_a_slot_leave_with_their_callers() {
+async fn queued_items_leave_with_their_callers() {
     #[batch(size = 2, delay_ms = 10, concurrency = 1, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -165,7 +165,7 @@ async fn items_in_the_queue_for_a_slot_leave_with_their_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_behind_one_that_everybody_left_gets_the_slot() {
+async fn a_batch_behind_an_abandoned_one_gets_the_slot() {
     #[batch(size = 1, delay_ms = 10, concurrency = 1, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);

@@ -179,7 +179,7 @@ async fn concurrency_holds_beside_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_whose_callers_have_all_left_gives_its_place_back() {
+async fn an_abandoned_batch_gives_its_place_back() {
     #[batch(size = 1, delay_ms = 1, limit = permits, skip(permits, log))]
     async fn save(permits: &Arc<Semaphore>, log: &Log, ids: Vec<u64>) {
         let _ = permits;
@@ -204,7 +204,7 @@ async fn a_batch_whose_callers_have_all_left_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_not_due_any_more_keeps_no_permit() {
+async fn a_batch_that_is_no_longer_due_keeps_no_permit() {
     #[batch(size = 3, delay_ms = 100, limit = permits, skip(permits, log))]
     async fn save(permits: &Arc<Semaphore>, log: &Log, ids: Vec<u64>) {
         let _ = permits;
@@ -225,7 +225,7 @@ async fn a_batch_that_is_not_due_any_more_keeps_no_permit() {
 }
 
 #[test]
-fn a_runtime_that_dies_gives_back_what_its_batches_have() {
+fn a_runtime_that_stops_gives_back_its_batches_permits() {
     #[batch(size = 10, delay_ms = 1, limit = permits, skip(permits, log, hang))]
     async fn save(permits: Arc<Semaphore>, log: Log, hang: bool, ids: Vec<u64>) {
         let _ = permits;
@@ -259,7 +259,7 @@ fn a_runtime_that_dies_gives_back_what_its_batches_have() {
 
 /// A runtime that is alive, but that nobody drives, is given a permit.
 #[test]
-fn a_permit_that_nobody_uses_goes_to_others() {
+fn an_unused_permit_goes_to_others() {
     #[batch(size = 1, delay_ms = 1, limit = permits, skip(permits))]
     async fn save(permits: Arc<Semaphore>, ids: Vec<u64>) -> Vec<u64> {
         let _ = permits;

@@ -69,7 +69,7 @@ async fn weights_add_up_to_no_more_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_does_not_fit_sends_the_batch_off_and_opens_the_next() {
+async fn an_item_that_does_not_fit_closes_the_batch_and_opens_the_next() {
     #[batch(size = 100, delay_ms = 10, weight = |id| *id, max_weight = 10, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -86,7 +86,7 @@ async fn an_item_that_does_not_fit_sends_the_batch_off_and_opens_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_oversize_item_goes_alone_and_at_once() {
+async fn an_oversize_item_runs_alone_and_at_once() {
     #[batch(size = 100, delay_ms = 1_000, weight = |id| *id, max_weight = 10, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -132,7 +132,7 @@ async fn two_equal_items_are_never_in_one_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_means_equal_and_not_hashed_alike() {
+async fn equal_hashes_do_not_make_equal_keys() {
     #[derive(Clone, PartialEq, Eq, Debug)]
     struct SameHash(u64);
     impl std::hash::Hash for SameHash {

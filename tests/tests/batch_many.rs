@@ -291,7 +291,7 @@ async fn a_list_is_refused_or_taken_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_list_takes_out_what_has_not_started() {
+async fn dropping_a_list_removes_items_that_have_not_started() {
     #[batch(size = 2, delay_ms = 10, concurrency = 1, skip(log), many = save_all)]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);
@@ -381,7 +381,7 @@ async fn limits_of_a_batch_hold_for_lists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_are_the_lists_own() {
+async fn a_panic_affects_only_its_own_list() {
     #[batch(size = 2, delay_ms = 10, failed = Error::failed, many = save_all)]
     async fn save(ids: Vec<u64>) -> Result<Vec<u64>, Error> {
         assert!(!ids.contains(&3), "on purpose");
@@ -466,7 +466,7 @@ async fn a_bulk_call_that_awaits_a_list_of_its_own_function_ends() {
 }
 
 #[test]
-fn runtimes_that_die_lose_only_what_ran_there() {
+fn runtimes_that_stop_lose_only_their_running_batches() {
     #[batch(size = 3, delay_ms = 100, skip(log), many = save_all)]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);

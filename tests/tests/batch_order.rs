@@ -22,7 +22,7 @@ async fn items_are_sorted_and_each_caller_gets_its_own_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_items_stay_as_they_came_in_parallel_lists_too() {
+async fn equal_items_keep_their_order_in_parallel_lists() {
     #[batch(size = 10, delay_ms = 1, items(names, ids), by_ref, sort_by = |(name, _)| name, skip(log))]
     async fn save(log: &Log<String>, names: &[&str], ids: &[u64]) -> Result<Vec<u64>, String> {
         let rows: Vec<_> = names

@@ -161,7 +161,7 @@ fn ids() -> [i64; 64] {
 }
 
 #[tokio::test]
-async fn of_64_rows_one_fails_and_63_are_saved() {
+async fn one_of_64_rows_fails_and_63_are_saved() {
     let Some(clean) = save_64(ids(), &[], &[]).await else {
         return;
     };
@@ -190,7 +190,7 @@ async fn each_bad_row_fails_with_its_own_error() {
 
 /// Neither is bad by itself: halves of a batch that was good apart can't be taken for saved.
 #[tokio::test]
-async fn of_rows_that_only_clash_with_each_other_one_is_saved() {
+async fn one_of_several_conflicting_rows_is_saved() {
     for (first, second) in [(0, 1), (3, 40), (31, 32), (62, 63)] {
         let mut ids = ids();
         ids[second] = ids[first];

@@ -74,7 +74,7 @@ async fn a_batch_is_topped_up_within_its_limits() {
 
 /// Whatever the order, with others left in between.
 #[tokio::test]
-async fn callers_that_leave_in_any_order_take_only_their_own_items_along() {
+async fn callers_that_leave_in_any_order_remove_only_their_own_items() {
     #[batch(size = 100_000, delay_ms = 3_600_000, skip(log))]
     async fn save(log: &Log, rows: Vec<u64>) -> Vec<u64> {
         log.note(&rows);
@@ -152,7 +152,7 @@ async fn batches_that_share_no_value_pass_one_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_is_taken_away_lets_all_run_that_waited_for_it() {
+async fn removing_a_limit_runs_all_batches_that_waited_for_it() {
     static LIMIT: AtomicUsize = AtomicUsize::new(1);
     #[batch(size = 1, delay_ms = 1, concurrency = LIMIT.load(SeqCst), skip(log))]
     async fn save(log: &Log, rows: Vec<u64>) {

@@ -26,7 +26,7 @@ async fn nothing_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_list_each_its_own_also_when_some_left() {
+async fn each_caller_gets_its_element_of_a_list_even_when_some_left() {
     #[batch(size = 10, delay_ms = 5)]
     async fn double(ids: Vec<u64>) -> Vec<u64> {
         ids.iter().map(|id| id * 2).collect()
@@ -42,7 +42,7 @@ async fn of_a_list_each_its_own_also_when_some_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_map_what_belongs_to_the_item_if_anything() {
+async fn a_map_gives_each_caller_the_value_of_its_item_if_any() {
     #[batch(size = 10, delay_ms = 5)]
     async fn find(ids: Vec<u64>) -> HashMap<u64, String> {
         ids.iter()
@@ -140,7 +140,7 @@ async fn rows_in_any_order_find_their_items() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_answer_for_everyone() {
+async fn every_caller_gets_the_same_answer() {
     #[batch(size = 10, delay_ms = 5, shared)]
     async fn sum(ids: impl IntoIterator<Item = u64>) -> Result<u64, String> {
         Ok(ids.into_iter().sum())
@@ -300,7 +300,7 @@ mod splitting {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_an_error_splits_a_panic_reaches_all() {
+    async fn only_an_error_splits_and_a_panic_reaches_all() {
         #[batch(size = 2, delay_ms = 5, split_on_err, skip(log))]
         async fn save(log: Log, ids: Vec<u64>) -> Result<(), String> {
             log.note(&ids);

@@ -39,7 +39,7 @@ where
 }
 
 #[test]
-fn the_openers_runtime_dies_before_the_call_and_the_others_go_off_from_their_own() {
+fn if_the_openers_runtime_stops_the_batch_runs_on_another() {
     #[batch(size = 10, delay_ms = 200, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -60,7 +60,7 @@ fn the_openers_runtime_dies_before_the_call_and_the_others_go_off_from_their_own
 }
 
 #[test]
-fn a_runtime_that_dies_in_a_panic_is_no_different() {
+fn a_runtime_that_stops_in_a_panic_is_no_different() {
     #[batch(size = 10, delay_ms = 200, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -91,7 +91,7 @@ fn a_runtime_that_dies_in_a_panic_is_no_different() {
 }
 
 #[test]
-fn a_runtime_that_dies_during_the_call_is_a_panic_that_says_so() {
+fn a_runtime_that_stops_during_the_call_is_a_panic_that_says_so() {
     #[batch(size = 2, delay_ms = 10_000, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -121,7 +121,7 @@ fn a_runtime_that_dies_during_the_call_is_a_panic_that_says_so() {
 }
 
 #[test]
-fn the_next_batch_does_not_mind_that_a_runtime_died() {
+fn the_next_batch_is_unaffected_by_a_stopped_runtime() {
     #[batch(size = 1, delay_ms = 10, concurrency = 1, skip(log))]
     async fn save(log: Log, id: Vec<u64>) {
         log.note(&id);
@@ -141,7 +141,7 @@ fn the_next_batch_does_not_mind_that_a_runtime_died() {
 }
 
 #[test]
-fn a_runtime_that_nobody_drives_holds_nobody_longer_than_the_delay_and_the_stall() {
+fn a_runtime_that_is_not_driven_blocks_no_caller_longer_than_the_delay_and_the_stall() {
     #[batch(size = 10, delay_ms = 100, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -162,7 +162,7 @@ fn a_runtime_that_nobody_drives_holds_nobody_longer_than_the_delay_and_the_stall
 }
 
 #[test]
-fn who_comes_to_a_batch_that_has_long_been_due_sends_it_off() {
+fn a_call_that_finds_an_overdue_batch_runs_it() {
     #[batch(size = 10, delay_ms = 20, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -177,7 +177,7 @@ fn who_comes_to_a_batch_that_has_long_been_due_sends_it_off() {
 }
 
 #[test]
-fn a_batch_that_nobody_drives_does_not_hold_up_those_behind_it() {
+fn a_batch_that_is_not_driven_does_not_block_those_behind_it() {
     #[batch(size = 1, delay_ms = 20, concurrency = 1, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -239,7 +239,7 @@ fn a_task_that_is_not_needed_ends() {
 }
 
 #[test]
-fn what_a_task_took_goes_off_from_elsewhere_if_its_runtime_dies() {
+fn a_batch_runs_on_another_runtime_if_its_own_stops() {
     let scope = Scope::new();
     let one = runtime();
     assert_eq!(one.block_on(in_task(scope.clone(), 1)).0, 1);
@@ -477,7 +477,7 @@ fn without_timers_a_batch_that_needs_one_says_so_and_full_ones_run() {
 }
 
 #[test]
-fn a_clock_that_is_paused_and_ahead_holds_nobody_on_another_runtime() {
+fn a_clock_that_is_paused_and_ahead_blocks_no_caller_on_another_runtime() {
     #[batch(size = 10, delay_ms = 200, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -509,7 +509,7 @@ fn a_clock_that_is_paused_and_ahead_holds_nobody_on_another_runtime() {
 }
 
 #[test]
-fn where_every_task_waits_for_longer_than_the_stall_batches_go_off_all_the_same() {
+fn batches_run_even_if_every_task_is_late() {
     #[batch(size = 10, delay_ms = 1, skip(log))]
     async fn save(log: Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);

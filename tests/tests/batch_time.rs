@@ -8,7 +8,7 @@ use piggyback::batch;
 use tokio::time::{Instant, advance};
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_item_goes_off_after_the_delay_to_the_millisecond() {
+async fn a_lone_item_runs_after_the_delay_to_the_millisecond() {
     #[batch(size = 10, delay_ms = 17)]
     async fn echo(ids: Vec<u64>) -> Vec<u64> {
         ids
@@ -19,7 +19,7 @@ async fn a_lone_item_goes_off_after_the_delay_to_the_millisecond() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_batch_goes_off_at_once() {
+async fn a_full_batch_runs_at_once() {
     #[batch(size = 3, delay_ms = 1_000, skip(log))]
     async fn echo(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -35,7 +35,7 @@ async fn a_full_batch_goes_off_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn full_batches_go_at_once_however_many() {
+async fn full_batches_run_at_once() {
     #[batch(size = 4, delay_ms = 1_000, skip(log))]
     async fn slow(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -123,7 +123,7 @@ async fn the_delay_counts_from_the_oldest_item_that_still_has_a_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_is_as_old_as_it_is_even_if_time_moves_before_the_batch_gets_on() {
+async fn the_delay_counts_from_the_items_arrival_even_if_time_moves_first() {
     #[batch(size = 100, delay_ms = 10)]
     async fn echo(ids: Vec<u64>) -> Vec<u64> {
         ids
@@ -172,7 +172,7 @@ async fn a_call_begins_when_it_is_first_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_delay_a_batch_takes_what_comes_in_the_same_tick() {
+async fn without_a_delay_a_batch_takes_the_items_of_the_same_tick() {
     #[batch(size = 100, delay_ms = 0, skip(log))]
     async fn echo(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);
@@ -223,7 +223,7 @@ async fn size_and_delay_are_read_when_a_batch_opens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_size_that_comes_out_as_zero_counts_as_one() {
+async fn a_size_of_zero_counts_as_one() {
     #[batch(size = usize::MIN, delay_ms = 1_000, skip(log))]
     async fn echo(log: &Log, ids: Vec<u64>) -> Vec<u64> {
         log.note(&ids);

@@ -123,7 +123,7 @@ mod slow {
     }
 
     #[test]
-    fn a_key_that_takes_long_to_copy_keeps_nobody_waiting() {
+    fn a_key_that_is_slow_to_copy_blocks_no_other_call() {
         // A scope's functions have a single lock each.
         #[dedup(name = "slow copy", scope = scope)]
         async fn user(scope: &piggyback::Scope, key: Slow) -> u64 {
@@ -154,7 +154,7 @@ mod slow {
 }
 
 #[test]
-fn what_is_skipped_or_replaced_is_not_copied() {
+fn skipped_or_replaced_arguments_are_not_copied() {
     struct Pool;
     struct Request {
         path: Name,
@@ -373,7 +373,7 @@ fn key_expressions_stand_for_their_argument_and_the_others_stay() {
 }
 
 #[test]
-fn instances_of_a_generic_never_share_even_where_all_types_agree() {
+fn instances_of_a_generic_never_share_even_if_all_types_agree() {
     trait Store {
         const RUNS: &'static Count;
     }

@@ -59,7 +59,7 @@ fn a_dropped_leader_hands_over_to_one_follower() {
 }
 
 #[test]
-fn a_follower_that_is_asleep_blocks_nobody() {
+fn a_follower_that_is_not_polled_blocks_no_other() {
     static RUNS: Count = Count::new();
     #[dedup]
     async fn user(id: u64) -> (u64, usize) {
@@ -80,7 +80,7 @@ fn a_follower_that_is_asleep_blocks_nobody() {
 }
 
 #[test]
-fn a_follower_that_is_dropped_after_it_was_woken_blocks_nobody() {
+fn a_follower_that_is_dropped_after_it_was_woken_blocks_no_other() {
     static RUNS: Count = Count::new();
     #[dedup(name = "dropped when woken")]
     async fn user(id: u64) -> (u64, usize) {
@@ -108,7 +108,7 @@ fn a_follower_that_is_dropped_after_it_was_woken_blocks_nobody() {
 }
 
 #[test]
-fn a_new_caller_may_claim_what_no_follower_has() {
+fn a_new_caller_may_take_a_vacancy() {
     static RUNS: Count = Count::new();
     static GATE: Gate = Gate::new();
     #[dedup]
@@ -203,7 +203,7 @@ fn followers_that_leave_change_nothing() {
 }
 
 #[test]
-fn what_a_dropped_body_held_is_released_before_the_next_begins() {
+fn a_dropped_body_releases_its_values_before_the_next_begins() {
     static RUNS: Count = Count::new();
     static RELEASED: AtomicBool = AtomicBool::new(false);
     static GATE: Gate = Gate::new();
@@ -281,7 +281,7 @@ async fn two_hundred_times_twenty_followers_see_exactly_one_new_execution() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_around_the_leader_hands_over_in_no_time() {
+async fn a_timeout_around_the_leader_hands_over_at_once() {
     static RUNS: Count = Count::new();
     #[dedup]
     async fn user(id: u64) -> (u64, usize) {
@@ -351,7 +351,7 @@ fn a_runtime_dies(leaders: runtime::Runtime) {
 }
 
 #[test]
-fn a_multi_thread_runtime_that_dies_hands_over_to_another() {
+fn a_multi_thread_runtime_that_stops_hands_over_to_another() {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -360,7 +360,7 @@ fn a_multi_thread_runtime_that_dies_hands_over_to_another() {
 }
 
 #[test]
-fn a_current_thread_runtime_that_dies_hands_over_to_another() {
+fn a_current_thread_runtime_that_stops_hands_over_to_another() {
     let runtime = runtime::Builder::new_current_thread().enable_time().build();
     a_runtime_dies(runtime.unwrap());
 }

@@ -171,7 +171,7 @@ mod max_age {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_joins_only_what_is_young_enough() {
+    async fn a_call_joins_only_flights_that_are_young_enough() {
         static RUNS: Count = Count::new();
         static GATE: Gate = Gate::new();
         #[dedup(max_age_ms = 100)]
@@ -239,7 +239,7 @@ mod max_age {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_flight_that_ends_does_not_take_the_new_one_along() {
+    async fn an_old_flight_that_ends_does_not_remove_the_new_one() {
         static RUNS: Count = Count::new();
         #[dedup(max_age_ms = 10, name = "old one ends", skip(gate))]
         async fn user(id: u64, gate: &Gate) -> (u64, usize) {
@@ -342,7 +342,7 @@ mod max_followers {
     }
 
     #[test]
-    fn one_that_runs_by_itself_gets_the_original_and_changes_nothing_by_going() {
+    fn a_call_that_runs_by_itself_gets_the_original_and_leaves_no_trace() {
         static RUNS: Count = Count::new();
         #[derive(Debug)]
         struct Failed;
@@ -370,7 +370,7 @@ mod forget {
     use super::*;
 
     #[test]
-    fn calls_that_begin_after_it_do_not_join_what_began_before() {
+    fn calls_that_begin_after_it_do_not_join_older_flights() {
         static RUNS: Count = Count::new();
         #[dedup(forget = forget_user, skip(gate))]
         async fn user(gate: &Gate, id: u64) -> (u64, usize) {
@@ -405,7 +405,7 @@ mod forget {
     }
 
     #[test]
-    fn a_forgotten_flights_followers_take_over_as_ever() {
+    fn followers_of_a_forgotten_flight_can_take_over() {
         static RUNS: Count = Count::new();
         #[dedup(forget = forget_user, name = "forgotten")]
         async fn user(id: u64) -> (u64, usize) {
@@ -496,7 +496,7 @@ mod forget {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_reads_ones_own_writes() {
+    async fn a_caller_reads_its_own_writes() {
         static STORED: Count = Count::new();
         #[dedup(forget = forget_stored)]
         async fn stored() -> usize {

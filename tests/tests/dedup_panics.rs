@@ -35,7 +35,7 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 }
 
 #[test]
-fn a_panic_in_the_body_reaches_everybody_that_shared_it() {
+fn a_panic_in_the_body_reaches_every_caller_that_shared_it() {
     static GATE: Gate = Gate::new();
     static RUNS: Count = Count::new();
     #[dedup(name = "panics in the body")]
@@ -87,7 +87,7 @@ fn the_leader_gets_the_original_payload() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn panics_on_many_tasks_hang_nobody() {
+async fn panics_on_many_tasks_hang_no_caller() {
     #[dedup]
     async fn user(id: u64) -> u64 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -147,7 +147,7 @@ fn a_panic_in_a_dropped_body_still_hands_over() {
 }
 
 #[test]
-fn a_panic_in_a_values_clone_concerns_one_caller() {
+fn a_panic_in_a_values_clone_affects_one_caller() {
     static GATE: Gate = Gate::new();
     static ARMED: AtomicBool = AtomicBool::new(false);
     #[derive(Debug, PartialEq)]
@@ -208,7 +208,7 @@ fn a_leader_whose_clone_panics_has_served_its_followers() {
 }
 
 #[test]
-fn a_panic_in_share_err_or_clone_with_concerns_one_caller() {
+fn a_panic_in_share_err_or_clone_with_affects_one_caller() {
     static GATE: Gate = Gate::new();
     static ARMED: Count = Count::new();
     #[derive(Debug)]
@@ -309,7 +309,7 @@ impl Drop for OwnedKey {
 }
 
 #[test]
-fn a_panic_in_a_key_concerns_one_call() {
+fn a_panic_in_a_key_affects_one_call() {
     static GATE: Gate = Gate::new();
     #[dedup(name = "key panics")]
     async fn user(key: &Key, other: Compared) -> u64 {
@@ -406,7 +406,7 @@ fn clone_panics() -> Waker {
 }
 
 #[test]
-fn a_waker_that_panics_when_woken_keeps_nobody_from_being_woken() {
+fn a_waker_that_panics_when_woken_prevents_no_other_wake_up() {
     static GATE: Gate = Gate::new();
     #[dedup(name = "wake panics")]
     async fn user(id: u64) -> u64 {
@@ -482,7 +482,7 @@ async fn a_stalled_leaders_waker_may_panic_too() {
 }
 
 #[test]
-fn a_waker_that_panics_when_cloned_concerns_one_caller() {
+fn a_waker_that_panics_when_cloned_affects_one_caller() {
     static RUNS: Count = Count::new();
     static GATE: Gate = Gate::new();
     #[dedup(name = "waker's clone panics")]
@@ -533,7 +533,7 @@ fn a_waker_that_panics_when_cloned_concerns_one_caller() {
 }
 
 #[test]
-fn a_waker_that_panics_when_dropped_concerns_nobody() {
+fn a_waker_that_panics_when_dropped_affects_no_caller() {
     static RUNS: Count = Count::new();
     #[dedup(name = "waker's drop panics", skip(turns))]
     async fn user(id: u64, turns: usize) -> u64 {

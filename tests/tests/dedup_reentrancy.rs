@@ -152,7 +152,7 @@ fn a_waiting_call_that_is_carried_into_the_execution_runs_by_itself() {
 }
 
 #[test]
-fn an_unequal_key_inside_is_shared_as_ever() {
+fn an_unequal_key_inside_is_still_shared() {
     static RUNS: Count = Count::new();
     static GATE: Gate = Gate::new();
     #[dedup(name = "unequal")]
@@ -192,7 +192,7 @@ async fn a_spawned_execution_does_not_wait_for_itself() {
 }
 
 #[test]
-fn after_a_panic_inside_nobody_takes_the_thread_for_being_inside() {
+fn after_a_panic_inside_the_thread_is_no_longer_inside() {
     static GATE: Gate = Gate::new();
     #[dedup(name = "panicked", skip(panics))]
     async fn user(id: u64, panics: bool) -> u64 {
@@ -324,7 +324,7 @@ async fn nor_does_one_wait_for_itself_through_a_spawned_execution() {
 }
 
 #[test]
-fn a_call_that_only_waits_beside_another_is_shared_as_ever() {
+fn a_call_that_only_waits_beside_another_still_shares() {
     static RUNS: Count = Count::new();
     static GATE: Gate = Gate::new();
     #[dedup(name = "no circle", skip(inner))]

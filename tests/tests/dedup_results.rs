@@ -106,7 +106,7 @@ fn a_caller_that_shares_with_nobody_gets_the_original() {
 }
 
 #[test]
-fn a_success_is_cloned_as_ever() {
+fn a_success_is_still_cloned() {
     let gate = Gate::new();
     let mut calls: Vec<_> = (0..3).map(|_| ByHand::waiting(user(&gate, 9))).collect();
     gate.open();
@@ -224,7 +224,7 @@ impl Report {
 static COPIES: Count = Count::new();
 
 #[test]
-fn clone_with_copies_what_is_neither_clone_nor_sync() {
+fn clone_with_copies_results_that_are_neither_clone_nor_sync() {
     #[dedup(clone_with = Report::copy)]
     async fn report(id: u64) -> Report {
         one_turn().await;
@@ -285,7 +285,7 @@ fn clone_with_serves_foreign_errors() {
 }
 
 #[test]
-fn a_value_is_dropped_with_the_last_that_needs_it() {
+fn a_value_is_dropped_with_its_last_user() {
     #[derive(Clone)]
     struct Value(#[expect(dead_code, reason = "counts its clones")] Arc<()>);
     static GATE: Gate = Gate::new();

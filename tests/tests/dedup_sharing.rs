@@ -63,7 +63,7 @@ fn a_call_begins_when_it_is_first_polled() {
 }
 
 #[test]
-fn whoever_calls_after_anyone_has_the_result_starts_anew() {
+fn a_call_after_any_caller_has_the_result_starts_a_new_execution() {
     static STARTED: Count = Count::new();
     static SEEN: AtomicUsize = AtomicUsize::new(0);
     #[dedup]
@@ -137,7 +137,7 @@ fn a_lone_call_gets_the_original() {
 }
 
 #[test]
-fn the_body_borrows_what_its_caller_lends_and_needs_no_runtime() {
+fn the_body_borrows_from_its_caller_and_needs_no_runtime() {
     struct Pool<'a>(&'a AtomicUsize);
     #[dedup(skip(pool))]
     async fn user(pool: &Pool<'_>, name: &str) -> String {
@@ -192,7 +192,7 @@ fn keys_with_equal_hashes_are_told_apart() {
 }
 
 #[test]
-fn a_slow_key_keeps_nobody_else_waiting() {
+fn a_slow_key_blocks_no_other_key() {
     static SLOW: Gate = Gate::new();
     #[dedup]
     async fn user(id: u64) -> u64 {

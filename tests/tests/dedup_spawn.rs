@@ -52,7 +52,7 @@ async fn the_execution_survives_the_caller_that_began_it() {
 }
 
 #[tokio::test]
-async fn it_goes_on_while_no_caller_is_polled() {
+async fn it_continues_while_no_caller_is_polled() {
     static RUNS: Count = Count::new();
     #[dedup(spawn)]
     async fn user(id: u64) -> u64 {
@@ -108,7 +108,7 @@ async fn it_is_aborted_when_the_last_caller_has_left() {
 }
 
 #[tokio::test]
-async fn one_that_was_abandoned_before_it_was_polled_never_begins() {
+async fn an_execution_abandoned_before_its_first_poll_never_begins() {
     static BEGUN: Count = Count::new();
     #[dedup(spawn)]
     async fn user(id: u64) -> u64 {
@@ -124,7 +124,7 @@ async fn one_that_was_abandoned_before_it_was_polled_never_begins() {
 }
 
 #[test]
-fn a_caller_elsewhere_starts_it_anew_when_its_runtime_dies() {
+fn a_caller_on_another_runtime_restarts_it_when_its_runtime_stops() {
     static RUNS: Count = Count::new();
     static GATE: Gate = Gate::new();
     #[dedup(spawn, name = "runtime dies")]
@@ -167,7 +167,7 @@ fn a_caller_elsewhere_starts_it_anew_when_its_runtime_dies() {
 }
 
 #[test]
-fn a_runtime_that_nobody_drives_does_not_hold_callers_elsewhere() {
+fn a_runtime_that_is_not_driven_does_not_block_callers_on_others() {
     static RUNS: Count = Count::new();
     #[dedup(spawn)]
     async fn user(id: u64) -> (u64, usize) {

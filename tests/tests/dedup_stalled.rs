@@ -134,7 +134,7 @@ async fn a_leader_that_comes_back_before_anyone_has_claimed_leads_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_leader_that_panics_or_is_dropped_harms_nobody() {
+async fn a_stalled_leader_that_panics_or_is_dropped_harms_no_caller() {
     static RUNS: Count = Count::new();
     #[dedup(skip(panics))]
     async fn user(id: u64, panics: bool) -> (u64, usize) {
@@ -158,7 +158,7 @@ async fn a_stalled_leader_that_panics_or_is_dropped_harms_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_consumer_of_a_buffered_stream_does_not_wait_for_what_it_parked() {
+async fn a_slow_consumer_of_a_buffered_stream_does_not_wait_for_futures_it_parked() {
     static RUNS: Count = Count::new();
     #[dedup]
     async fn user(id: u64) -> u64 {
@@ -346,7 +346,7 @@ fn undriven(with_follower: bool) {
 }
 
 #[test]
-fn a_runtime_that_nobody_drives_does_not_hold_others() {
+fn a_runtime_that_is_not_driven_does_not_block_others() {
     undriven(false);
 }
 
@@ -376,7 +376,7 @@ fn without_any_runtime_a_parked_leader_does_not_hold_its_followers() {
 }
 
 #[test]
-fn a_leader_has_its_time_by_the_real_clock_too() {
+fn a_leader_gets_the_full_stall_time_on_the_real_clock() {
     #[dedup]
     async fn user(id: u64) -> u64 {
         piggyback_tests::by_hand::one_turn().await;
@@ -396,7 +396,7 @@ fn a_leader_has_its_time_by_the_real_clock_too() {
 }
 
 #[test]
-fn a_runtime_without_timers_is_watched_all_the_same() {
+fn a_runtime_without_timers_is_watched() {
     static RUNS: Count = Count::new();
     #[dedup]
     async fn user(id: u64) -> (u64, usize) {
@@ -429,7 +429,7 @@ fn a_runtime_without_timers_is_watched_all_the_same() {
 
 /// Nothing that its runtime could poll instead is polled either: all are late, and the leader is polled first.
 #[test]
-fn a_leader_whose_runtime_is_late_goes_on_leading() {
+fn a_leader_whose_runtime_is_late_keeps_leading() {
     static RUNS: Count = Count::new();
     #[dedup(name = "late")]
     async fn get(id: u64) -> u64 {

@@ -394,7 +394,7 @@ mod patterns {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_may_change_what_it_was_given() {
+    async fn a_body_may_change_its_arguments() {
         let call = || torn_and_changed([1, 9, 2], &(3, 9), Ok(4), Point { x: 5, y: 6 }, (7, 9));
         twice!(call(), 35, CHANGES => 1);
         let before = CHANGES.get();
@@ -691,7 +691,7 @@ mod named {
     with_crate!(by_macro);
 
     #[tokio::test(start_paused = true)]
-    async fn the_crate_is_found_by_whatever_name() {
+    async fn the_crate_is_found_under_any_name() {
         twice!(once(1), 1, COUNT => 1);
         assert_eq!(tokio::join!(in_bulk(1), in_bulk(2)), (1, 2));
         twice!(nested::beside(1), 1, COUNT => 1);
@@ -742,7 +742,7 @@ mod shadowed {
 static COUNTED: Count = Count::new();
 
 #[tokio::test(start_paused = true)]
-async fn names_of_the_prelude_may_be_the_users() {
+async fn prelude_names_may_be_shadowed() {
     twice!(shadowed::shared(1), 1, COUNTED => 1);
     assert_eq!(
         tokio::join!(shadowed::batched(1), shadowed::batched(2)),
@@ -1059,7 +1059,7 @@ mod spawned {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_spawned_body_sees_what_it_was_given() {
+    async fn a_spawned_body_sees_its_arguments() {
         let users = Users("u".into());
         let call = || users.user(&["a", "b"], Some("c"), 1, Connection(1));
         twice!(call(), "uabc2".to_owned(), COUNT => 1);
@@ -1289,7 +1289,7 @@ mod lints_of_arguments {
     with_body!(of_a_block, { vec![1] });
 
     #[tokio::test]
-    async fn what_is_said_of_an_argument_is_said_of_its_binding() {
+    async fn options_that_name_an_argument_apply_to_its_binding() {
         assert_eq!(of_a_block(1).await, 1);
         bulk(&Arc::new(1), 1, "", 1, 1).await;
         assert_eq!(task(1, "", "a".into()).await, 1);

@@ -217,7 +217,7 @@ pub async fn expected_batch(ids: Vec<u64>) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_compiles_without_a_lint_also_works() {
+async fn code_without_lints_also_works() {
     let service = Service {
         scope: Scope::new(),
         tenant: "t".into(),

@@ -57,7 +57,7 @@ async fn neither_import_is_called_unused() {
 }
 
 #[tokio::test]
-async fn direct_and_name_hold_on_whichever_they_are_said() {
+async fn direct_and_name_apply_to_either_attribute() {
     assert_eq!(name(1).await, "1");
     assert_eq!(names_of_all(vec![1, 2]).await, ["1", "2"]);
     assert_eq!((size(1).await, age(1).await, rank(1).await), (1, 1, 1));

@@ -261,7 +261,7 @@ async fn a_wait_that_began_in_one_execution_and_goes_on_in_another_is_not_for_th
 
 /// The batch of the flight's item is given to the bulk call that then follows the flight.
 #[tokio::test]
-async fn a_bulk_call_that_took_an_item_from_behind_it_does_not_wait_for_who_waits_for_that() {
+async fn a_bulk_call_that_took_an_item_from_behind_it_does_not_wait_for_the_items_waiter() {
     static GO: Notify = Notify::const_new();
     static RUNS: Mutex<Vec<Vec<u64>>> = Mutex::new(Vec::new());
 
@@ -320,7 +320,7 @@ async fn a_flush_in_a_bulk_call_ends() {
 }
 
 #[tokio::test]
-async fn a_flush_that_was_given_up_is_not_waited_for() {
+async fn nothing_waits_for_a_dropped_flush() {
     static GO: Notify = Notify::const_new();
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     #[batch(size = 1, eager, scope = scope)]

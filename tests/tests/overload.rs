@@ -23,7 +23,7 @@ impl Error {
 }
 
 #[tokio::test(start_paused = true)]
-async fn eager_without_a_delay_waits_for_the_bulk_call_that_is_running_and_no_longer() {
+async fn eager_without_a_delay_waits_only_for_the_running_bulk_call() {
     #[batch(size = 10, eager, skip(log))]
     async fn save(log: &Log, ids: Vec<u64>) {
         log.note(&ids);

@@ -118,7 +118,7 @@ impl Service {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loader_is_one_under_any_name_and_in_either_order() {
+async fn a_loader_is_recognised_under_any_name_and_in_either_order() {
     loads!(dedup_first);
     loads!(batch_first);
     loads!(by_path);

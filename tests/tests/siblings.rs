@@ -259,7 +259,7 @@ mod wrapped {
     }
 
     #[test]
-    fn what_wraps_each_call_wraps_neither_twice_nor_a_call_that_forgets() {
+    fn an_attribute_around_the_function_wraps_each_call_once_and_no_forget() {
         let _guard = tracing::subscriber::set_default(Spans);
         let spans = || SPANS.swap(0, Ordering::Relaxed);
         let _before = spans();

@@ -163,7 +163,7 @@ async fn panics(scope: &Scope) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_are_counted_once_an_execution_also_beside_a_flight() {
+async fn panics_are_counted_once_per_execution_also_beside_a_flight() {
     let scope = Scope::new();
     let calls: Vec<_> = (0..3)
         .map(|_| {
@@ -187,7 +187,7 @@ async fn spawned(_scope: Scope, ms: u64) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_opener_of_a_spawned_flight_shares_nobodys_execution() {
+async fn the_opener_of_a_spawned_flight_does_not_count_as_shared() {
     let scope = Scope::new();
     let call = |scope: Scope| tokio::spawn(spawned(scope, 10));
     let (opener, other) = (call(scope.clone()), call(scope.clone()));
@@ -230,7 +230,7 @@ fn on_a_runtime_that_dies<F: Future<Output = ()> + Send + 'static>(
 }
 
 #[tokio::test]
-async fn a_follower_that_starts_the_task_anew_shares_nobodys_execution() {
+async fn a_follower_that_restarts_the_task_does_not_count_as_shared() {
     let scope = Scope::new();
     let first = {
         let call = spawned(scope.clone(), 100);
@@ -393,7 +393,7 @@ async fn a_batch_whose_runtime_is_shut_down_is_counted() {
 }
 
 #[tokio::test]
-async fn a_batch_on_a_runtime_that_nobody_drives_is_counted() {
+async fn a_batch_on_a_runtime_that_is_not_driven_is_counted() {
     let scope = Scope::new();
     let parked = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -434,7 +434,7 @@ mod inside {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_one_row_a_function_in_the_order_of_their_paths() {
+async fn there_is_one_row_per_function_sorted_by_path() {
     let scope = Scope::new();
     wait(&scope, 1).await;
     inside::load(scope.clone(), 1).await;

@@ -124,7 +124,7 @@ fn a_caller_that_has_given_its_body_away_leaves_the_vacancy_to_the_others() {
 
 /// One execution hangs, and callers keep coming: those who run into their deadline are those who waited for it.
 #[test]
-fn an_execution_that_hangs_takes_few_callers_with_it() {
+fn an_execution_that_hangs_affects_few_callers() {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     #[dedup]
     async fn user(id: u64) -> u64 {
@@ -154,7 +154,7 @@ fn an_execution_that_hangs_takes_few_callers_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loaders_item_is_sent_once_though_its_first_caller_gives_up() {
+async fn a_loaders_item_is_sent_once_even_if_its_first_caller_leaves() {
     static SENT: AtomicUsize = AtomicUsize::new(0);
     #[dedup]
     #[batch(size = 100, delay_ms = 5)]
@@ -182,7 +182,7 @@ async fn a_loaders_item_is_sent_once_though_its_first_caller_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loaders_item_whose_callers_have_all_given_up_is_not_sent() {
+async fn a_loaders_item_is_not_sent_if_all_its_callers_left() {
     static SENT: AtomicUsize = AtomicUsize::new(0);
     #[dedup]
     #[batch(size = 100, delay_ms = 5)]

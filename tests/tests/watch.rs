@@ -70,7 +70,7 @@ fn waiting_for_a_flight_neither_moves_a_paused_clock_nor_spins() {
 }
 
 #[test]
-fn a_paused_clock_elsewhere_deposes_nobody() {
+fn a_paused_clock_on_another_runtime_deposes_no_leader() {
     static RUNS: Count = Count::new();
     #[dedup]
     async fn user(id: u64, real: bool) -> u64 {
@@ -105,7 +105,7 @@ fn a_paused_clock_elsewhere_deposes_nobody() {
 
 /// Paused tests come one after another, some fail, and calls are on real clocks beside them.
 #[test]
-fn whatever_clocks_have_come_and_gone_a_stalled_leader_is_found() {
+fn a_stalled_leader_is_found_on_any_clock() {
     #[dedup]
     async fn user(id: u64) -> u64 {
         pending::<()>().await;
@@ -251,7 +251,7 @@ fn a_value_that_panics_as_it_is_dropped_does_not_end_the_watch() {
 }
 
 #[test]
-fn followers_that_are_never_dropped_keep_nobody_from_being_watched() {
+fn followers_that_are_never_dropped_do_not_end_the_watch() {
     #[dedup(scope = scope)]
     async fn user(scope: &Scope, id: u64) -> u64 {
         piggyback_tests::by_hand::one_turn().await;

@@ -198,7 +198,7 @@ async fn the_gauge_goes_back_after_panics_and_drops() {
 }
 
 #[test]
-fn what_is_measured_is_described_and_in_its_unit() {
+fn each_metric_has_a_description_and_a_unit() {
     // In a process of its own, for no other test may take its histograms.
     let local = DebuggingRecorder::new();
     let snapshotter = local.snapshotter();

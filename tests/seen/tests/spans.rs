@@ -559,7 +559,7 @@ fn on_a_runtime_that_dies<F: Future<Output: Send> + Send + 'static>(
 }
 
 #[tokio::test]
-async fn a_runtime_that_dies_is_a_warning() {
+async fn a_runtime_that_stops_is_a_warning() {
     #[dedup(spawn, name = "long")]
     async fn long(id: u64) -> u64 {
         sleep(Duration::from_millis(100)).await;
