@@ -19,6 +19,7 @@ use super::engine::{Flight, Joined, Looked, Reply, Terms, Token};
 use super::hub::Hub;
 use super::machine::{Action, Event, Granted, Leaves, Look, Machine, Timer, Verb, Why};
 use super::payload::{Encoded, Payload};
+use super::seen::Command;
 use super::stats::Outcome;
 use super::timer::Alarm;
 use crate::sync::Mutex;
@@ -226,7 +227,7 @@ impl Ride {
                 Action::Look(token) => self.look(token),
                 Action::Renew(token) => {
                     let seat = self.seat.clone();
-                    let reply = Reply::new(move |answer| {
+                    let reply = self.hub.reply(Command::Renew, move |answer| {
                         seat.post(match answer {
                             Ok(renewed) => Event::Renewed(renewed),
                             Err(_) => Event::Failed(Verb::Renew),
@@ -338,7 +339,7 @@ impl Ride {
         }
         self.hub.listen(token, &self.seat);
         let (seat, hub, flight) = (self.seat.clone(), self.hub.clone(), self.flight.clone());
-        let reply = Reply::new(move |answer| {
+        let reply = self.hub.reply(Command::Join, move |answer| {
             let granted = match answer {
                 Ok(Joined::Leads) => Granted::Leads,
                 Ok(Joined::Follows {
@@ -374,19 +375,21 @@ impl Ride {
     fn look(&mut self, token: Token) {
         let (seat, hub) = (self.seat.clone(), self.hub.clone());
         let asked = Instant::now();
-        let reply = Reply::new(move |answer: Result<Looked, _>| {
-            let Ok(looked) = answer else {
-                seat.post(Event::Failed(Verb::Look));
-                return;
-            };
-            hub.in_time();
-            let event = Event::Looked(token, Look::of(&looked));
-            seat.post_with(event, |news| match looked {
-                Looked::Landed(bytes) => news.value = Some((bytes, asked)),
-                Looked::Up { lease_left, .. } => news.lease_left = lease_left,
-                Looked::Large | Looked::Gone => {}
+        let reply = self
+            .hub
+            .reply(Command::Look, move |answer: Result<Looked, _>| {
+                let Ok(looked) = answer else {
+                    seat.post(Event::Failed(Verb::Look));
+                    return;
+                };
+                hub.in_time();
+                let event = Event::Looked(token, Look::of(&looked));
+                seat.post_with(event, |news| match looked {
+                    Looked::Landed(bytes) => news.value = Some((bytes, asked)),
+                    Looked::Up { lease_left, .. } => news.lease_left = lease_left,
+                    Looked::Large | Looked::Gone => {}
+                });
             });
-        });
         let max = self.settings.max_value;
         self.hub.engine().look(&self.flight, token, max, reply);
     }
@@ -398,8 +401,12 @@ impl Ride {
         verb: Verb,
         event: impl FnOnce(T) -> Event + Send + 'static,
     ) -> Reply<T> {
+        let command = match verb {
+            Verb::Close => Command::Close,
+            _ => Command::Land,
+        };
         let (seat, hub, flight) = (self.seat.clone(), self.hub.clone(), self.flight.clone());
-        Reply::new(move |answer| match answer {
+        self.hub.reply(command, move |answer| match answer {
             Ok(answer) => {
                 hub.in_time();
                 seat.post(event(answer));

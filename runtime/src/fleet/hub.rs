@@ -11,8 +11,9 @@ use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
 
 use super::call::Seat;
-use super::engine::{Engine, Flight, Reply, Token};
+use super::engine::{Engine, Flight, Reply, Token, Unanswered};
 use super::machine::{Event, Why};
+use super::seen::{Command, Seen};
 use super::stats::{Counters, FleetStats};
 use super::wakes::{Heard, Hears, Wakes};
 use crate::sync::Mutex;
@@ -35,6 +36,7 @@ pub(crate) struct Hub {
     begin: Instant,
     registry: Mutex<Registry>,
     pub(crate) counters: Counters,
+    seen: Seen,
 }
 
 #[derive(Default)]
@@ -46,7 +48,7 @@ struct Registry {
 }
 
 impl Hub {
-    pub(crate) fn new(engine: Box<dyn Engine>) -> Arc<Self> {
+    pub(crate) fn new(fleet: &str, engine: Box<dyn Engine>) -> Arc<Self> {
         Arc::new(Self {
             engine,
             started: Once::new(),
@@ -57,12 +59,15 @@ impl Hub {
             begin: Instant::now(),
             registry: Mutex::default(),
             counters: Counters::default(),
+            seen: Seen::new(fleet),
         })
     }
 
     /// Starts the engine, once. It connects in the background: no call waits for that.
     pub(crate) fn start(self: &Arc<Self>) {
         self.started.call_once(|| {
+            self.seen.describe();
+            self.changed();
             let hub: Weak<Self> = Arc::downgrade(self);
             self.engine.start(Wakes(hub));
         });
@@ -70,6 +75,21 @@ impl Hub {
 
     pub(crate) fn engine(&self) -> &dyn Engine {
         &*self.engine
+    }
+
+    /// A reply to a command that is given now.
+    pub(crate) fn reply<T: 'static>(
+        &self,
+        command: Command,
+        then: impl FnOnce(Result<T, Unanswered>) + Send + 'static,
+    ) -> Reply<T> {
+        self.seen.reply(command, then)
+    }
+
+    /// Whether the store can be reached has changed.
+    fn changed(&self) {
+        self.seen
+            .changed(|| self.is_up() && !self.closed.load(Relaxed));
     }
 
     /// Whether a call that begins now takes part.
@@ -103,6 +123,7 @@ impl Hub {
         let unsure = std::mem::take(&mut self.registry.lock().unsure);
         self.late.store(0, Relaxed);
         let was_up = self.up.swap(true, Release);
+        self.changed();
         for (flight, token) in unsure {
             self.give_up(&flight, token);
         }
@@ -122,6 +143,7 @@ impl Hub {
 
     fn down(&self) {
         self.up.store(false, Release);
+        self.changed();
     }
 
     fn tell(&self, token: Token, event: &Event, keep: bool) {
@@ -169,6 +191,7 @@ impl Hub {
     /// An answer was late.
     pub(crate) fn late(&self) {
         if self.late.fetch_add(1, Relaxed) + 1 >= AWAY_AFTER && self.up.swap(false, Relaxed) {
+            self.changed();
             self.engine.suspect();
         }
     }
@@ -190,7 +213,7 @@ impl Hub {
 
     /// Ends an execution without a result: one of those that wait takes over.
     pub(crate) fn give_up(&self, flight: &Flight, token: Token) {
-        let none = Reply::new(|_| {});
+        let none = self.reply(Command::Land, |_| {});
         self.engine
             .land(flight, token, Vec::new(), Duration::from_millis(1), none);
     }
@@ -198,6 +221,7 @@ impl Hub {
     /// Gives up what this process leads, and takes no part from now on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
+        self.changed();
         let seats: Vec<_> = {
             let registry = self.registry.lock();
             registry.seats.values().flatten().cloned().collect()

@@ -13,6 +13,7 @@ mod hub;
 mod machine;
 mod memory;
 mod payload;
+mod seen;
 mod stats;
 mod store;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use self::engine::{
     Closed, Engine, Flight, Joined, Looked, Renewed, Reply, Terms, Token, Unanswered,
 };
 use self::hub::Hub;
+use self::seen::Command;
 pub use self::memory::Memory;
 #[doc(hidden)]
 pub use self::payload::{Encoded, Payload};
@@ -78,9 +80,10 @@ impl Fleet {
     ///
     /// The engine connects in the background when the first call is made.
     pub fn new(name: impl Into<String>, engine: impl Engine) -> Self {
+        let name: Arc<str> = name.into().into();
         Self(Some(Inner {
-            hub: Hub::new(Box::new(engine)),
-            name: name.into().into(),
+            hub: Hub::new(&name, Box::new(engine)),
+            name,
             build: None,
             settings: Settings {
                 lease: Duration::from_secs(3),
@@ -319,7 +322,7 @@ impl Inner {
         let (hub, patience) = (self.hub.clone(), self.settings.patience);
         let reply = {
             let cell = cell.clone();
-            Reply::new(move |answer: Result<(), Unanswered>| {
+            self.hub.reply(Command::Forget, move |answer: Result<(), Unanswered>| {
                 if answer.is_err() {
                     hub.stay_local(patience);
                 }
