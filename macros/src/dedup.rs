@@ -86,7 +86,10 @@ pub(crate) fn expand(
             };
             let of = private.output_at(call.output_place, output);
             let kind = method_at(call.output_place, of, "kind", quote!());
-            let payload = method_at(call.output_place, quote!(#across), "payload", kind);
+            let payload = match &options.across_err {
+                None => method_at(call.output_place, quote!(#across), "payload", kind),
+                Some(_) => method_at(call.output_place, quote!(#across), "payload_err", kind),
+            };
             let arguments = quote!(#asked #entered, #payload);
             method_at(call.output_place, quote!(#across), begin, arguments)
         }

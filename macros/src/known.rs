@@ -175,6 +175,25 @@ pub(crate) fn list_in_result(output: &Type) -> Option<&Type> {
     list(types(last).first().copied()?)
 }
 
+/// A reference in what other processes receive: in the whole, or, if the error stays, in the success of a `Result`.
+pub(crate) fn received_reference(output: &Type, with_err: bool) -> Option<&syn::TypeReference> {
+    fn find(ty: &Type) -> Option<&syn::TypeReference> {
+        match peel(ty) {
+            Type::Reference(reference) => Some(reference),
+            Type::Tuple(tuple) => tuple.elems.iter().find_map(find),
+            Type::Array(array) => find(&array.elem),
+            Type::Path(path) => types(last(path)?).into_iter().find_map(find),
+            _ => None,
+        }
+    }
+    match peel(output) {
+        Type::Path(path) if is_called_result(output) && !with_err => {
+            find(types(last(path)?).first()?)
+        }
+        other => find(other),
+    }
+}
+
 /// Whether it is a type that everybody knows, and not a `Result`.
 pub(crate) fn is_no_result(ty: &Type) -> bool {
     match peel(ty) {

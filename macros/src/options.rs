@@ -75,6 +75,7 @@ pub(crate) struct Options {
     // dedup
     pub(crate) spawn: Option<Given<()>>,
     pub(crate) across: Option<Given<Expr>>,
+    pub(crate) across_err: Option<Given<()>>,
     pub(crate) max_age_ms: Option<Given<Expr>>,
     pub(crate) max_followers: Option<Given<Expr>>,
     pub(crate) forget: Option<Given<Sibling>>,
@@ -175,6 +176,7 @@ const COMMON: &[&str] = &[
 const DEDUP: &[&str] = &[
     "spawn",
     "across",
+    "across_err",
     "max_age_ms",
     "max_followers",
     "busy",
@@ -304,6 +306,9 @@ impl Options {
                 set(&mut self.across, name, input, |i, n| {
                     value(i, n, "across = FLEET")
                 })
+            }
+            "across_err" if attribute == Attribute::Dedup => {
+                set(&mut self.across_err, name, input, flag)
             }
             "max_age_ms" if attribute == Attribute::Dedup => {
                 set(&mut self.max_age_ms, name, input, |i, n| {

@@ -267,6 +267,8 @@ impl Plan {
                     .into_iter()
                     .flatten()
                     .find_map(|options| Some(&options.busy.as_ref()?.name)),
+                is_across: dedup.as_ref().is_some_and(|dedup| dedup.across.is_some()),
+                across_err: dedup.as_ref().and_then(|dedup| dedup.across_err.as_ref()),
                 is_batch: batch.is_some(),
                 is_dedup: dedup.is_some(),
                 spawns: dedup.as_ref().is_some_and(|dedup| dedup.spawn.is_some()),

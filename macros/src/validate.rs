@@ -185,6 +185,14 @@ pub(crate) fn options(attribute: Attribute, options: &Options, errors: &mut Erro
 }
 
 fn dedup(options: &Options, errors: &mut Errors) {
+    if let (Some(across_err), None) = (&options.across_err, &options.across) {
+        if !options.common.is_unread("across") {
+            errors.at(
+                &across_err.name,
+                "`across_err` sends errors to the processes of a fleet, and this function has none; add `across = …`",
+            );
+        }
+    }
     if let (Some(busy), None) = (&options.busy, &options.max_followers) {
         if !options.common.is_unread("max_followers") {
             errors.at(
@@ -416,6 +424,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) split_on_err: Option<&'a Given<Option<Expr>>>,
     /// The name of `busy`, on either attribute.
     pub(crate) busy: Option<&'a Ident>,
+    pub(crate) is_across: bool,
+    pub(crate) across_err: Option<&'a Given<()>>,
     pub(crate) is_batch: bool,
     pub(crate) is_dedup: bool,
     pub(crate) spawns: bool,
@@ -855,6 +865,16 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         );
         return;
     }
+    if let Some(across_err) = plan
+        .across_err
+        .filter(|_| plan.has_plainly_no_error(output.as_ref()))
+    {
+        errors.at(
+            &across_err.name,
+            "`across_err` needs a `Result`, and the callers of this function don't get one; remove `across_err`, since without it the whole result is sent",
+        );
+        return;
+    }
     if let Some(busy) = plan
         .busy
         .filter(|_| plan.has_plainly_no_error(output.as_ref()))
@@ -872,6 +892,14 @@ fn output(plan: &Seen<'_>, errors: &mut Errors) {
         }
         return;
     };
+    let received = known::received_reference(&output, plan.across_err.is_some());
+    if let Some(reference) = received.filter(|_| plan.is_across) {
+        errors.at(
+            reference,
+            "with `across`, a result comes from another process, so it can't borrow; return an owned type, for example `String` or `Vec<u8>`",
+        );
+        return;
+    }
     let has_rows = known::list(&output).is_some() || known::list_in_result(&output).is_some();
     if let (Some(item_by), Some(HandOut::Each), true) = (plan.item_by, plan.hand_out, has_rows) {
         errors.at(

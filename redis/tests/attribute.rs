@@ -77,6 +77,12 @@ impl Process {
         format!("{} {value:?}", std::any::type_name::<T>())
     }
 
+    #[dedup(across = self.fleet, scope = self.scope, across_err, spawn)]
+    async fn checked(self: Arc<Self>, id: Id) -> Result<Report, String> {
+        let result = self.body(&id).await;
+        result.map_err(|_| format!("process {} has none", self.number))
+    }
+
     /// The receiver is in no key, and the fleet is made by the call.
     #[dedup(across = self.a_fleet(), skip(self), key(list = list.len()))]
     async fn by_part(&self, list: &[&str], pair: (&str, u8), none: Option<&str>) -> usize {
@@ -354,6 +360,41 @@ async fn an_err_stays_in_its_process() {
     assert!(matches!(first.await.expect("no panic"), Err(Error::Own(1))));
     assert!(matches!(other.await.expect("no panic"), Err(Error::Own(2))));
     assert_eq!(b.stats().no_value, 1);
+}
+
+async fn errors_travel([a, b]: [Arc<Process>; 2]) {
+    for (fails, expected) in [(1, Err("process 1 has none")), (0, Ok(1))] {
+        a.world.fails.store(fails, SeqCst);
+        a.world.bodies.store(0, SeqCst);
+        let led = a.stats().led;
+        let first = call!(a, |it| it.checked(id()));
+        leads(&a, led + 1).await;
+        let other = call!(b, |it| it.checked(id()));
+        waits_for(&b).await;
+        sleep(Duration::from_millis(50)).await;
+        a.open.add_permits(1);
+        for call in [first, other] {
+            let result = call.await.expect("no panic");
+            let result = result.as_ref().map(|report| report.by);
+            assert_eq!(result.map_err(|error| &**error), expected);
+        }
+        assert_eq!(a.bodies(), 1);
+    }
+    assert_eq!((b.stats().followed, b.stats().no_value), (2, 0));
+}
+
+#[tokio::test]
+async fn with_across_err_an_err_answers_all_processes() {
+    errors_travel(in_memory()).await;
+}
+
+#[tokio::test]
+async fn with_across_err_an_err_answers_all_processes_over_a_server() {
+    if installed() {
+        let server = Server::start(&[]);
+        errors_travel(on_server(&server)).await;
+        server.is_empty_soon();
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use super::call::{Across, Around, Start};
 use super::payload::{Success, Whole};
 use super::stats::{Counters, FleetStats, Outcome};
 use super::{Fleet, Forgotten, codec};
-use crate::bounds::{self, Always, Kind, Never, Next, Nothing, Output};
+use crate::bounds::{self, Always, Kind, Never, Next, Nothing, Nowhere, Output};
 use crate::dedup::{self, Call, Forgets, Joining, Share, Table};
 use crate::fixed::Fixed;
 use crate::key::{About, Key, SerializeOf};
@@ -69,7 +69,7 @@ impl OfCall<'_> {
     {
         let key_bytes = self.bytes(&key);
         let call = dedup::enter(site, marker, key, share, joining);
-        let name = Name::of::<M, K, S>(site, String::new(), key_bytes);
+        let name = Name::of::<M, K, S, P>(site, String::new(), key_bytes);
         let start = self.start(Some(name), &call, joining);
         (call, Trip(start, payload))
     }
@@ -92,7 +92,7 @@ impl OfCall<'_> {
     {
         let name = scope
             .name_in_fleet()
-            .map(|scope| Name::of::<M, K, S>(site, scope, self.bytes(&key)));
+            .map(|scope| Name::of::<M, K, S, P>(site, scope, self.bytes(&key)));
         let call = dedup::enter_in(site, scope, marker, key, share, joining);
         let start = self.start(name, &call, joining);
         (call, Trip(start, payload))
@@ -116,7 +116,11 @@ impl OfCall<'_> {
     {
         if forgets.only() {
             dedup::forget::now::<M, K, S>(site, &key);
-            self.forget(Name::of::<M, K, S>(site, String::new(), self.bytes(&key)));
+            self.forget(Name::of::<M, K, S, P>(
+                site,
+                String::new(),
+                self.bytes(&key),
+            ));
             return None;
         }
         Some(self.__piggyback_enter(site, marker, key, share, joining, payload))
@@ -142,7 +146,7 @@ impl OfCall<'_> {
         if forgets.only() {
             dedup::forget::now_in::<M, K, S>(site, scope, &key);
             if let Some(scope) = scope.name_in_fleet() {
-                self.forget(Name::of::<M, K, S>(site, scope, self.bytes(&key)));
+                self.forget(Name::of::<M, K, S, P>(site, scope, self.bytes(&key)));
             }
             return None;
         }
@@ -160,6 +164,20 @@ impl OfCall<'_> {
         Written<K, M>: ReadOf<K::First, N>,
     {
         Written::<K, M>::then(K::payload())
+    }
+
+    /// How a result travels of which the error travels, too.
+    pub fn __piggyback_payload_err<K, L, M, N, O, P>(&self, _: K) -> Both<K, L, M, N, O, P>
+    where
+        K: Kind,
+        Output<K::Whole>: ErrTravels<K::Whole, L>,
+        Output<K::First>: WriteOf<K::First, M>,
+        Written<K, M>: ReadOf<K::First, N>,
+        Output<K::Err>: WriteErrOf<K::Err, O>,
+        WrittenErr<K, O>: ReadErrOf<K::Err, P>,
+    {
+        let whole = Output::<K::Whole>::then(Whole::new());
+        Written::<K, M>::then(WrittenErr::<K, O>::then(whole))
     }
 
     fn bytes(&self, key: &impl Serialize) -> Option<Vec<u8>> {
@@ -208,12 +226,12 @@ impl OfCall<'_> {
 struct Name {
     path: Cow<'static, str>,
     scope: String,
-    types: [fn() -> &'static str; 3],
+    types: [fn() -> &'static str; 4],
     key: Option<Vec<u8>>,
 }
 
 impl Name {
-    fn of<M, K: Key, S: Share>(site: &Site, scope: String, key: Option<Vec<u8>>) -> Self {
+    fn of<M, K: Key, S: Share, P>(site: &Site, scope: String, key: Option<Vec<u8>>) -> Self {
         Self {
             path: site.path::<M>(),
             scope,
@@ -221,6 +239,8 @@ impl Name {
                 type_name::<M>,
                 type_name::<K::Owned>,
                 type_name::<S::Output>,
+                // With and without `across_err`, results are written differently.
+                type_name::<P>,
             ],
             key,
         }
@@ -331,16 +351,6 @@ pub trait WriteOf<R, M> {
     type Next;
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: Serialize> WriteOf<R, Always> for Output<R> {
-    type Next = Next<R>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<R: Nothing> WriteOf<R, Never> for Output<R> {
-    type Next = Next<R>;
-}
-
 /// The same, that can be read.
 #[diagnostic::on_unimplemented(
     message = "with `across`, `{R}` must be `serde::de::DeserializeOwned`, since it is received from other processes",
@@ -355,23 +365,75 @@ pub trait ReadOf<R, M> {
     fn then<X>(x: X) -> Self::If<X>;
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: DeserializeOwned> ReadOf<R, Always> for Next<R> {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
+/// The error of a result, that can be written down.
+#[diagnostic::on_unimplemented(
+    message = "with `across_err`, `{R}`, the error type of this `Result`, must be `serde::Serialize`, since it is sent to other processes",
+    label = "`{R}` is not `Serialize`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for `{R}`; for a type parameter, add the bounds `serde::Serialize + serde::de::DeserializeOwned`",
+    note = "without `across_err`, an error stays in its process and needs no serde: all processes that wait then run the function themselves"
+)]
+pub trait WriteErrOf<R, M> {
+    /// What the next step is asked of.
+    type Next;
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: Nothing> ReadOf<R, Never> for Next<R> {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
+/// The same, that can be read.
+#[diagnostic::on_unimplemented(
+    message = "with `across_err`, `{R}`, the error type of this `Result`, must be `serde::de::DeserializeOwned`, since it is received from other processes",
+    label = "`{R}` is not `Deserialize`, or borrows",
+    note = "derive `serde::Deserialize` for `{R}`, and let it own what it holds: `String` instead of `&str`; for a type parameter, add the bound `serde::de::DeserializeOwned`",
+    note = "without `across_err`, an error stays in its process and needs no serde: all processes that wait then run the function themselves"
+)]
+pub trait ReadErrOf<R, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
+}
+
+macro_rules! steps {
+    ($($write:ident $read:ident;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<R: Serialize> $write<R, Always> for Output<R> {
+            type Next = Next<R>;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> $write<R, Never> for Output<R> {
+            type Next = Next<R>;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: DeserializeOwned> $read<R, Always> for Next<R> {
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> $read<R, Never> for Next<R> {
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+    )*};
+}
+steps! {
+    WriteOf ReadOf;
+    WriteErrOf ReadErrOf;
 }
 
 type Written<K, M> = <Output<<K as Kind>::First> as WriteOf<<K as Kind>::First, M>>::Next;
+type WrittenErr<K, M> = <Output<<K as Kind>::Err> as WriteErrOf<<K as Kind>::Err, M>>::Next;
+type Both<K, L, M, N, O, P> = <Written<K, M> as ReadOf<<K as Kind>::First, N>>::If<
+    <WrittenErr<K, O> as ReadErrOf<<K as Kind>::Err, P>>::If<
+        <Output<<K as Kind>::Whole> as ErrTravels<<K as Kind>::Whole, L>>::If<
+            Whole<<K as Kind>::Output>,
+        >,
+    >,
+>;
 
 /// Which part of a result travels.
 pub trait Travels: Kind {
@@ -394,6 +456,41 @@ impl<T, E> Travels for bounds::Halves<T, E> {
         Success::new()
     }
 }
+
+/// What is no `Result` but `()`, as which the module `bounds` knows a `Result`.
+#[diagnostic::on_unimplemented(
+    message = "`across_err` needs a `Result`, but each caller gets a `{R}`",
+    label = "not a `Result`",
+    note = "without `across_err`, the whole result is sent to other processes"
+)]
+pub trait ErrTravels<R, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
+}
+
+#[diagnostic::do_not_recommend]
+impl ErrTravels<(), Always> for Output<()> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+macro_rules! never {
+    // Two, since the real implementation does not apply to what is not a `Result`.
+    ($($m:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> ErrTravels<R, $m> for Output<R> {
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+    )*};
+}
+never!(Never Nowhere);
 
 impl fmt::Debug for OfCall<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

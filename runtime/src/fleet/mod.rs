@@ -30,9 +30,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::attribute::{Local, OfFunction};
 #[doc(hidden)]
-pub use self::attribute::{OfCall, ReadOf, Travels, Trip, WriteOf, fleet, forget};
+pub use self::attribute::{
+    ErrTravels, OfCall, ReadErrOf, ReadOf, Travels, Trip, WriteErrOf, WriteOf, fleet, forget,
+};
+pub(crate) use self::attribute::{Local, OfFunction};
 pub use self::call::Across;
 pub(crate) use self::call::Around;
 use self::call::{Settings, Start, Unnamed};
@@ -40,11 +42,11 @@ pub use self::engine::{
     Closed, Engine, Flight, Joined, Looked, Renewed, Reply, Terms, Token, Unanswered,
 };
 use self::hub::Hub;
-use self::seen::Command;
 pub use self::memory::Memory;
 #[doc(hidden)]
 pub use self::payload::{Encoded, Payload};
 pub use self::payload::{Success, Whole};
+use self::seen::Command;
 pub use self::stats::FleetStats;
 pub(crate) use self::stats::Outcome;
 pub use self::wakes::{Heard, Listening, Wakes};
@@ -322,17 +324,18 @@ impl Inner {
         let (hub, patience) = (self.hub.clone(), self.settings.patience);
         let reply = {
             let cell = cell.clone();
-            self.hub.reply(Command::Forget, move |answer: Result<(), Unanswered>| {
-                if answer.is_err() {
-                    hub.stay_local(patience);
-                }
-                let waker = {
-                    let mut cell = cell.lock();
-                    cell.answer.get_or_insert(answer);
-                    cell.waker.take()
-                };
-                crate::wake::wake_all(waker);
-            })
+            self.hub
+                .reply(Command::Forget, move |answer: Result<(), Unanswered>| {
+                    if answer.is_err() {
+                        hub.stay_local(patience);
+                    }
+                    let waker = {
+                        let mut cell = cell.lock();
+                        cell.answer.get_or_insert(answer);
+                        cell.waker.take()
+                    };
+                    crate::wake::wake_all(waker);
+                })
         };
         self.hub.engine().forget(flight, reply);
         Forgotten {

@@ -84,6 +84,8 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("dedup_across_feature", "a feature"),
     ("dedup_across_is_new", "a feature, and a field or a static"),
     ("dedup_across_batch", "a feature"),
+    ("dedup_across_borrowed_output", "a feature"),
+    ("dedup_across_err_without_result", "a feature"),
     ("dedup_async_taken_away", "another order of attributes"),
     (
         "dedup_anyhow",

@@ -14,6 +14,8 @@ const OPTIONS: &[&str] = &[
     "name",
     "crate",
     "spawn",
+    "across",
+    "across_err",
     "max_age_ms",
     "max_followers",
     "max_waiting",
