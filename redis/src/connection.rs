@@ -3,6 +3,7 @@
 //!
 //! Commands that come without a connection are dropped at once, and none is sent twice.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +101,9 @@ impl From<redis::RedisError> for Failed {
 impl Link {
     async fn run(&self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut delay = FIRST_DELAY;
+        // Each once, until the server could be used again.
         let mut told = false;
+        let mut told_of_cluster = false;
         loop {
             let connecting = timeout(CONNECTS, self.connect());
             let connected = tokio::select! {
@@ -129,10 +132,12 @@ impl Link {
                     jittered(delay)
                 }
                 Err(Failed::Cluster) => {
-                    tell!(
-                        warn,
-                        "the server is a cluster, which is not supported: calls are shared within this process only"
-                    );
+                    if !std::mem::replace(&mut told_of_cluster, true) {
+                        tell!(
+                            warn,
+                            "the server is a cluster, which is not supported: calls are shared within this process only"
+                        );
+                    }
                     CLUSTER_DELAY
                 }
                 Err(Failed::Now(_reason)) => {
@@ -172,10 +177,11 @@ impl Link {
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        // Not everybody may ask that; then the check below finds what doesn't work.
-        let info = redis::cmd("INFO").arg("cluster").to_owned();
-        let about = info.query_async::<String>(&mut connection).await;
-        if about.is_ok_and(|about| about.contains("cluster_enabled:1")) {
+        // The greeting again, since the client keeps the server's answer to its own.
+        let hello = redis::cmd("HELLO").arg(3).to_owned();
+        let about: HashMap<String, Value> = hello.query_async(&mut connection).await?;
+        let mode = about.get("mode").map(redis::from_redis_value_ref::<String>);
+        if mode.is_some_and(|mode| mode.is_ok_and(|mode| mode == "cluster")) {
             return Err(Failed::Cluster);
         }
         // Before the first JOIN: whoever lands must find somebody who listens.
@@ -273,15 +279,18 @@ async fn serve(
                     });
                 }
                 Some(Order::Command(command)) => {
-                    let mut connection = connection.clone();
+                    let (mut connection, broken) = (connection.clone(), broken.clone());
                     // Tasks of this runtime are polled in the order in which they were spawned, so commands are sent in theirs.
                     running.spawn(async move {
                         let Command { script, keys, mut arguments, asks, then } = command;
                         if asks {
                             arguments.push(if presence { b"1" } else { b"0" }.to_vec());
                         }
-                        if let Ok(value) = execute(&mut connection, script, &keys, &arguments).await {
-                            then(value);
+                        match execute(&mut connection, script, &keys, &arguments).await {
+                            Ok(value) => then(value),
+                            // Another server is the primary now, and a new connection may find it.
+                            Err(error) if is_read_only(&error) => broken.notify_one(),
+                            Err(_) => {}
                         }
                     });
                     while running.try_join_next().is_some() {}
@@ -318,6 +327,11 @@ async fn execute(
         }
         answer => answer,
     }
+}
+
+/// Redis 6 says it within the error of the script.
+fn is_read_only(error: &redis::RedisError) -> bool {
+    error.code() == Some("READONLY") || error.to_string().contains("-READONLY")
 }
 
 fn heard(push: &PushInfo, wakes: &Wakes, broken: &Notify) {

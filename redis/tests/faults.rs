@@ -5,7 +5,7 @@ mod server;
 use std::future::Future;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use piggyback::fleet::Fleet;
@@ -47,8 +47,12 @@ fn load(fleets: &[Fleet], end: &Arc<AtomicBool>) -> tokio::task::JoinSet<u64> {
 }
 
 /// Lets a fault happen under load. No call fails; then the fleets share again, and nothing is left.
-async fn survives(server: &mut Server, fault: impl AsyncFnOnce(&mut Server)) -> Vec<Fleet> {
-    let fleets: Vec<Fleet> = server.fleets::<3>().into();
+async fn survives(server: &mut Server, fault: impl AsyncFnOnce(&mut Server)) {
+    let fleets = server.fleets::<3>().into();
+    survive(fleets, server, fault).await;
+}
+
+async fn survive(fleets: Vec<Fleet>, server: &mut Server, fault: impl AsyncFnOnce(&mut Server)) {
     let end = Arc::new(AtomicBool::new(false));
     let tasks = load(&fleets, &end);
     sleep(Duration::from_millis(200)).await;
@@ -68,7 +72,6 @@ async fn survives(server: &mut Server, fault: impl AsyncFnOnce(&mut Server)) -> 
     assert!(calls.iter().all(|&calls| calls > 0), "{calls:?}");
     // A lease at the longest.
     soon("nothing is left", || server.keys().is_empty()).await;
-    fleets
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,8 +167,7 @@ async fn in_a_cluster_calls_stay_local() {
     if !installed() {
         return;
     }
-    let nodes = format!("piggyback-nodes-{}.conf", std::process::id());
-    let server = Server::start(&["--cluster-enabled", "yes", "--cluster-config-file", &nodes]);
+    let server = server::cluster();
     let fleet = piggyback_redis::fleet("test", server.client()).with_build("1");
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(500) {
@@ -173,8 +175,6 @@ async fn in_a_cluster_calls_stay_local() {
         assert!(!fleet.is_up());
     }
     assert_eq!(fleet.stats().led, 0);
-    drop(server);
-    let _ = std::fs::remove_file(std::env::temp_dir().join(nodes));
 }
 
 /// The leader in a process of its own: this test, started again.
@@ -287,6 +287,11 @@ async fn values_that_somebody_else_wrote_are_refused() {
         b"garbage".to_vec(),
         deep,
         vec![b'V'; 300_000],
+        // A number, a text that is cut off, one that claims four gigabytes, and more than a text.
+        b"V\x07".to_vec(),
+        b"V\xa4rea".to_vec(),
+        b"V\xdb\xff\xff\xff\xffreal".to_vec(),
+        b"V\xa4realreal".to_vec(),
     ];
     for (n, poison) in poisons.into_iter().enumerate() {
         let first = {
@@ -331,15 +336,57 @@ async fn values_that_somebody_else_wrote_are_refused() {
     }
 }
 
-/// A proxy in front of a server, which can be told to pass nothing on, or to cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_another_type_fail_no_call() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let [a, b] = server.fleets();
+    for (n, part) in [(0, "flight"), (1, "result")] {
+        let first = {
+            let a = a.clone();
+            tokio::spawn(async move { a.share("f", &n, after(1_000, 1)).await })
+        };
+        let is_flight = |key: &String| key.contains(":f:");
+        soon("it leads", || server.keys().iter().any(is_flight)).await;
+        let flight = server.keys().into_iter().find(is_flight).expect("up");
+        let second = {
+            let b = b.clone();
+            tokio::spawn(async move { b.share("f", &n, after(0, 2)).await })
+        };
+        sleep(Duration::from_millis(100)).await;
+        let token: String =
+            redis::from_redis_value(server.run(&format!("HGET {flight} c"))).expect("up");
+        if part == "flight" {
+            server.run(&format!("SET {flight} text"));
+        } else {
+            let tag = &flight[..=flight.find('}').expect("a tag")];
+            server.run(&format!("RPUSH {tag}:r:{token} V"));
+        }
+        assert_eq!(second.await.expect("no panic"), 2);
+        // The real result, if it lands over that list in the meantime.
+        assert!([1, 3].contains(&b.share("f", &n, after(0, 3)).await));
+        assert_eq!(first.await.expect("no panic"), 1);
+        server.run("FLUSHALL");
+        assert_eq!(b.share("f", &n, after(0, 4)).await, 4);
+    }
+}
+
+/// A proxy in front of a server, which can be told to pass nothing on, to be slow, to cut, or to lead elsewhere.
 struct Proxy {
     port: u16,
+    to: Arc<AtomicU16>,
     held: Arc<AtomicBool>,
+    /// Milliseconds, in each direction.
+    slow: Arc<AtomicU64>,
     cuts: Arc<tokio::sync::Notify>,
 }
 
 impl Proxy {
     async fn start(to: u16) -> Self {
+        let to = Arc::new(AtomicU16::new(to));
+        let slow = Arc::new(AtomicU64::new(0));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
@@ -348,36 +395,51 @@ impl Proxy {
             Arc::new(AtomicBool::new(false)),
             Arc::new(tokio::sync::Notify::new()),
         );
-        let (hold, cut) = (held.clone(), cuts.clone());
+        let proxy = Self {
+            port,
+            to,
+            held,
+            slow,
+            cuts,
+        };
+        let (to, cut) = (proxy.to.clone(), proxy.cuts.clone());
+        let (hold, slow) = (proxy.held.clone(), proxy.slow.clone());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let Ok(far) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else {
+                let address = ("127.0.0.1", to.load(SeqCst));
+                let Ok(far) = tokio::net::TcpStream::connect(address).await else {
                     continue;
                 };
-                let (hold, cut) = (hold.clone(), cut.clone());
+                let (hold, slow, cut) = (hold.clone(), slow.clone(), cut.clone());
                 tokio::spawn(async move {
                     let (near_read, near_write) = near.into_split();
                     let (far_read, far_write) = far.into_split();
                     tokio::select! {
-                        () = pass(near_read, far_write, hold.clone()) => {}
-                        () = pass(far_read, near_write, hold) => {}
+                        () = pass(near_read, far_write, &hold, &slow) => {}
+                        () = pass(far_read, near_write, &hold, &slow) => {}
                         () = cut.notified() => {}
                     }
                 });
             }
         });
-        Self { port, held, cuts }
+        proxy
+    }
+
+    fn fleet(&self) -> Fleet {
+        piggyback_redis::fleet("test", client(self.port)).with_build("1")
     }
 }
 
 async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    hold: Arc<AtomicBool>,
+    hold: &AtomicBool,
+    slow: &AtomicU64,
 ) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        sleep(Duration::from_millis(slow.load(SeqCst))).await;
         while hold.load(SeqCst) {
             sleep(Duration::from_millis(2)).await;
         }
@@ -391,7 +453,7 @@ async fn pass(
 async fn behind_a_link<F: Future>(fails: impl FnOnce(Arc<Proxy>) -> F) {
     let server = Server::start(&[]);
     let proxy = Arc::new(Proxy::start(server.port).await);
-    let near = piggyback_redis::fleet("test", client(proxy.port)).with_build("1");
+    let near = proxy.fleet();
     let far = server.fleet().with_patience(Duration::from_secs(60));
     soon("it is up", || near.is_up()).await;
     let first = {
@@ -408,6 +470,7 @@ async fn behind_a_link<F: Future>(fails: impl FnOnce(Arc<Proxy>) -> F) {
     assert_eq!(first.await.expect("no panic"), 1);
     assert!([1, 2].contains(&second.await.expect("no panic")));
     proxy.held.store(false, SeqCst);
+    proxy.slow.store(0, SeqCst);
     soon("it is back", || near.is_up()).await;
     soon("nothing is left", || server.keys().is_empty()).await;
 }
@@ -423,6 +486,192 @@ async fn a_link_that_is_cut_fails_no_call() {
 async fn a_link_that_goes_silent_fails_no_call() {
     if installed() {
         behind_a_link(async |proxy| proxy.held.store(true, SeqCst)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_becomes_too_slow_fails_no_call() {
+    if installed() {
+        behind_a_link(async |proxy| proxy.slow.store(300, SeqCst)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_a_slow_link_calls_share() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port).await;
+    proxy.slow.store(20, SeqCst);
+    let fleets = [(); 3].map(|()| proxy.fleet().with_slow(Duration::from_secs(20)));
+    for fleet in &fleets {
+        soon("it is up", || fleet.is_up()).await;
+    }
+    let bodies = Arc::new(AtomicU32::new(0));
+    let calls = fleets.clone().map(|fleet| {
+        let bodies = bodies.clone();
+        tokio::spawn(async move {
+            let body = async {
+                bodies.fetch_add(1, SeqCst);
+                after(500, 1).await
+            };
+            fleet.share("f", &1, body).await
+        })
+    });
+    for call in calls {
+        assert_eq!(call.await.expect("no panic"), 1);
+    }
+    assert_eq!(bodies.load(SeqCst), 1);
+    soon("nothing is left", || server.keys().is_empty()).await;
+}
+
+/// A primary behind a proxy, and its replica, which becomes the primary.
+async fn fails_over(demote: impl AsyncFnOnce(&mut Server, u16)) {
+    let mut primary = Server::start(&["--repl-diskless-sync-delay", "0"]);
+    let port = primary.port.to_string();
+    let load = ["--repl-diskless-load", "on-empty-db"];
+    let mut replica = Server::start(&[&["--replicaof", "127.0.0.1", &port][..], &load].concat());
+    let linked = || {
+        let info: String = redis::from_redis_value(replica.run("INFO replication")).expect("text");
+        info.contains("master_link_status:up")
+    };
+    soon("the replica has all", linked).await;
+    let proxy = Proxy::start(primary.port).await;
+    let fleets = vec![proxy.fleet(), proxy.fleet(), proxy.fleet()];
+    for fleet in &fleets {
+        soon("it is up", || fleet.is_up()).await;
+    }
+    survive(fleets, &mut replica, async |replica| {
+        replica.run("REPLICAOF NO ONE");
+        proxy.to.store(replica.port, SeqCst);
+        demote(&mut primary, replica.port).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_promoted_after_a_crash_fails_no_call() {
+    if installed() {
+        fails_over(async |primary, _| {
+            primary.kill();
+            sleep(Duration::from_millis(300)).await;
+        })
+        .await;
+    }
+}
+
+/// The connections to it stay open: only what it answers says that it is no longer the primary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_becomes_a_replica_is_left() {
+    if installed() {
+        fails_over(async |primary, replica| {
+            primary.run(&format!("REPLICAOF 127.0.0.1 {replica}"));
+            let clients = || -> String {
+                redis::from_redis_value(primary.run("CLIENT LIST TYPE pubsub")).expect("text")
+            };
+            soon("all have left it", || clients().trim().is_empty()).await;
+        })
+        .await;
+    }
+}
+
+/// How many commands the server has executed for fleets.
+fn commands(server: &Server) -> u64 {
+    let stats: String = redis::from_redis_value(server.run("INFO commandstats")).expect("text");
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with("cmdstat_evalsha:"));
+    let calls = line.and_then(|line| line.split(['=', ',']).nth(1));
+    calls.map_or(0, |calls| calls.parse().expect("a number"))
+}
+
+/// What a call does when it is dropped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Dropped {
+    Asking,
+    Leading,
+    Following,
+}
+
+/// Has 10,000 calls dropped, 100 at a time. Four seconds later, nothing is left of them.
+async fn drops(when: Dropped) {
+    let server = Server::start(&[]);
+    let [a, b] = server.fleets().map(|fleet| {
+        fleet
+            .with_slow(Duration::from_secs(20))
+            .with_patience(Duration::from_secs(60))
+    });
+    let leader = {
+        let a = a.clone();
+        tokio::spawn(async move { a.share("f", &0_u64, after(3_600_000, 0)).await })
+    };
+    soon("it leads", || a.stats().led == 1).await;
+    let begun = Arc::new(AtomicU32::new(0));
+    for round in 0..100 {
+        begun.store(0, SeqCst);
+        let before = commands(&server);
+        let call = |n| {
+            let begun = begun.clone();
+            let body = async move {
+                begun.fetch_add(1, SeqCst);
+                after(3_600_000, 0).await
+            };
+            let key = if when == Dropped::Following { 0 } else { n };
+            Box::pin(b.share("f", &key, body))
+        };
+        let mut calls: Vec<_> = (1..=100).map(|n| call(round * 100 + n)).collect();
+        let mut poll = || {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            for call in &mut calls {
+                assert!(call.as_mut().poll(&mut cx).is_pending());
+            }
+        };
+        poll();
+        match when {
+            Dropped::Asking => {}
+            Dropped::Leading => {
+                soon("all lead", || {
+                    poll();
+                    begun.load(SeqCst) == 100
+                })
+                .await;
+            }
+            Dropped::Following => {
+                soon("all are answered", || commands(&server) >= before + 100).await;
+                sleep(Duration::from_millis(2)).await;
+                poll();
+                assert_eq!(begun.load(SeqCst), 0);
+            }
+        }
+    }
+    leader.abort();
+    let begin = Instant::now();
+    while !server.keys().is_empty() && begin.elapsed() < Duration::from_secs(4) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.keys(), [""; 0]);
+    assert_eq!(b.share("f", &0_u64, after(0, 7)).await, 7, "it works on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_calls_that_are_dropped_while_they_ask_leave_nothing() {
+    if installed() {
+        drops(Dropped::Asking).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_calls_that_are_dropped_while_they_lead_leave_nothing() {
+    if installed() {
+        drops(Dropped::Leading).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_calls_that_are_dropped_while_they_follow_leave_nothing() {
+    if installed() {
+        drops(Dropped::Following).await;
     }
 }
 

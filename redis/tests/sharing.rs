@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
+use piggyback::fleet::Fleet;
 use server::{Server, installed};
 use tokio::time::sleep;
 
@@ -104,15 +105,26 @@ async fn two_builds_share_nothing() {
         return;
     }
     let server = Server::start(&[]);
-    let [a, b] = server.fleets();
-    let b = b.with_build("2");
-    let slow = async {
-        sleep(Duration::from_millis(200)).await;
-        1
+    let fleets = server
+        .fleets::<4>()
+        .map(|it| it.with_slow(Duration::from_secs(20)));
+    let [a, b, c, d] = &fleets;
+    let [c, d] = [c, d].map(|fleet| fleet.with_build("2"));
+    let body = |n| async move {
+        sleep(Duration::from_millis(300)).await;
+        n
     };
-    let results = tokio::join!(a.share("f", &1, slow), b.share("f", &1, async { 2 }));
-    assert_eq!(results, (1, 2));
-    assert_eq!((a.stats().followed, b.stats().followed), (0, 0));
+    let results = tokio::join!(
+        a.share("f", &1, body(1)),
+        b.share("f", &1, body(1)),
+        c.share("f", &1, body(2)),
+        d.share("f", &1, body(2)),
+    );
+    assert_eq!(results, (1, 1, 2, 2));
+    let pairs = [[a, b], [&c, &d]].map(|pair| pair.map(Fleet::stats));
+    for [one, other] in pairs {
+        assert_eq!((one.led + other.led, one.followed + other.followed), (1, 1));
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ pub struct Server {
     child: Option<Child>,
     pub port: u16,
     options: Vec<String>,
+    /// A file that it writes.
+    leaves: Option<std::path::PathBuf>,
 }
 
 /// Whether there is a server to be tested with; otherwise says that the test is skipped.
@@ -34,6 +36,7 @@ impl Server {
             child: None,
             port: free_port(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
+            leaves: None,
         };
         server.restart();
         server
@@ -107,12 +110,26 @@ impl Server {
     }
 
     pub fn keys(&self) -> Vec<String> {
-        redis::from_redis_value(self.run("KEYS *")).expect("a list")
+        let keys: Vec<Vec<u8>> = redis::from_redis_value(self.run("KEYS *")).expect("a list");
+        let keys = keys.iter().map(|key| String::from_utf8_lossy(key));
+        keys.map(|key| key.into_owned()).collect()
     }
 
     pub fn is_empty_soon(&self) {
         until("no key is left", || self.keys().is_empty());
     }
+}
+
+/// A server that is a node of a cluster.
+pub fn cluster() -> Server {
+    let nodes = format!(
+        "piggyback-nodes-{}-{}.conf",
+        std::process::id(),
+        free_port()
+    );
+    let mut server = Server::start(&["--cluster-enabled", "yes", "--cluster-config-file", &nodes]);
+    server.leaves = Some(std::env::temp_dir().join(nodes));
+    server
 }
 
 impl Drop for Server {
@@ -121,6 +138,9 @@ impl Drop for Server {
             self.signal("CONT");
         }
         self.kill();
+        if let Some(file) = &self.leaves {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 
