@@ -68,7 +68,7 @@ async fn insert(names: &[String]) {
     ROWS.fetch_add(names.len(), Relaxed);
 }
 
-/// Runs `call` in so many tasks, shows the number of queries while they run, and returns it with what the tasks returned.
+/// Runs `call` in `callers` tasks, shows the number of queries while they run, and returns it with what the tasks returned.
 async fn run<R: Send + 'static>(
     title: &str,
     callers: usize,

@@ -277,7 +277,7 @@ where
     <Output<R> as RowOf<R, M>>::then(sharing)
 }
 
-/// A `Result`, of whatever.
+/// A `Result` of any types.
 #[diagnostic::on_unimplemented(
     message = "`share_err` needs a `Result`, but each caller gets a `{Self}`",
     label = "not a `Result`",

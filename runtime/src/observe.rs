@@ -2,11 +2,11 @@
 //!
 //! Without the features all of this is of size zero and does nothing. A [`Trace`] is that of one run of a body or one
 //! bulk call: a span that is entered for each of its polls and never held over an await, and a place in the gauge of what is
-//! under way. It ends when it is told how, or when it is dropped.
+//! under way. It ends when `ends` is called, or when it is dropped.
 //!
-//! A [`Caller`] is noted under the lock under which it joins, so that whoever ends the execution knows of all of them, and
-//! is forgotten when it leaves: nobody's span is kept open for an execution that it does not wait for. Spans are user code:
-//! under a lock they are moved, and neither made, cloned nor dropped.
+//! A [`Caller`] is noted under the lock under which it joins, so that the end of the execution finds all callers. It is
+//! removed when it leaves, so that no span stays open for an execution that its call does not wait for. Spans are user
+//! code: under a lock they are moved, but never made, cloned or dropped.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     Batch,
 }
 
-/// When a call began, for those who measure.
+/// When a call began, for the metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Began(#[cfg(feature = "metrics")] tokio::time::Instant);
 
@@ -254,7 +254,7 @@ impl Trace {
         let _ = callers;
     }
 
-    /// It has ended, and served so many callers.
+    /// The execution has ended, and served this many callers.
     #[inline]
     pub(crate) fn ends(&mut self, ended: Ended, callers: u64) {
         #[cfg(feature = "tracing")]
@@ -312,7 +312,7 @@ impl Caller {
         )
     }
 
-    /// Leaves nobody.
+    /// Takes the caller out, and leaves an empty one.
     pub(crate) fn take(&mut self) -> Self {
         Self(
             #[cfg(feature = "tracing")]
@@ -331,7 +331,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// In the order of their items. Not even looked at if nobody wants to know.
+    /// In the order of their items. Without the features, the iterator is not used.
     #[inline]
     pub(crate) fn of<'a>(
         calls: impl ExactSizeIterator<Item = (tokio::time::Instant, &'a mut Caller)>,

@@ -214,7 +214,7 @@ impl Scope {
     /// Inside a bulk call, or inside an execution that a batch waits for, a flush does not wait for that batch, nor for
     /// batches that are queued behind it.
     ///
-    /// Cancel safe: if a flush is dropped after it was polled, the batches run all the same.
+    /// Cancel safe: if a flush is dropped after it was polled, the batches still run.
     ///
     /// ```
     /// use piggyback::{Scope, batch};

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 /// As many as in a table that is about to grow.
 const KEYS: usize = 100_000;
 const BUCKETS: u64 = 1 << 17;
-/// All keys in one of so many parts of the table.
+/// All keys in one of this many parts of the table.
 const CROWDED: u64 = 32;
 
 /// What a stranger picks out of all candidates.

@@ -31,7 +31,7 @@ pub(crate) use imp::atomic::{AtomicBool, AtomicU32};
 pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
 
 /// A mutex without poisoning. What user code may run under one of ours (a key's `Eq` and `to_owned`) runs before
-/// anything is changed, so a panic there leaves nothing half done and is no reason to refuse everybody else.
+/// anything is changed, so a panic there leaves nothing half done and is no reason to fail other callers.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 

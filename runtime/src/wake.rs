@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// Runs user code whose panic concerns nobody here: the panic hook has reported it.
+/// Runs user code whose panic must not stop the caller. The panic hook has reported it.
 pub(crate) fn guarded(user: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
         // A payload may panic in its own `Drop`; once is enough.

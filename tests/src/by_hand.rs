@@ -27,7 +27,7 @@ impl Count {
     }
 }
 
-/// Holds those who come until it is opened, and nobody afterwards.
+/// Holds calls until it is opened, and none afterwards.
 #[derive(Debug, Default)]
 pub struct Gate(Mutex<(bool, Vec<Waker>)>);
 
@@ -54,7 +54,7 @@ impl Gate {
         self.0.lock().unwrap().0 = true;
     }
 
-    /// Like [`passed`](Self::passed), for those who are polled by hand: it keeps no waker.
+    /// Like [`passed`](Self::passed), for futures that are polled by hand: it keeps no waker.
     pub async fn seen_open(&self) {
         poll_fn(|_| {
             if self.is_open() {

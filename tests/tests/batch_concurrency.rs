@@ -1,4 +1,4 @@
-//! `concurrency = n`: at most n bulk calls of a group at a time, the rest queues up in order. `eager`: nobody waits for a
+//! `concurrency = n`: at most n bulk calls of a group at a time, the rest queues up in order. `eager`: no call waits for a
 //! delay while nothing of the group runs. Together: group commit.
 
 mod bulk;

@@ -1,4 +1,4 @@
-//! `Scope::flush`: sends off what is open, and waits for what was under way.
+//! `Scope::flush` starts open batches, and waits for those that were under way.
 
 mod bulk;
 

@@ -68,7 +68,7 @@ async fn functions_groups_and_the_users_own_code_share_the_permits() {
     assert_eq!(PERMITS.available_permits(), 3);
 }
 
-/// On one thread the order in which things happen is certain, whatever the runtime; on a worker, the task that was woken
+/// On one thread the order of events is certain on every runtime; on a worker, the task that was woken
 /// last is polled first.
 fn in_order(runtime: &Runtime) {
     #[batch(size = 2, delay_ms = 60_000, limit = permits, skip(permits, log))]
@@ -257,7 +257,7 @@ fn a_runtime_that_stops_gives_back_its_batches_permits() {
     assert_eq!(permits.available_permits(), 1);
 }
 
-/// A runtime that is alive, but that nobody drives, is given a permit.
+/// A runtime that is alive but not driven gets a permit.
 #[test]
 fn an_unused_permit_goes_to_others() {
     #[batch(size = 1, delay_ms = 1, limit = permits, skip(permits))]

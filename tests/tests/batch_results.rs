@@ -88,7 +88,7 @@ async fn an_error_for_all_is_an_error_for_each() {
     assert_eq!(tokio::join!(cloned(1), cloned(0)), (zero(), zero()));
     let bad = || Err(AppError::Shared(Arc::new(AppError::Bad(100))));
     assert_eq!(tokio::join!(shared(1), shared(100)), (bad(), bad()));
-    // Who shares with nobody gets the original.
+    // A lone caller gets the original.
     assert_eq!(shared(101).await, Err(AppError::Bad(101)));
 }
 

@@ -215,7 +215,7 @@ fn a_task_that_has_ended_takes_the_next_batch_of_its_runtime_only() {
     let call = |id| in_task(scope.clone(), id);
     let (one, other) = (runtime(), runtime());
     let (_, first) = one.block_on(call(1));
-    // Its task is there, but nobody drives it.
+    // Its task is there, but is not driven.
     let (_, elsewhere) = other.block_on(call(2));
     assert_ne!(first, elsewhere);
     assert_eq!(one.block_on(call(3)), (3, first));
@@ -370,7 +370,7 @@ fn side_by_side_tests_share_batches_and_lose_nothing() {
                 } else {
                     runtime()
                 };
-                // A bulk call may be on a runtime that ends: who was part of it is told so, and nothing is lost.
+                // A bulk call may be on a runtime that ends: its callers get a panic that says so, and nothing is lost.
                 runtime.block_on(async {
                     let calls: Vec<_> = (0..20)
                         .map(|n| tokio::spawn(save(log.clone(), test * 100 + n)))
@@ -542,7 +542,7 @@ fn batches_run_even_if_every_task_is_late() {
     assert_eq!(saved, (0..25).collect::<Vec<_>>());
 }
 
-/// Begins a call on a runtime that is then shut down, and leaves the call where nobody polls it.
+/// Begins a call on a runtime that is then shut down, and does not poll the call again.
 fn lost<F: Future>(call: F) -> Pin<Box<F>> {
     let runtime = runtime();
     runtime.block_on(begun(call))

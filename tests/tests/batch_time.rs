@@ -1,4 +1,4 @@
-//! When a batch goes off: full, or a delay after its oldest item that still has a caller came. Time is paused, so that
+//! When a batch runs: when it is full, or a delay after the arrival of its oldest item that still has a caller. Time is paused, so that
 //! every bound is exact.
 
 mod bulk;

@@ -1,4 +1,4 @@
-//! What happens when a leader is dropped: one follower claims its place, whoever and wherever it is.
+//! A leader is dropped: one follower takes over, on any thread and runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -226,7 +226,7 @@ mod max_age {
             })
         };
         assert_eq!(RUNS.get(), 1);
-        // On the clock that is behind, ages count as ever.
+        // On the clock that is behind, ages still count.
         let _calls = [call(1, &behind, 0), call(1, &behind, 100)];
         assert_eq!(RUNS.get(), 2);
         let _calls = [call(1, &behind, 1)];

@@ -1,4 +1,4 @@
-//! Panics wherever user code is called: nobody hangs, the key is free at once, and no lock stays poisoned.
+//! Panics in every place where user code runs: no caller hangs, the key is free at once, and no lock stays poisoned.
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -340,7 +340,7 @@ fn a_panic_in_a_key_affects_one_call() {
     let mut other = ByHand::waiting(user(TWO, Compared(1)));
     let mut others = ByHand::waiting(user(TWO, Compared(1)));
     GATE.open();
-    // A key's drop concerns nobody.
+    // The drop of a key affects no caller.
     ARMED.set("drop");
     assert_eq!(leader.poll(), Poll::Ready(2));
     assert_eq!(ARMED.get(), "");

@@ -104,7 +104,7 @@ fn an_error_is_shared_like_a_value() {
     let mut calls: Vec<_> = (0..10).map(|_| ByHand::waiting(user(7))).collect();
     GATE.open();
     for call in &mut calls {
-        // No convoy: nobody tries again after the one that failed.
+        // No convoy: no call runs the body again after the one that failed.
         assert_eq!(call.poll(), Poll::Ready(Err("no user 7".into())));
     }
     assert_eq!(RUNS.get(), 1);
@@ -175,7 +175,7 @@ fn keys_with_equal_hashes_are_told_apart() {
     let mut calls: Vec<_> = (0..100)
         .map(|n| ByHand::waiting(echo(Collides(n % 50))))
         .collect();
-    // Some go: the others' entries are found all the same.
+    // Some end, and the entries of the others are still found.
     calls.drain(10..20);
     GATE.open();
     for (n, call) in (0..10).chain(20..100).zip(&mut calls) {

@@ -300,7 +300,7 @@ fn a_leader_without_followers_is_left_alone() {
     assert_eq!(leader.wakes(), 0);
 }
 
-/// A leader, and `with_follower` the first follower, too, on a current-thread runtime that nobody drives any more.
+/// A leader, and `with_follower` the first follower, too, on a current-thread runtime that is no longer driven.
 fn undriven(with_follower: bool) {
     #[dedup(skip(runs))]
     async fn user(which: bool, runs: &Count) -> usize {

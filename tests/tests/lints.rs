@@ -1,4 +1,4 @@
-//! Nothing fires in generated code, whatever a crate denies; the user's own lints do, once.
+//! No lint fires in generated code, whatever lints a crate denies. The user's own lints fire once.
 #![deny(warnings, missing_docs, unused_qualifications, unreachable_pub)]
 #![deny(
     missing_debug_implementations,

@@ -359,6 +359,6 @@ async fn a_flush_in_an_execution_that_a_bulk_call_waits_for_ends() {
     }
     let scope = Scope::new();
     ends(save(scope.clone(), 1)).await;
-    // One that waits for nobody inside waits for all.
+    // An outer call that waits for none of the inner ones waits for all.
     ends(async { tokio::join!(save(scope.clone(), 1), scope.flush()) }).await;
 }

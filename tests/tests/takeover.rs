@@ -97,7 +97,7 @@ fn a_call_that_takes_over_begins_its_body_with_its_next_poll() {
     assert_eq!(BEGUN.load(SeqCst), 2);
 }
 
-/// The task is stuck on a runtime that nobody drives, and the call that opened the flight waits beside one that could start
+/// The task is stuck on a runtime that is not driven, and the call that opened the flight waits beside one that could start
 /// another.
 #[test]
 fn a_caller_that_has_given_its_body_away_leaves_the_vacancy_to_the_others() {
@@ -122,7 +122,7 @@ fn a_caller_that_has_given_its_body_away_leaves_the_vacancy_to_the_others() {
     assert_eq!(BEGUN.load(SeqCst), 1);
 }
 
-/// One execution hangs, and callers keep coming: those who run into their deadline are those who waited for it.
+/// One execution hangs, and callers keep coming. Only the callers that waited for it miss their deadline.
 #[test]
 fn an_execution_that_hangs_affects_few_callers() {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);

@@ -28,7 +28,7 @@ fn paused() -> Runtime {
     builder.enable_time().start_paused(true).build().unwrap()
 }
 
-/// Something that takes so long by the real clock, whatever tokio's clock does.
+/// Takes this long by the real clock, whatever tokio's clock does.
 async fn takes(time: Duration) {
     let (done, waits) = oneshot::channel();
     thread::spawn(move || {

@@ -35,14 +35,14 @@ where
     pub(super) role: Role<V>,
     /// What is to be seen of it, while it runs the body.
     pub(super) trace: Trace,
-    /// When it began, for those who measure.
+    /// When it began, for the metrics.
     pub(super) began: Began,
     /// As a follower whom the flight has noted.
     pub(super) noted: Noted,
     key: PhantomData<fn() -> K>,
 }
 
-/// What a call is at the moment. A lone leader is on its way to have, a shared one has met, followers.
+/// What a call is at the moment. `LeadsAlone` does not know of any followers yet; `Leads` does.
 pub(crate) enum Role<V> {
     LeadsAlone {
         hash: u64,

@@ -1,8 +1,8 @@
 //! What the callers of one flight share: its result, once it has landed.
 //!
-//! A lone leader has none of this, it is an entry in the map. The first follower makes the flight. Who leads and who waits
-//! is the entry's [`state`](super::state), under the lock of its shard; there the result is written, once, as the entry
-//! goes, and it is read and cloned without a lock.
+//! A lone leader has no flight, only an entry in the map. The first follower makes the flight. The entry's
+//! [`state`](super::state), behind the lock of its shard, knows which call leads and which calls wait. The result is written
+//! once, under that lock, when the entry is removed. It is read and cloned without a lock.
 
 use std::sync::OnceLock;
 
@@ -48,7 +48,7 @@ impl<V> Flight<V> {
         self.outcome.get()
     }
 
-    /// Writes the result, under the shard's lock. The key has left the map: nobody joins any more.
+    /// Writes the result, under the shard's lock. The key has left the map, so no call joins any more.
     pub(super) fn publish(&self, outcome: Outcome<V>) {
         let first = self.outcome.set(outcome).is_ok();
         debug_assert!(first, "a flight lands once");

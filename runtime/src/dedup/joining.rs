@@ -10,7 +10,7 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// Any with its key.
+    /// Any flight with its key.
     pub const fn new() -> Self {
         Self {
             max_age_ms: None,
@@ -19,13 +19,13 @@ impl Joining {
         }
     }
 
-    /// Only flights that began at most so many milliseconds ago.
+    /// Only flights that began at most `ms` milliseconds ago.
     pub const fn max_age_ms(mut self, ms: u64) -> Self {
         self.max_age_ms = Some(ms);
         self
     }
 
-    /// Only flights with fewer followers.
+    /// Only flights with fewer than `n` followers.
     pub const fn max_followers(mut self, n: usize) -> Self {
         self.max_followers = Some(n);
         self

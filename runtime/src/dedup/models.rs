@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// A call that begins now. Its body would be pending for so many polls.
+    /// A call that begins now. Its body is pending for `pending` polls.
     fn call(&self, pending: usize, value: u32) -> Called {
         let table = self.table.clone();
         Called::of(table, self.body(pending, value))
@@ -393,7 +393,7 @@ fn the_last_caller_of_a_spawned_flight_leaves_while_it_finishes() {
             let mut joiner = other.call(0, 2);
             Task::new().finish(&mut joiner)
         });
-        // Whether it lands or finds that nobody wants it: it ends.
+        // It ends, whether it lands or finds that no caller waits.
         task.finish(&mut execution);
         drop(execution);
         leaver.join().unwrap();
@@ -500,7 +500,7 @@ fn a_caller_without_a_body_hopes_for_one_that_has_it() {
         drop(execution);
         let leaver = spawn(move || drop(leaves));
         let other = world.clone();
-        // It can do nothing by itself, whoever is polled first.
+        // It can't take over, whichever call is polled first.
         let opener = spawn(move || wait(opener, &Task::new()));
         assert_eq!(follow(&other, follower), 2);
         assert_eq!(opener.join().unwrap(), 2);

@@ -231,7 +231,7 @@ mod tests {
                 "{order:?}"
             );
         }
-        // In no order: the newest is the first, and nobody is left out.
+        // In no particular order, but the newest is the first, and all are there.
         let mut places = Places::new();
         let slots: Vec<_> = (0..10).map(|caller| places.take(caller)).collect();
         for at in [7, 2, 5] {

@@ -133,7 +133,7 @@ where
         B: FnOnce() -> F,
         F: Future<Output = S::Output> + Send + 'static,
     {
-        // First: whatever goes wrong below, the other callers learn of it by its drop.
+        // Made first: if anything below panics, its drop tells the other callers.
         let lead = Lead {
             table: self.table.clone(),
             flight: flight.clone(),

@@ -1,5 +1,5 @@
-//! One flight's states: who leads, who waits. Pure: an event goes in, what to wake and drop comes out, and the caller acts
-//! on it after unlocking. `W` is a waker, and opaque here.
+//! The state of one flight: which call leads, and which calls wait. It is pure: each method takes an event and returns what to
+//! wake and drop, and its caller does that after unlocking. `W` is a waker, and opaque here.
 //!
 //! ```text
 //!            leader gone or stalled            result
@@ -9,8 +9,9 @@
 //!              turn + 1
 //! ```
 //!
-//! A leader is known by its *turn*. One that was deposed finds another turn, or no flight, and finishes for itself.
-//! If nobody has claimed yet, it was only late, and leads again.
+//! A leader is identified by its *turn*. A leader that was deposed finds another turn, or no flight, and finishes for
+//! itself. If no follower has taken over yet, it was only late, and leads again.
+//!
 //! A vacant flight wakes every follower, the newest first since it has the most time left, and belongs to the first one with
 //! a body that is polled: leadership is claimed, never assigned to a follower that may be asleep. A flight never lands
 //! without a leader and never has two.
@@ -48,11 +49,11 @@ pub(crate) struct State<W> {
     joined: u32,
     /// How many of them went: by leaving or by claiming.
     gone: u32,
-    /// How many of those that wait have given their body to a task: they wait for nobody else's execution.
+    /// How many of the waiting callers have given their body to a task. They wait for their own execution.
     given: u32,
 }
 
-/// What a caller that waits could do if the flight were vacant.
+/// What a waiting caller can do if the flight is vacant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
     /// Run the body, and lead.
@@ -70,19 +71,19 @@ pub(crate) enum Followed<W> {
     Waits(Slot, Option<W>),
     /// It leads from now on, or the task that it starts.
     Leads(Turn),
-    /// Nobody who waits can do anything: the last task is gone, and with it the body.
+    /// No waiting caller can take over: the last task is gone, and with it the body.
     Lost,
     /// There is a result.
     Landed,
 }
 
-/// What the watch has to do.
+/// What the watch must do after it looked at a flight.
 #[derive(Debug)]
 pub(crate) enum Tick<W> {
     Nothing,
     /// Wake the leader, to see whether it is there.
     Prod(W),
-    /// Others have waited for long. That may be right, or it may be a circle of waits that can't be seen.
+    /// Followers have waited for ten seconds. The body may be slow, or part of a circle of waits that can't be detected.
     Long,
     /// The leader is stalled: the flight is vacant. Wake the followers; drop the leader's waker.
     Deposed {
@@ -220,24 +221,24 @@ impl<W> State<W> {
         self.places.leave(slot?)
     }
 
-    /// Whether nobody who waits can do anything: see [`Followed::Lost`].
+    /// Whether no waiting caller can take over: see [`Followed::Lost`].
     pub(crate) fn is_lost(&self) -> bool {
         !self.led && self.lost && self.followers() == 0
     }
 
-    /// Those who have to be told that.
+    /// The callers that must be woken to find that out.
     #[cold]
     pub(crate) fn all_lost(&mut self) -> Places<W> {
         self.places.empty()
     }
 
-    /// Whether nobody needs this flight any more.
+    /// Whether no caller needs this flight any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.waiting() == 0 && (self.spawned || !self.led)
     }
 
-    /// Whether this is the leader. One that stood still, and whose place nobody has taken, was only late, and leads again:
-    /// where a whole runtime is late, so are its followers, and it is polled before them.
+    /// Whether this is the leader. A leader that was deposed, and that no follower has replaced, was only late, and leads again:
+    /// if a whole runtime is late, so are the followers on it, and the leader is polled before them.
     pub(crate) fn leads(&mut self, turn: Turn) -> bool {
         if !self.led && self.turn == turn && !self.lost {
             self.led = true;

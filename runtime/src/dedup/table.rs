@@ -65,7 +65,7 @@ struct Shard<K, V> {
     alone: u64,
     /// Calls that were refused, since a flight was full.
     refused: u64,
-    /// Of those that joined, how many got no shared result: they left, took over, or ran by themselves.
+    /// Calls that joined and got no shared result: they left, took over, or ran by themselves.
     unshared: u64,
     /// Flights that got a follower, in that order, for the watch. Some have landed since.
     followed: VecDeque<(u64, u64)>,
@@ -80,10 +80,10 @@ struct Entry<K, V> {
     flight: Stage<V>,
 }
 
-/// Nobody joins any more: the flight was forgotten, or is too old.
+/// The flight was forgotten, or is too old: no call joins it any more.
 const CLOSED: u64 = u64::MAX;
 
-/// The age of a table as it is made: half of what there is, so that clocks that are behind have a time, too.
+/// The age of a new table. Half of the range, so that clocks that are behind can be expressed, too.
 const EPOCH: u64 = u64::MAX / 2;
 
 enum Stage<V> {
@@ -182,7 +182,7 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    /// Takes a flight that nobody waits for any more out of the map.
+    /// Removes an abandoned flight from the map.
     #[cold]
     fn remove(&mut self, flight: &Flight<V>) -> Option<Entry<K, V>> {
         let bucket = self.bucket(flight)?;
@@ -228,7 +228,7 @@ impl<K, V> Entry<K, V> {
         }
     }
 
-    /// The flight, and whether it was made by this call: then the watch has to know of it.
+    /// The flight of an entry, made if there is none, and whether it was made: then the watch must learn of it.
     fn shared(
         &mut self,
         bucket: u32,
@@ -261,7 +261,7 @@ impl<K, V> Entry<K, V> {
         }
     }
 
-    /// The same for a flight that nobody waits for any more: its task is woken, to end.
+    /// The same for an abandoned flight. Its task is woken, finds that it no longer leads, and ends.
     #[cold]
     fn abandon(self) {
         let Self { key, flight, .. } = self;
@@ -280,12 +280,12 @@ impl Wakers<Waker> {
     }
 }
 
-/// Wakes those who may claim a vacancy. The newest has the most time left, as a rule, and is the first.
+/// Wakes the followers that may take a vacancy, the newest first: as a rule, it has the most time left.
 fn offer(followers: Places<Waker>) {
     wake_all(followers.newest_first());
 }
 
-/// Wakes those who wait, even if a waker panics.
+/// Wakes all followers, even if a waker panics.
 fn wake(followers: Places<Waker>) {
     followers.for_each(|waker| guarded(|| waker.wake()));
 }

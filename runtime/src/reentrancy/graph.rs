@@ -42,7 +42,7 @@ pub(crate) type Ticket = u32;
 /// Index of a node or an edge; zero is none.
 type Index = u32;
 
-/// `H`: how a queued batch is told to start although its limiter does not allow it.
+/// `H` starts a queued batch although its limiter does not allow it.
 pub(crate) struct Graph<H> {
     by_execution: HashMap<Execution, Index, FixedState>,
     by_ends: HashMap<(Index, Index), Index, FixedState>,
@@ -168,7 +168,7 @@ impl<H> Graph<H> {
         None
     }
 
-    /// Items of a batch have moved to another: whoever waits for the first waits for the second, too.
+    /// Items of a batch have moved to another one, so what waits for the first batch waits for the second, too.
     pub(crate) fn follow(&mut self, from: Execution, to: Execution) {
         if let Some(&from) = self.by_execution.get(&from) {
             let to = self.node(to);

@@ -44,7 +44,7 @@ pub(crate) fn join(batch: Execution) -> Ticket {
     waits().get_or_insert_with(Graph::new).note(&around, batch)
 }
 
-/// The batch that a call has just joined may not start yet. If it would wait for the call, it is told to.
+/// The batch that a call has just joined may not start yet. If it would wait for that call, it starts at once.
 #[cold]
 pub(crate) fn queue(batch: Execution, limiters: &[Execution], hurry: Hurry) {
     let around = frames::around();

@@ -1,4 +1,4 @@
-//! A recorder that asks for stats, and calls annotated functions, whenever it is told of a metric: no lock is held then.
+//! A recorder may ask for stats whenever it is called: piggyback holds no lock then.
 
 extern crate piggyback_seen as piggyback;
 

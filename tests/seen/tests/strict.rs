@@ -1,4 +1,4 @@
-//! A subscriber that panics on every warning, as test layers do that forbid warnings: nobody is left waiting for that.
+//! A subscriber that panics on every warning, as test layers that forbid warnings do, leaves no caller waiting.
 
 extern crate piggyback_seen as piggyback;
 
@@ -42,7 +42,7 @@ fn runtime() -> Runtime {
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Polls it once on a runtime that nobody drives afterwards.
+/// Polls it once on a runtime that is not driven afterwards.
 macro_rules! park {
     ($undriven:expr, $call:ident) => {
         $undriven.block_on(async {

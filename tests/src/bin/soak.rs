@@ -260,7 +260,7 @@ async fn soak(seconds: f64, calls: f64) -> Result<String, String> {
         }
     }
     Scope::global().flush().await;
-    // Executions that nobody waits for.
+    // Executions that no caller waits for.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let stats = Scope::global().stats();
     println!("\n{stats}");

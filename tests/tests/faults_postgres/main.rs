@@ -152,7 +152,7 @@ impl Stage {
         client.batch_execute(&statement).await.unwrap();
     }
 
-    /// Waits until so many slow statements are running.
+    /// Waits until this many slow statements are running.
     async fn until_running(&self, statements: i64) {
         let client = self.direct.client().await.unwrap();
         let running = "SELECT count(*) FROM pg_stat_activity

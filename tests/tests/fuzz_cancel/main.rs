@@ -89,7 +89,7 @@ struct Caller {
 #[derive(Clone, Copy)]
 enum Drops {
     AtRandom,
-    /// The caller with this number, after so many polls.
+    /// The caller with this number, after this many polls.
     One(u64, u64),
 }
 
@@ -138,7 +138,7 @@ async fn run(seed: u64) -> u64 {
         ..
     } = story;
     drop(callers);
-    // Bulk calls that nobody waits for end, and so does the watch.
+    // Bulk calls without callers end, and so does the watch.
     for _ in 0..8 {
         world.open_all_gates();
         tokio::task::yield_now().await;
@@ -197,7 +197,7 @@ impl Story {
                 self.caught(None, || forget(function, &world, key));
             }
             _ => {
-                // Sends the batches off; dropped, it has done so all the same.
+                // Starts the batches, even if it is dropped at once.
                 let scope = self.world.scope.clone();
                 self.log(|| "flush".into());
                 let mut flush = Box::pin(scope.flush());
@@ -333,7 +333,7 @@ impl Story {
         }
     }
 
-    /// Everybody who is still there is polled when woken, until all have an answer.
+    /// Each remaining caller is polled when it is woken, until all have an answer.
     async fn finish(&mut self) {
         for round in 0.. {
             self.world.open_all_gates();

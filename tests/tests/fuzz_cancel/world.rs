@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// A bulk call of a group that may have so many at a time.
+    /// A bulk call of a group that may have this many at a time.
     pub async fn bulk(&self, group: u64, items: &[Item], size: usize, at_a_time: u32) -> usize {
         assert!(
             !items.is_empty() && items.len() <= size,

@@ -218,7 +218,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "curl {address}/events -H 'content-type: application/json' -d '{{\"name\": \"login\", \"year\": 2026}}'"
     );
     println!("curl {address}/reports/2026 {address}/stats {address}/metrics");
-    // The server drops its `App` at the end, and a scope that nobody holds has no stats.
+    // The server drops its `App` at the end, and a scope that was dropped has no stats.
     let scope = app.scope.clone();
     serve(listener, app, async {
         let _ = tokio::signal::ctrl_c().await;

@@ -63,7 +63,7 @@ impl Audit {
         })
     }
 
-    /// Records gather for a second, since nobody waits for them. A record that violates a constraint fails alone.
+    /// Records are collected for a second, since no caller waits for them. A record that violates a constraint fails alone.
     #[batch(
         size = 1_000,
         delay_ms = self.delay_ms,

@@ -1,4 +1,4 @@
-//! From moka's `get_with` to `#[dedup]`: before and after, with the same tests. And both together, for those who want a cache
+//! From moka's `get_with` to `#[dedup]`: before and after, with the same tests. And both together, for services that want a cache
 //! as well: moka inside the body.
 //!
 //! ```sh

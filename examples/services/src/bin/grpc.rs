@@ -157,7 +157,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(600);
 
-    /// Waits until so many callers wait for a call of another.
+    /// Waits until this many callers wait for the call of another.
     async fn waiting(prices: &SharedPrices, callers: u64) {
         while prices
             .scope

@@ -10,7 +10,7 @@
 //! Calls arrive at a fixed rate, whether earlier ones were answered or not, and give up after half a second. A statement takes
 //! 50 ms, which `pg_sleep` spends, and saves up to 20 rows. Each variant has two connections, so PostgreSQL saves at most 800
 //! rows per second for it. After the last call, the program waits until nothing is under way, and then counts in the tables:
-//! the statements, the rows, and the rows of callers that had given up. Their rows cost as much as any other, for nobody.
+//! the statements, the rows, and the rows of callers that had given up. Their rows cost as much as any other, and no caller waits for them.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -206,7 +206,7 @@ async fn run(
     }
     let calls = calls.join_all().await;
     let calls: Vec<Call> = calls.into_iter().collect::<Result<_, _>>()?;
-    // Statements that nobody waits for are still under way.
+    // Statements without callers are still under way.
     db.scope.flush().await;
     db.pool.close().await;
 

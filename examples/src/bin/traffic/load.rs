@@ -254,7 +254,7 @@ impl Load<'_> {
         Ok((bursts, replies))
     }
 
-    /// The timelines of these people, one request each, by so many callers.
+    /// The timelines of these people, one request each, by this many callers.
     pub(crate) async fn timelines(
         &self,
         route: Route,

@@ -45,7 +45,7 @@ pub(crate) struct Plan {
     pub(crate) sample: Duration,
     /// How long each rate of the sweep lasts.
     pub(crate) step: Duration,
-    /// Bursts of 1, 2, 3, … up to so many calls at once.
+    /// Bursts of 1, 2, 3, … up to this many calls at once.
     pub(crate) largest_burst: usize,
     /// How often each burst is repeated: the median counts.
     pub(crate) repeats: usize,

@@ -13,7 +13,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a run of so many steps.
+    /// For a run of `steps` steps.
     pub(crate) fn new(steps: usize) -> Self {
         let line = ProgressBar::new(steps as u64);
         let template = "{elapsed:>4} {bar:24} {pos} of {len}  {msg}";

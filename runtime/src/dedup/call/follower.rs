@@ -33,7 +33,8 @@ where
         }
     }
 
-    /// A follower that has no result yet. By itself, lest one that has pays for all that this needs.
+    /// A follower that has no result yet. A function of its own, so that a follower with a result does not pay for the
+    /// registers and the stack that this needs.
     #[inline(never)]
     fn wait(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {
         let Role::Follows {

@@ -74,7 +74,7 @@ fn a_spawned_flight_that_loses_its_task_gets_another() {
     let Followed::Waits(other, None) = follows(&mut state, Some(other), Body::Given, 1) else {
         panic!("it is led");
     };
-    // Now nobody has a body.
+    // Now no caller has a body.
     assert_eq!(state.vacate(1).unwrap().followers.into_vec(), [0, 1]);
     assert_eq!(follows(&mut state, opener, Body::Given, 0), Followed::Lost);
     assert_eq!(
@@ -102,7 +102,7 @@ fn the_last_that_has_a_body_tells_the_others_when_it_goes() {
 #[test]
 fn a_leader_is_prodded_then_deposed_and_a_sign_of_life_counts_anew() {
     let mut state = State::led(Some(7));
-    // Without followers nobody is looked for.
+    // Without followers, the watch does not look for a leader.
     for _ in 0..10 {
         assert!(matches!(state.tick(|| false), Tick::Nothing));
     }
@@ -222,7 +222,7 @@ struct World {
     idle: u8,
     leaders_waker: Option<W>,
     next_waker: W,
-    /// With so many followers, a further call is refused.
+    /// The number of followers at which a further call is refused.
     joining: Joining,
     most: u32,
     refused: u32,
@@ -451,7 +451,7 @@ impl World {
         }
     }
 
-    /// One that stood still, and whose place nobody has taken, leads again.
+    /// A deposed leader that no follower has replaced leads again.
     fn resumes(&mut self, turn: Turn) {
         if self.is_vacant() && !self.lost && self.last_turn == turn {
             self.leader = Some(turn);
@@ -634,7 +634,7 @@ impl World {
         };
         assert_eq!(state.led, self.leader.is_some());
         assert_eq!((state.waiting(), state.followers()), (waiting, with_body));
-        // Whoever has left a waker that was not woken is in its place, and nobody else is in any.
+        // The places hold exactly the callers whose wakers were not woken.
         let mut seated = 0;
         for caller in &self.callers {
             if let Caller::Waits {

@@ -12,7 +12,7 @@ use crate::observe::Trace;
 use crate::sync::{Arc, Mutex};
 use crate::wake::discard;
 
-/// Where a lone leader stands that goes on waiting.
+/// What a lone leader finds when it goes on waiting.
 pub(crate) enum Rested<V> {
     Lone,
     Shared(Arc<Flight<V>>),
@@ -22,9 +22,9 @@ pub(crate) enum Rested<V> {
 
 /// A landed flight, from its leader's view.
 pub(crate) enum Landed<V, O> {
-    /// Nobody else wanted the result.
+    /// No other caller wanted the result.
     Alone(O),
-    /// So many others did.
+    /// This many other callers did.
     Shared(Arc<Flight<V>>, u32),
 }
 
@@ -192,7 +192,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
         }
     }
 
-    /// The key leaves the map, then the outcome is published, then everybody is woken.
+    /// The key leaves the map, then the outcome is published, then all callers are woken.
     fn end<O>(
         &self,
         hash: u64,
