@@ -8,7 +8,7 @@
 //! 2. a batch's cell, or the spans of a flight's callers (`observe.rs`);
 //! 3. the graph of waits (`reentrancy/waits.rs`), or the list of threads (`reentrancy/frames.rs`).
 //!
-//! The list of armed tables (`watch.rs`), a scope's tables (`scope.rs`) and the places that loaders leave (`batch/inherit.rs`)
+//! The list of armed tables (`watch/threads.rs`), a scope's tables (`scope.rs`) and the places that loaders leave (`batch/inherit.rs`)
 //! are locked alone.
 //! No user code runs under any of them, except a key's `Eq`, the `Clone` of a small key that owns nothing, and a unique
 //! value's `Eq`. Wakers, items, keys and results are cloned, woken and dropped after unlocking.
