@@ -1,13 +1,14 @@
 //! The expansion of `#[dedup]`. Nothing here can fail.
 
-use crate::arguments::Arguments;
-use crate::options::{Given, Options};
-use crate::plan::Call;
+use crate::call::Call;
+use crate::options::Given;
+use crate::private::{Place, borrow_at, method_at};
 use crate::receiver::without_self;
-use crate::tokens::{Place, borrow_at, local, method_at};
-use proc_macro2::TokenStream;
+use crate::tokens::local;
+use crate::types::path_end;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{Expr, ExprPath};
+use syn::Expr;
 
 // Input:  body
 // Output: let call = {
@@ -24,107 +25,15 @@ use syn::{Expr, ExprPath};
 //         private::Call::run(call, trip.__piggyback_across(async move { body })).await
 //
 // A loader's body, which is a place in a batch, gets the flight that it may lead: `let heir = private::Call::heir(&call);`
-pub(crate) fn expand(
-    call: &Call<'_>,
-    options: &Options,
-    is_loader: bool,
-    body: TokenStream,
-) -> TokenStream {
-    let Call {
-        private,
-        common,
-        arguments,
-        output,
-        ..
-    } = call;
-    let all = Arguments {
-        all: arguments,
-        common,
-        private,
-        in_group: false,
-    };
-    let started = local("call");
-
-    let function = call.beside();
-    let across = options.across.as_ref().map(|_| local("across"));
-    let key = match &across {
-        None => all.key(),
-        Some(across) => all.key_of(|place, part| method_at(place, quote!(#across), "part", part)),
-    };
-    let sharing = sharing(call);
-    let max_age_ms = options.max_age_ms.iter().map(|given| &given.value);
-    let max_followers = options.max_followers.iter().map(|given| &given.value);
-    let mut joining = quote!(#private::Joining::new());
-    for ms in max_age_ms {
-        joining = quote!(#private::Joining::max_age_ms(#joining, #ms));
-    }
-    for most in max_followers {
-        joining = quote!(#private::Joining::max_followers(#joining, #most));
-    }
-    if options.busy.is_some() {
-        joining = quote!(#private::Joining::or_busy(#joining));
-    }
-    let forgets = local("forgets");
-    let (owner, asked) = match &options.forget {
-        None => (None, None),
-        Some(_) => (Some(quote!(Forgets::)), Some(quote!(#forgets,))),
-    };
-    let scope = common.scope.as_ref().map(|scope| {
-        let scope = borrow_at(Place::of(&scope.value), &scope.value);
-        quote!(#scope,)
-    });
-    let entered = quote!(&__PIGGYBACK, #scope || {}, #key, #sharing, #joining);
-    let enter = match &across {
-        None if scope.is_some() => quote!(#private::#owner enter_in(#asked #entered)),
-        None => quote!(#private::#owner enter(#asked #entered)),
-        Some(across) => {
-            let begin = match (&options.forget, &scope) {
-                (None, None) => "enter",
-                (None, Some(_)) => "enter_in",
-                (Some(_), None) => "forgets",
-                (Some(_), Some(_)) => "forgets_in",
-            };
-            let of = private.output_at(call.output_place, output);
-            let kind = method_at(call.output_place, of, "kind", quote!());
-            let payload = match &options.across_err {
-                None => method_at(call.output_place, quote!(#across), "payload", kind),
-                Some(_) => method_at(call.output_place, quote!(#across), "payload_err", kind),
-            };
-            let arguments = quote!(#asked #entered, #payload);
-            method_at(call.output_place, quote!(#across), begin, arguments)
-        }
-    };
-
-    let trip = local("trip");
-    let around = |body: TokenStream| match &across {
-        None => body,
-        Some(_) => quote!(#trip.__piggyback_across(#body)),
-    };
-    let run = if options.spawn.is_some() {
-        let fleet = options.across.as_ref().map(|across| &across.value);
-        let owned = all.owned(false, false, &quote!(#joining #fleet));
-        let own = owned.iter().map(|owned| &owned.own);
-        let lend = owned.iter().map(|owned| &owned.lend);
-        let body = without_self(body, &local("self"));
-        let run = around(quote!(async move { #(#lend)* #body }));
-        let imports = private.probing(all.are_probed(true));
-        quote!(#private::Call::spawn(#started, || {
-            #imports
-            #(#own)*
-            #run
-        }))
-    } else {
-        let run = around(quote!(async move { #body }));
-        quote!(#private::Call::run(#started, #run))
-    };
-
-    let heir = is_loader.then(|| {
-        let heir = local("heir");
-        quote!(let #heir = #private::Call::heir(&#started);)
-    });
+pub(crate) fn expand(call: &Call<'_>, body: TokenStream) -> TokenStream {
+    let (private, options) = (call.private, call.options);
+    let [started, heir] = ["call", "heir"].map(local);
+    let heir = call
+        .has_both
+        .then(|| quote!(let #heir = #private::Call::heir(&#started);));
     // Output: if private::Call::is_refused(&call) { return private::busy(private::ty::<R>(), AppError::Busy); }
     let refused = options.busy.iter().map(|busy| {
-        let (busy, allow) = (call.busy(output, busy), call.allow(&[]));
+        let (busy, allow) = (call.busy(&call.function.output.ty, busy), call.allow(&[]));
         quote! {
             #allow
             if #private::Call::is_refused(&#started) {
@@ -132,7 +41,29 @@ pub(crate) fn expand(
             }
         }
     });
-    let (allow, imports) = (call.allow(&[]), private.probing(all.are_probed(false)));
+    let begun = begin(call);
+    let run = run(call, body);
+    quote! {
+        #begun
+        #(#refused)*
+        #heir
+        #run.await
+    }
+}
+
+/// Enters the table, by a key.
+//
+// Output: let call = { imports static enter };
+//
+// With `forget`:
+//
+//         let forgets = private::Forgets::take();
+//         let Some(call) = ({ …; private::Forgets::enter(forgets, …) }) else { return private::pending().await };
+fn begin(call: &Call<'_>) -> TokenStream {
+    let (private, options) = (call.private, call.options);
+    let [started, across, trip, forgets] = ["call", "across", "trip", "forgets"].map(local);
+    let (allow, imports) = (call.allow(&[]), private.probing(call.are_probed(false)));
+    let (function, enter) = (call.beside(), enter(call));
     let enter = quote!({ #imports #function #enter });
     let (enter, begun) = match &options.across {
         None => (enter, quote!(#started)),
@@ -146,9 +77,7 @@ pub(crate) fn expand(
             )
         }
     };
-    // Output: let forgets = private::Forgets::take();
-    //         let Some(call) = ({ …; private::Forgets::enter(forgets, …) }) else { return private::pending().await };
-    let begun = match &options.forget {
+    match &options.forget {
         None => quote!(#allow let #begun = #enter;),
         Some(_) => quote! {
             let #forgets = #private::Forgets::take();
@@ -157,25 +86,98 @@ pub(crate) fn expand(
                 return #private::pending().await;
             };
         },
-    };
-    quote! {
-        #begun
-        #(#refused)*
-        #heir
-        #run.await
     }
+}
+
+fn enter(call: &Call<'_>) -> TokenStream {
+    let (private, options) = (call.private, call.options);
+    let [across, forgets] = ["across", "forgets"].map(local);
+    let forgets = options.forget.as_ref().map(|_| quote!(#forgets,));
+    let scope = options.scope.as_ref().map(|scope| {
+        let scope = borrow_at(Place::of(&scope.value), &scope.value);
+        quote!(#scope,)
+    });
+    let (sharing, joining) = (sharing(call), joining(call));
+    let within = if scope.is_some() { "_in" } else { "" };
+    let given = |key| quote!(#forgets &__PIGGYBACK, #scope || {}, #key, #sharing, #joining);
+    if options.across.is_none() {
+        let given = given(call.key());
+        let owner = forgets.map(|_| quote!(Forgets::));
+        let enter = Ident::new(&format!("enter{within}"), Span::call_site());
+        return quote!(#private::#owner #enter(#given));
+    }
+    let place = call.function.output_place();
+    let across = quote!(#across);
+    let given = given(call.key_of(|place, part| method_at(place, across.clone(), "part", part)));
+    let kind = method_at(place, call.output(), "kind", quote!());
+    let payload = match &options.across_err {
+        None => "payload",
+        Some(_) => "payload_err",
+    };
+    let payload = method_at(place, across.clone(), payload, kind);
+    let begin = if forgets.is_some() {
+        "forgets"
+    } else {
+        "enter"
+    };
+    method_at(
+        place,
+        across,
+        &format!("{begin}{within}"),
+        quote!(#given, #payload),
+    )
+}
+
+// Output: private::Joining::max_age_ms(private::Joining::new(), 5)
+fn joining(call: &Call<'_>) -> TokenStream {
+    let (private, options) = (call.private, call.options);
+    let mut joining = quote!(#private::Joining::new());
+    if let Some(Given { value: ms, .. }) = &options.max_age_ms {
+        joining = quote!(#private::Joining::max_age_ms(#joining, #ms));
+    }
+    if let Some(Given { value: most, .. }) = &options.max_followers {
+        joining = quote!(#private::Joining::max_followers(#joining, #most));
+    }
+    if options.busy.is_some() {
+        joining = quote!(#private::Joining::or_busy(#joining));
+    }
+    joining
+}
+
+/// Runs the body, or waits for the leader's.
+fn run(call: &Call<'_>, body: TokenStream) -> TokenStream {
+    let (private, options) = (call.private, call.options);
+    let [started, trip] = ["call", "trip"].map(local);
+    let around = |body: TokenStream| match &options.across {
+        None => body,
+        Some(_) => quote!(#trip.__piggyback_across(#body)),
+    };
+    if options.spawn.is_none() {
+        let run = around(quote!(async move { #body }));
+        return quote!(#private::Call::run(#started, #run));
+    }
+    let (joining, fleet) = (
+        joining(call),
+        options.across.as_ref().map(|across| &across.value),
+    );
+    let owned = call.owned(false, false, &quote!(#joining #fleet));
+    let own = owned.iter().map(|owned| &owned.own);
+    let lend = owned.iter().map(|owned| &owned.lend);
+    let body = without_self(body, &local("self"));
+    let run = around(quote!(async move { #(#lend)* #body }));
+    let imports = private.probing(call.are_probed(true));
+    quote!(#private::Call::spawn(#started, || {
+        #imports
+        #(#own)*
+        #run
+    }))
 }
 
 /// How one result becomes everybody's. Errors about it point at the option, or at the return type.
 fn sharing(call: &Call<'_>) -> TokenStream {
-    let Call {
-        private,
-        common,
-        output,
-        ..
-    } = call;
-    let of = private.output_at(call.output_place, output);
-    let share = match (&common.share_err, &common.clone_with) {
+    let (private, options) = (call.private, call.options);
+    let of = call.output();
+    let share = match (&options.share_err, &options.clone_with) {
         (Some(Given { value, .. }), _) => {
             private.call_at(Place::of(value), "share_err", quote!(#of, #value))
         }
@@ -185,7 +187,7 @@ fn sharing(call: &Call<'_>) -> TokenStream {
         }
         (None, None) => cloned(call, of.clone()),
     };
-    match &common.failed {
+    match &options.failed {
         None => share,
         Some(Given { value, .. }) => {
             let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
@@ -196,14 +198,10 @@ fn sharing(call: &Call<'_>) -> TokenStream {
 
 /// The function of `clone_with`. `Clone::clone` is one of any type, and in a closure a type that has none is one error.
 pub(crate) fn copying(value: &Expr) -> TokenStream {
-    let is_clone = |path: &ExprPath| {
-        let mut names = path.path.segments.iter().rev().map(|name| &name.ident);
-        names.next().is_some_and(|name| name == "clone")
-            && names.next().is_some_and(|name| name == "Clone")
-    };
-    match value {
-        Expr::Path(path) if is_clone(path) => quote!(|value| #path(value)),
-        other => quote!(#other),
+    let is_clone = path_end(value).is_some_and(|[owner, name]| owner == "Clone" && name == "clone");
+    match is_clone {
+        true => quote!(|value| #value(value)),
+        false => quote!(#value),
     }
 }
 
@@ -211,10 +209,11 @@ pub(crate) fn copying(value: &Expr) -> TokenStream {
 //
 // Output: private::cloned(of), private::cloned_as(of.__piggyback_kind())
 pub(crate) fn cloned(call: &Call<'_>, of: TokenStream) -> TokenStream {
-    if call.may_be_result {
-        let kind = method_at(call.output_place, of, "kind", quote!());
-        call.private.call_at(call.output_place, "cloned_as", kind)
+    let (private, place) = (call.private, call.function.output_place());
+    if call.function.output.is_called_result() {
+        let kind = method_at(place, of, "kind", quote!());
+        private.call_at(place, "cloned_as", kind)
     } else {
-        call.private.call_at(call.output_place, "cloned", of)
+        private.call_at(place, "cloned", of)
     }
 }

@@ -1,63 +1,66 @@
-//! What is emitted beside errors: a function that callers can't tell from the right one, so that nothing else breaks.
+//! What is emitted beside errors: functions that callers can't tell from the right ones, so that nothing else breaks.
 
+use crate::check::Seen;
+use crate::function::Function;
 use crate::items::Items;
-use crate::known;
-use crate::options::{Common, Options};
-use crate::outcome::HandOut;
-use crate::signature::{Form, Function};
-use crate::tokens::{Private, mentions, with_static_lifetimes, without_lints};
+use crate::lints;
+use crate::output::{HandOut, Output};
+use crate::private::Private;
+use crate::tokens::{mentions, with_static_lifetimes};
+use crate::types::{traits, without_impl};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{FnArg, Pat, ReturnType, parse_quote};
 
-/// A function for `#[dedup]`: as written, and at least `async`.
-pub(crate) fn dedup(mut function: Function) -> TokenStream {
-    if function.form().is_none() && !is_made_sync(&function) {
-        function.sig.asyncness = Some(parse_quote!(async));
+/// The function, without its attributes.
+pub(crate) fn function(
+    seen: &Seen<'_>,
+    imported: Option<&TokenStream>,
+    private: &Private,
+) -> TokenStream {
+    let mut function = seen.function.clone();
+    function.attrs.clear();
+    match seen.batch {
+        Some(_) => batch(function, seen, imported, private),
+        None => dedup(function),
+    }
+}
+
+/// As written, and at least `async`.
+fn dedup(mut function: Function) -> TokenStream {
+    // `#[tokio::main]` makes a function that blocks on what it does, so that nobody waits for it.
+    let is_made_sync = mentions(&function.text(), &Ident::new("block_on", Span::call_site()));
+    if function.form.is_none() && !is_made_sync {
+        function.make_async();
     }
     function.as_written()
 }
 
-/// Whether it blocks on what it does, as `#[tokio::main]` makes it, so that nobody waits for it.
-fn is_made_sync(function: &Function) -> bool {
-    mentions(&function.body, &Ident::new("block_on", Span::call_site()))
-}
-
-/// A function for `#[batch]`: with the signature that callers see, as far as it is known, and a body that fits it.
-pub(crate) fn batch(
+/// With the signature that callers see, as far as it is known, and a body that fits it.
+fn batch(
     mut function: Function,
-    items: Option<&Items>,
-    hand_out: Option<HandOut>,
-    imported: Option<TokenStream>,
+    seen: &Seen<'_>,
+    imported: Option<&TokenStream>,
     private: &Private,
 ) -> TokenStream {
-    let form = function.form().unwrap_or_else(|| {
-        function.sig.asyncness = Some(parse_quote!(async));
-        Form::Async
-    });
+    if function.form.is_none() {
+        function.make_async();
+    }
     // What the user imported for the result stays in use.
-    let mentioned = function.output().map(|output| {
-        let (traits, output) = (known::traits(&output), known::without_impl(&output));
+    let mentioned = function.writes_output().then(|| {
+        let output = &function.output.ty;
+        let (traits, output) = (traits(output), without_impl(output));
         quote! {
             #(#[allow(unused_imports)] use #traits as _;)*
             let _: ::core::marker::PhantomData<#output>;
         }
     });
-    if let Some(items) = items {
-        if let (Some(output), Some(hand_out)) = (function.output(), hand_out) {
-            let output = known::without_impl(&output);
-            let hand_out = match hand_out {
-                HandOut::OneBy | HandOut::ManyBy if known::map(&output).is_some() => HandOut::Each,
-                other => other,
-            };
-            if !hand_out.is_hopeless(&output) {
-                let one = hand_out.one(&output, &items.item(), private);
-                function.set_output(with_static_lifetimes(one));
-            }
+    if let Some(items) = seen.items {
+        if let Some(one) = one(&function, items, seen.hand_out, private) {
+            function.set_output(one);
         }
         items.singular(&mut function);
-    }
-    if items.is_none() {
+    } else {
         // It is not known which argument is the items, so callers may give what they like.
         for argument in &mut function.sig.inputs {
             if let FnArg::Typed(argument) = argument {
@@ -69,81 +72,81 @@ pub(crate) fn batch(
             }
         }
     }
-    function.attrs.push(without_lints());
+    function.attrs.push(lints::none());
     function.with_code(
-        &form,
         &quote!(#imported #mentioned ::core::unreachable!()),
         private,
     )
 }
 
-/// The function for a list of items.
-pub(crate) fn many(
+/// What each caller gets, if it can be told.
+fn one(
     function: &Function,
-    many: &Ident,
     items: &Items,
     hand_out: Option<HandOut>,
     private: &Private,
-) -> TokenStream {
-    if *many == function.sig.ident {
-        return TokenStream::new();
-    }
-    let form = function.form().unwrap_or(Form::Async);
-    let output = function.output().unwrap_or_else(|| parse_quote!(()));
-    let output = known::without_impl(&output);
-    let one = match hand_out {
-        Some(hand_out) if !hand_out.is_hopeless(&output) => {
-            hand_out.one(&output, &items.item(), private)
-        }
-        _ => quote!(()),
+) -> Option<TokenStream> {
+    let output = Output::read(&without_impl(&function.output.ty));
+    let by = match hand_out? {
+        HandOut::OneBy | HandOut::ManyBy if output.map().is_some() => HandOut::Each,
+        by => by,
     };
-    let mut plural = items.plural(function, many, &with_static_lifetimes(one));
-    plural.attrs = vec![without_lints()];
-    plural.with_code(&form, &quote!(::core::unreachable!()), private)
+    let is_known = !output.is_hopeless(by);
+    is_known.then(|| with_static_lifetimes(output.one(by, &items.item(), private)))
 }
 
-/// The functions that options add.
-pub(crate) fn siblings(
-    function: &Function,
-    common: &Common,
-    dedup: Option<&Options>,
-    private: &Private,
-) -> TokenStream {
+/// The functions that options add, unless their names are mistakes.
+pub(crate) fn siblings(seen: &Seen<'_>, private: &Private) -> TokenStream {
+    let function = seen.function;
     let mut siblings = TokenStream::new();
-    let is_new = |name: &Ident| *name != function.sig.ident;
-    if let Some(direct) = common
+    let mut taken = vec![function.sig.ident.clone()];
+    let mut is_new = |name: &Ident| {
+        let is_new = !taken.contains(name);
+        taken.push(name.clone());
+        is_new
+    };
+    let renamed = |name: &Ident| {
+        let mut function = function.clone();
+        function.sig.ident = name.clone();
+        function
+    };
+    let direct = seen
+        .common()
         .direct
         .as_ref()
-        .filter(|direct| is_new(&direct.value.ident))
-    {
-        let mut function = function.clone();
-        function.sig.ident = direct.value.ident.clone();
-        siblings.extend(self::dedup(function));
+        .map(|direct| &direct.value.ident);
+    if let Some(direct) = direct.filter(|name| is_new(name)) {
+        siblings.extend(dedup(renamed(direct)));
     }
-    let forget = dedup
-        .and_then(|dedup| dedup.forget.as_ref())
-        .filter(|forget| is_new(&forget.value.ident));
-    let is_direct = |name: &Ident| {
-        common
-            .direct
-            .as_ref()
-            .is_some_and(|direct| direct.value.ident == *name)
-    };
-    if let Some(forget) = forget.filter(|forget| !is_direct(&forget.value.ident)) {
-        let mut function = function.clone();
-        function.sig.ident = forget.value.ident.clone();
+    let forget = seen.dedup.and_then(|dedup| dedup.forget.as_ref());
+    if let Some(forget) = forget
+        .map(|forget| &forget.value.ident)
+        .filter(|name| is_new(name))
+    {
+        let mut function = renamed(forget);
         function.sig.asyncness = None;
-        let is_across = dedup.is_some_and(|dedup| dedup.across.is_some());
-        let (output, body) = match is_across {
-            true => (
-                parse_quote!(-> #private::Forgotten),
-                quote!(::core::unreachable!()),
-            ),
-            false => (ReturnType::Default, TokenStream::new()),
+        let body = match seen.given("across") {
+            Some(_) => {
+                function.sig.output = parse_quote!(-> #private::Forgotten);
+                quote!(::core::unreachable!())
+            }
+            None => {
+                function.sig.output = ReturnType::Default;
+                TokenStream::new()
+            }
         };
-        function.sig.output = output;
-        function.attrs.push(without_lints());
+        function.attrs.push(lints::none());
         siblings.extend(function.with_block(body));
+    }
+    let many = seen.batch.and_then(|batch| batch.many.as_ref());
+    let many = many
+        .map(|many| &many.value.ident)
+        .filter(|name| is_new(name));
+    if let (Some(many), Some(items)) = (many, seen.items) {
+        let one = one(function, items, seen.hand_out, private).unwrap_or_else(|| quote!(()));
+        let mut plural = items.plural(function, many, &one);
+        plural.attrs = vec![lints::none()];
+        siblings.extend(plural.with_code(&quote!(::core::unreachable!()), private));
     }
     siblings
 }

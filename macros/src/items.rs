@@ -1,16 +1,19 @@
 //! The items of a bulk function: which argument they are, in which form it wants them, and what a caller gives instead.
 
-use crate::beside::with_allowed;
 use crate::errors::{Errors, no_argument};
-use crate::options::Given;
-use crate::outcome;
-use crate::signature::{Function, item_of, lints, peel};
-use crate::tokens::{Place, local, mentions, without_lifetimes};
+use crate::function::Function;
+use crate::lints;
+use crate::options::Options;
+use crate::output::{Output, Shape};
+use crate::private::Place;
+use crate::tokens::{local, mentions, without_lifetimes};
+use crate::types::{arguments_of, item_of, peel};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Attribute, FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, TypeParamBound};
+use syn::{Attribute, FnArg, Pat, Type, TypeParamBound};
 
 /// The lists of items: one, or several that go in step.
+#[derive(Clone)]
 pub(crate) struct Items {
     pub(crate) lists: Vec<List>,
     pub(crate) by_ref: bool,
@@ -28,6 +31,7 @@ fn in_a_pattern(name: &str) -> String {
 const MOST_LISTS: usize = 24;
 
 /// One argument that takes a list.
+#[derive(Clone)]
 pub(crate) struct List {
     /// Its place among the arguments.
     pub(crate) index: usize,
@@ -63,13 +67,11 @@ enum ListForm {
 impl Items {
     /// Finds the items among the arguments.
     pub(crate) fn find(
-        function: &Function,
-        named: Option<&Given<Vec<Ident>>>,
-        skipped: &[Ident],
-        by_ref: bool,
+        function: &mut Function,
+        options: &Options,
         errors: &mut Errors,
     ) -> Option<Self> {
-        let lists = match named {
+        let lists = match &options.items {
             Some(named) if named.value.len() > MOST_LISTS => {
                 errors.at(
                     &named.value[MOST_LISTS],
@@ -82,19 +84,20 @@ impl Items {
                 .iter()
                 .map(|name| Self::named(function, name, errors))
                 .collect::<Option<Vec<_>>>()?,
-            None => vec![Self::only(function, skipped, errors)?],
+            None => vec![Self::only(function, options, errors)?],
         };
-        let arguments = function.arguments();
-        let place = Place::of(&arguments[lists.first()?.index].written);
+        for list in &lists {
+            function.arguments[list.index].is_item = true;
+        }
         Some(Self {
+            place: function.arguments[lists.first()?.index].place(),
+            by_ref: options.by_ref.is_some(),
             lists,
-            by_ref,
-            place,
         })
     }
 
     fn named(function: &Function, name: &Ident, errors: &mut Errors) -> Option<List> {
-        let arguments = function.arguments();
+        let arguments = &function.arguments;
         let Some(index) = arguments.iter().position(|argument| argument.binds(name)) else {
             let bindings = arguments.iter().flat_map(|argument| &argument.bindings);
             let known: Vec<_> = bindings.map(|binding| binding.ident.to_string()).collect();
@@ -113,9 +116,10 @@ impl Items {
         list
     }
 
-    fn only(function: &Function, skipped: &[Ident], errors: &mut Errors) -> Option<List> {
-        let arguments = function.arguments();
-        let is_skipped = |list: &List| skipped.iter().any(|name| arguments[list.index].binds(name));
+    fn only(function: &Function, options: &Options, errors: &mut Errors) -> Option<List> {
+        let arguments = &function.arguments;
+        let skipped = || options.skip.iter().flat_map(|skip| &skip.value);
+        let is_skipped = |list: &List| skipped().any(|name| arguments[list.index].binds(name));
         let mut lists: Vec<List> = (0..arguments.len())
             .filter_map(|index| List::read(function, index))
             .filter(|list| !is_skipped(list))
@@ -186,24 +190,12 @@ impl Items {
             let lifetime = self
                 .by_ref
                 .then(|| function.lifetime_of_reference(list.index));
-            let Some(FnArg::Typed(argument)) = function.sig.inputs.iter_mut().nth(list.index)
-            else {
-                continue;
-            };
-            let (name, item, lent) = (&list.name, &list.item, &list.lent);
-            // Not verbatim: `#[dedup]` reads what it binds.
-            *argument.pat = Pat::Ident(PatIdent {
-                attrs: Vec::new(),
-                by_ref: None,
-                mutability: None,
-                ident: name.clone(),
-                subpat: None,
-            });
+            let (item, lent) = (&list.item, &list.lent);
             let ty = match lifetime {
                 Some(lifetime) => quote!(& #lifetime #lent),
                 None => item.clone(),
             };
-            *argument.ty = syn::parse2(ty.clone()).unwrap_or(Type::Verbatim(ty));
+            function.set_item(list.index, &list.name, ty);
         }
         function.without_unused_lifetimes();
     }
@@ -217,21 +209,12 @@ impl Items {
     pub(crate) fn plural(&self, function: &Function, name: &Ident, one: &TokenStream) -> Function {
         let mut plural = function.with_plain_names();
         plural.sig.ident = name.clone();
-        plural.set_output_or(quote!(::std::vec::Vec<#one>));
-        for list in &self.lists {
-            let Some(FnArg::Typed(argument)) = plural.sig.inputs.iter_mut().nth(list.index) else {
-                continue;
-            };
-            let (name, item) = (&list.name, &list.item);
-            *argument.pat = Pat::Ident(PatIdent {
-                attrs: Vec::new(),
-                by_ref: None,
-                mutability: None,
-                ident: name.clone(),
-                subpat: None,
-            });
-            let ty = quote!(::std::vec::Vec<#item>);
-            *argument.ty = syn::parse2(ty.clone()).unwrap_or(Type::Verbatim(ty));
+        plural.set_output(quote!(::std::vec::Vec<#one>));
+        for List {
+            index, name, item, ..
+        } in &self.lists
+        {
+            plural.set_item(*index, name, quote!(::std::vec::Vec<#item>));
         }
         plural.without_unused_lifetimes();
         plural
@@ -294,7 +277,7 @@ impl Items {
             [name] => (quote!(#(#said)*), name.clone(), None),
             _ => {
                 // They are bound together, so what is expected of one of them is not of another.
-                with_allowed(&mut said);
+                lints::allow(&mut said);
                 (
                     TokenStream::new(),
                     items.to_token_stream(),
@@ -345,7 +328,7 @@ impl List {
             index,
             name,
             pat: quote!(#pat),
-            lints: lints(&argument.attrs),
+            lints: lints::levels(&argument.attrs),
             form,
             item,
             elem,
@@ -363,7 +346,7 @@ impl List {
         let (Type::Path(path), Pat::Ident(name)) = (peel(&argument.ty), &*argument.pat) else {
             return None;
         };
-        if outcome::is_no_list(path) {
+        if let Shape::Known | Shape::Map(_) = Output::read(&argument.ty).shape {
             return None;
         }
         let item = quote!(<#path as ::core::iter::IntoIterator>::Item);
@@ -372,7 +355,7 @@ impl List {
             index,
             name: name.ident.clone(),
             pat: quote!(#pat),
-            lints: lints(&argument.attrs),
+            lints: lints::levels(&argument.attrs),
             form: ListForm::Vec,
             elem: item.clone(),
             lent: item.clone(),
@@ -394,14 +377,9 @@ fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
             _ => None,
         },
         Type::Path(path) => {
-            let last = path.path.segments.last()?;
-            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-                return None;
-            };
-            match (last.ident == "Vec", arguments.args.first()) {
-                (true, Some(GenericArgument::Type(item))) => Some((ListForm::Vec, item)),
-                _ => None,
-            }
+            let item = *arguments_of(path).first()?;
+            let is_vec = path.path.segments.last()?.ident == "Vec";
+            is_vec.then_some((ListForm::Vec, item))
         }
         Type::ImplTrait(ty) => ty.bounds.iter().find_map(|bound| {
             let TypeParamBound::Trait(bound) = bound else {
@@ -457,19 +435,15 @@ fn owned_and_lent(item: &Type, form: ListForm) -> (TokenStream, TokenStream) {
             (lent, quote!(str))
         }
         (_, Type::Path(path)) => {
-            let elem = path
+            let is_vec = path
                 .path
                 .segments
                 .last()
-                .filter(|last| last.ident == "Vec")
-                .and_then(|last| match &last.arguments {
-                    PathArguments::AngleBracketed(arguments) => arguments.args.first(),
-                    _ => None,
-                });
-            let lent_as = elem
-                .map(|elem| quote!([#elem]))
-                .unwrap_or_else(|| lent.clone());
-            (lent, lent_as)
+                .is_some_and(|last| last.ident == "Vec");
+            match arguments_of(path).first().filter(|_| is_vec) {
+                Some(elem) => (lent, quote!([#elem])),
+                None => (lent.clone(), lent),
+            }
         }
         _ => (lent.clone(), lent),
     }

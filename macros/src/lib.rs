@@ -1,28 +1,32 @@
 //! The attributes of the `piggyback` crate. Depend on `piggyback`, which re-exports and documents them.
 //!
-//! One way through, for both: the parentheses become `options`, the function becomes a `signature`, `plan` checks
-//! that the two fit together, and `batch` and `dedup` write the expansion, which can't fail. Mistakes are collected
-//! on the way (`errors`); if there are any, `fallback` emits a function that callers can't tell from the right one.
+//! One way through, for both (`expand`): the parentheses become `options` and the function becomes a `function`, plain data
+//! that is read once; `check` says whether the two fit together; `batch` and `dedup` write the expansion, which can't
+//! fail. Mistakes are collected on the way (`errors`); if there are any, `fallback` emits a function that callers can't
+//! tell from the right one.
 #![forbid(unsafe_code)]
 
-mod arguments;
 mod batch;
-mod beside;
+mod call;
+mod check;
 mod dedup;
 mod errors;
+mod expand;
 mod fallback;
+mod function;
 mod items;
-mod known;
+mod keyparts;
+mod lints;
+mod marker;
 mod options;
-mod other;
-mod outcome;
-mod plan;
+mod output;
+mod private;
 mod receiver;
-mod signature;
+mod siblings;
 #[cfg(test)]
 mod snapshots;
 mod tokens;
-mod validate;
+mod types;
 
 use options::Attribute;
 
@@ -32,17 +36,17 @@ pub fn dedup(
     options: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    plan::expand(Attribute::Dedup, options.into(), item.into()).into()
+    expand::expand(Attribute::Dedup, options.into(), item.into()).into()
 }
 
-/// Not for users: see `other`.
+/// Not for users: see `marker`.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn __piggyback_expanded(
     marker: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    other::expanded(marker.into(), item.into()).into()
+    marker::expanded(marker.into(), item.into()).into()
 }
 
 /// A bulk function that is called with one item. Documented in the `piggyback` crate.
@@ -51,5 +55,5 @@ pub fn batch(
     options: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    plan::expand(Attribute::Batch, options.into(), item.into()).into()
+    expand::expand(Attribute::Batch, options.into(), item.into()).into()
 }

@@ -1,8 +1,8 @@
 //! What the attributes expand to, one snapshot a shape. `UPDATE_EXPECT=1 cargo test -p piggyback-macros` writes them
 //! anew; each is to be read then. `P` is the runtime's private module.
 
+use crate::expand::expand;
 use crate::options::Attribute;
-use crate::plan::expand;
 use expect_test::expect_file;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::quote;

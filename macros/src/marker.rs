@@ -7,9 +7,9 @@
 //! remain: it holds the function as written and the options. If another of ours comes to a marker, it discards that
 //! expansion and expands both from the original. If none does, the marker itself is an attribute that expands to the function.
 
+use crate::function::Function;
 use crate::options::Attribute;
-use crate::signature::Function;
-use crate::tokens::Private;
+use crate::private::Private;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -7,11 +7,13 @@
 //! An attribute that stands below ours may wrap the function in code of its own, which neither the body nor a call that
 //! only forgets shall go through. Then there is a third function, which holds what is between the two.
 
+use crate::function::Function;
 use crate::items::Items;
+use crate::lints;
+use crate::marker;
 use crate::options::Sibling;
-use crate::other;
-use crate::signature::{Form, Function};
-use crate::tokens::{Private, local, mentions, without_lints};
+use crate::private::Private;
+use crate::tokens::{local, mentions};
 use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
@@ -58,13 +60,8 @@ impl Other {
     }
 }
 
-/// A function that holds the body, and how it is called with what the arguments bind.
-pub(crate) struct Held {
-    pub(crate) siblings: TokenStream,
-    /// Nothing, if the arguments can't be put together again: the body is compiled twice then.
-    pub(crate) body: Option<TokenStream>,
-}
-
+/// The functions that hold the body, and how that is called with what the arguments bind: not at all, if the arguments
+/// can't be put together again. The body is compiled twice then.
 // Input:  async fn user(id: u64) -> User { body }
 // Output: async fn user_now(id: u64) -> User { body }
 //         user_now(id).await
@@ -74,9 +71,8 @@ pub(crate) fn direct(
     function: &Function,
     direct: &Sibling,
     used: &TokenStream,
-    form: &Form,
     private: &Private,
-) -> Held {
+) -> (TokenStream, Option<TokenStream>) {
     let mut written = function.clone();
     written.sig.ident = direct.ident.clone();
     for input in &mut written.sig.inputs {
@@ -88,29 +84,26 @@ pub(crate) fn direct(
     }
     let Some(arguments) = function.passed_on() else {
         // What it says is said of the other.
-        written.attrs.push(without_lints());
-        return Held {
-            siblings: written.as_written(),
-            body: None,
-        };
+        written.attrs.push(lints::none());
+        return (written.as_written(), None);
     };
-    let (name, siblings) = if function.attrs.iter().any(other::wraps) {
+    let (name, siblings) = if function.attrs.iter().any(marker::wraps) {
         let mut inner = written.clone();
         inner.sig.ident = inner_name(&direct.ident);
         let other = Other::of(function, &inner.sig.ident, direct);
         let inner = hidden(inner).as_written();
         let called = called(&other, function, &arguments, private);
-        with_allowed(&mut written.attrs);
-        let written = written.with_code(form, &called, private);
+        lints::allow(&mut written.attrs);
+        let written = written.with_code(&called, private);
         (other.name, quote!(#inner #written))
     } else {
         (direct.ident.clone(), written.as_written())
     };
     let other = Other::of(function, &name, direct);
-    Held {
+    (
         siblings,
-        body: Some(called(&other, function, &arguments, private)),
-    }
+        Some(called(&other, function, &arguments, private)),
+    )
 }
 
 /// The call of another function that is `async` as this one is.
@@ -126,12 +119,12 @@ fn called(
     let call = other.call(function, arguments);
     let may_be_in_trait = other.on_self && matches!(function.vis, Visibility::Inherited);
     let otherwise = may_be_in_trait.then(|| {
-        let (name, of, without_lints) = (&other.name, local("Otherwise"), without_lints());
+        let (name, of, no_lints) = (&other.name, local("Otherwise"), lints::none());
         let types: Vec<_> = (0..arguments.len())
             .map(|n| format_ident!("A{n}"))
             .collect();
         quote! {
-            #without_lints
+            #no_lints
             trait #of {
                 fn #name<#(#types,)* R>(#(_: #types),*) -> #private::Pending<R> {
                     #private::pending()
@@ -208,7 +201,7 @@ pub(crate) fn forget(
         .attrs
         .iter()
         .filter(|attr| attr.path().is_ident("cfg"));
-    let (vis, without_lints) = (&function.vis, without_lints());
+    let (vis, without_lints) = (&function.vis, lints::none());
     let mut body = Group::new(Delimiter::Brace, quote!(#(#calls)*));
     body.set_span(place);
     quote! {
@@ -226,7 +219,6 @@ pub(crate) fn forget(
 pub(crate) fn many(
     function: &Function,
     many: &Sibling,
-    form: &Form,
     items: &Items,
     one: &TokenStream,
     private: &Private,
@@ -240,7 +232,7 @@ pub(crate) fn many(
     );
     plural.attrs.retain(|attr| attr.path().is_ident("cfg"));
     plural.attrs.push(parse_quote!(#[doc = #doc]));
-    plural.attrs.push(without_lints());
+    plural.attrs.push(lints::none());
     let names = items.names();
     let arguments = plural.forwarded().into_iter().map(|name| {
         let lent = items.by_ref && names.contains(&&name);
@@ -262,7 +254,7 @@ pub(crate) fn many(
         ),
     };
     let code = quote!(#private::many(#list, |#one| #call).await);
-    plural.with_code(form, &code, private)
+    plural.with_code(&code, private)
 }
 
 /// The argument's type with a name for each `'_` behind `impl`, if there is one: only an `async fn` needs no name there.
@@ -338,10 +330,9 @@ pub(crate) fn inner(
     function: &Function,
     code: &TokenStream,
     forget: &Sibling,
-    form: &Form,
     private: &Private,
 ) -> Option<(Ident, TokenStream, TokenStream)> {
-    if !function.attrs.iter().any(other::wraps) {
+    if !function.attrs.iter().any(marker::wraps) {
         return None;
     }
     let arguments = function.passed_on()?;
@@ -349,7 +340,7 @@ pub(crate) fn inner(
     inner.sig.ident = inner_name(&function.sig.ident);
     let other = Other::of(function, &inner.sig.ident, forget);
     let called = called(&other, function, &arguments, private);
-    let inner = hidden(inner).with_code(form, code, private);
+    let inner = hidden(inner).with_code(code, private);
     Some((other.name, inner, called))
 }
 
@@ -361,40 +352,8 @@ fn inner_name(name: &Ident) -> Ident {
 fn hidden(mut function: Function) -> Function {
     function
         .attrs
-        .retain(|attr| !other::wraps(attr) && !attr.path().is_ident("doc"));
+        .retain(|attr| !marker::wraps(attr) && !attr.path().is_ident("doc"));
     function.attrs.push(parse_quote!(#[doc(hidden)]));
     function.vis = Visibility::Inherited;
     function
-}
-
-/// Turns `#[expect(…)]` into `#[allow(…)]`: what is expected of the body is found where that is.
-pub(crate) fn with_allowed(attrs: &mut [Attribute]) {
-    for attr in attrs {
-        if let Meta::List(list) = &mut attr.meta {
-            if list.path.is_ident("expect") {
-                list.path = Ident::new("allow", Span::call_site()).into();
-            }
-        }
-    }
-}
-
-/// The same of what is unused, since each argument has its use in the key, or is a task's.
-pub(crate) fn with_uses(function: &mut Function) {
-    let arguments = function
-        .sig
-        .inputs
-        .iter_mut()
-        .flat_map(|input| match input {
-            FnArg::Typed(argument) => &mut argument.attrs[..],
-            FnArg::Receiver(receiver) => &mut receiver.attrs[..],
-        });
-    for attr in function.attrs.iter_mut().chain(arguments) {
-        let Meta::List(list) = &attr.meta else {
-            continue;
-        };
-        let says = |name| mentions(&list.tokens, &Ident::new(name, Span::call_site()));
-        if says("unused_variables") || says("unused_mut") || says("unused") {
-            with_allowed(std::slice::from_mut(attr));
-        }
-    }
 }

@@ -1,0 +1,119 @@
+//! The arguments of a function, the receiver among them.
+
+use super::async_trait::MovedPat;
+use super::pattern::bindings_of;
+use crate::lints;
+use crate::private::Place;
+use crate::tokens::mentions;
+use crate::types::peel;
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::{Attribute, FnArg, Pat, Receiver, ReceiverKind, Token, Type};
+
+/// One argument, or the receiver.
+#[derive(Clone)]
+pub(crate) struct Argument {
+    /// `#[cfg(…)]`s on it.
+    pub(crate) cfgs: Vec<Attribute>,
+    /// What it says of lints: of the body's binding, wherever that is.
+    pub(crate) lints: Vec<Attribute>,
+    /// What it binds, in order: several for a pattern, none for `_`.
+    pub(crate) bindings: Vec<Binding>,
+    /// As written, for messages and the place of errors.
+    pub(crate) written: TokenStream,
+    /// Its type; none for `self`, `&self`, `&mut self`.
+    pub(crate) ty: Option<Type>,
+    pub(crate) receiver: bool,
+    /// Whether it is what a caller of a batch gives for its list of items.
+    pub(crate) is_item: bool,
+    /// Whether it is just a name, which then has the argument's type.
+    pub(crate) is_plain_name: bool,
+}
+
+/// A name that an argument brings into the body.
+#[derive(Clone)]
+pub(crate) struct Binding {
+    /// `#[cfg(…)]`s on the argument, or on a part of its pattern.
+    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) ident: Ident,
+    pub(crate) mutability: Option<Token![mut]>,
+}
+
+impl Argument {
+    pub(super) fn read(argument: &FnArg, moved: &[MovedPat]) -> Self {
+        let mut argument = Self::as_written(argument);
+        if let Some(moved) = moved.iter().find(|moved| argument.binds(&moved.argument)) {
+            argument.bindings.clear();
+            argument.is_plain_name = false;
+            bindings_of(&moved.pat, &argument.cfgs, &mut argument.bindings);
+        }
+        argument
+    }
+
+    fn as_written(argument: &FnArg) -> Self {
+        match argument {
+            FnArg::Receiver(receiver) => Self::receiver(receiver),
+            FnArg::Typed(typed) => {
+                let (mut bindings, cfgs) = (Vec::new(), cfgs(&typed.attrs));
+                bindings_of(&typed.pat, &cfgs, &mut bindings);
+                let (pat, ty) = (&typed.pat, &typed.ty);
+                Self {
+                    cfgs,
+                    lints: lints::levels(&typed.attrs),
+                    bindings,
+                    written: quote!(#pat: #ty),
+                    ty: Some(peel(ty).clone()),
+                    receiver: false,
+                    is_item: false,
+                    is_plain_name: matches!(&**pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none()),
+                }
+            }
+        }
+    }
+
+    fn receiver(receiver: &Receiver) -> Self {
+        let mut written = receiver.clone();
+        written.attrs.clear();
+        Self {
+            cfgs: cfgs(&receiver.attrs),
+            lints: lints::levels(&receiver.attrs),
+            bindings: vec![Binding {
+                cfgs: Vec::new(),
+                ident: Ident::new("self", receiver.self_token.span),
+                mutability: receiver.mutability,
+            }],
+            written: written.into_token_stream(),
+            ty: match &receiver.kind {
+                ReceiverKind::Typed(_, ty) => Some((**ty).clone()),
+                _ => None,
+            },
+            receiver: true,
+            is_item: false,
+            is_plain_name: true,
+        }
+    }
+
+    /// Whether this is one of its bindings.
+    pub(crate) fn binds(&self, ident: &Ident) -> bool {
+        self.bindings.iter().any(|binding| binding.ident == *ident)
+    }
+
+    /// Whether this is `&self`.
+    pub(crate) fn is_shared_self(&self) -> bool {
+        let mut written = self.written.clone().into_iter();
+        let is_ref = matches!(written.next(), Some(TokenTree::Punct(and)) if and.as_char() == '&');
+        self.receiver && is_ref && !mentions(&self.written, &format_ident!("mut"))
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::of(&self.written)
+    }
+}
+
+pub(super) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
+    attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg"))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,361 @@
+//! What becomes of the arguments of a call: parts of the key, and, if an execution outlives its caller, their owned forms.
+
+use crate::call::Call;
+use crate::function::{Argument, Binding};
+use crate::private::{Place, borrow_at, group_at, method_at};
+use crate::tokens::{local, shows_borrow, uses};
+use crate::types::{is_plain, peel};
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Index, Type};
+
+/// What is plain to see of an argument's type. For all others the compiler finds it out, which takes it some time: an
+/// alias, a type parameter or a pattern's binding may be anything.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A type that everybody knows, without a lifetime: a key, and its own owned form.
+    Plain,
+    /// A reference to a single thing.
+    Ref,
+    /// A reference to such a reference, which is a key by what both refer to.
+    RefRef,
+    Unknown,
+}
+
+impl Kind {
+    fn of(argument: &Argument) -> Self {
+        match &argument.ty {
+            Some(ty) if argument.is_plain_name => Self::of_type(ty),
+            None if argument.is_shared_self() => Self::Ref,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn of_type(ty: &Type) -> Self {
+        match ty {
+            ty if is_plain(ty) => Self::Plain,
+            ty if is_ref(ty) => Self::Ref,
+            Type::Reference(outer) if outer.mutability.is_none() && is_ref(peel(&outer.elem)) => {
+                Self::RefRef
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The parts of a tuple that borrows: it is a key by the owned forms of these.
+fn parts(argument: &Argument) -> Option<Vec<&Type>> {
+    match &argument.ty {
+        Some(Type::Tuple(tuple)) if argument.is_plain_name => {
+            let borrows = shows_borrow(tuple.to_token_stream());
+            borrows.then(|| tuple.elems.iter().map(peel).collect())
+        }
+        _ => None,
+    }
+}
+
+/// A `let` for an argument's owned form, and one for what the body sees of it.
+pub(crate) struct Owned {
+    pub(crate) own: TokenStream,
+    pub(crate) lend: TokenStream,
+}
+
+impl Call<'_> {
+    // Output: (private::part(private::Part(&a).__piggyback_key()), (private::part(private::ByRef(b)), (private::ByValue(&c), ())))
+    pub(crate) fn key(&self) -> TokenStream {
+        self.key_of(|_, part| part)
+    }
+
+    /// The same, with each part made another one.
+    pub(crate) fn key_of(&self, of: impl Fn(Place, TokenStream) -> TokenStream) -> TokenStream {
+        let mut key = quote!(());
+        for (argument, binding) in self.bindings().rev() {
+            if let Some(part) = self.key_part(argument, binding, &of) {
+                let cfgs = &binding.cfgs;
+                key = quote!((#(#cfgs)* #part, #key));
+            }
+        }
+        key
+    }
+
+    fn key_part(
+        &self,
+        argument: &Argument,
+        binding: &Binding,
+        of: impl Fn(Place, TokenStream) -> TokenStream,
+    ) -> Option<TokenStream> {
+        let (place, name) = (argument.place(), &binding.ident);
+        if let Some(expr) = self.options.key_expr(name) {
+            let place = Place::of(expr);
+            let borrowed = group_at(place, borrow_at(place, expr)).into_token_stream();
+            let part = method_at(place, borrowed, "as_part", quote!());
+            let key = method_at(place, part, "key", quote!());
+            let function = if self.is_group() {
+                "group_part"
+            } else {
+                "part"
+            };
+            return Some(of(place, self.private.call_at(place, function, key)));
+        }
+        if self.is_skipped(argument, binding) {
+            return None;
+        }
+        let Some(parts) = parts(argument) else {
+            return Some(of(place, self.part(argument, Kind::of(argument), name)));
+        };
+        let mut tuple = quote!(());
+        for (n, ty) in parts.into_iter().enumerate().rev() {
+            let n = Index::from(n);
+            let part = of(
+                place,
+                self.part(argument, Kind::of_type(ty), quote!(#name.#n)),
+            );
+            tuple = quote!((#part, #tuple));
+        }
+        Some(tuple)
+    }
+
+    fn part(&self, argument: &Argument, kind: Kind, of: impl ToTokens) -> TokenStream {
+        let place = argument.place();
+        let part = self.borrowed(kind, place, of);
+        let function = match (argument.receiver, self.is_group()) {
+            _ if argument.is_item => "item_part",
+            (true, true) => "self_group_part",
+            (true, false) => "self_part",
+            (false, true) => "group_part",
+            (false, false) => "part",
+        };
+        match kind {
+            Kind::Plain => part,
+            _ => self.private.call_at(place, function, part),
+        }
+    }
+
+    fn borrowed(&self, kind: Kind, place: Place, of: impl ToTokens) -> TokenStream {
+        let private = self.private;
+        match kind {
+            Kind::Plain => private.call_at(place, "ByValue", borrow_at(place, of)),
+            Kind::Ref => private.call_at(place, "ByRef", of.into_token_stream()),
+            Kind::RefRef => private.call_at(place, "ByRef", quote!(*#of)),
+            Kind::Unknown => {
+                let part = private.call_at(place, "Part", borrow_at(place, of));
+                method_at(place, part, "key", quote!())
+            }
+        }
+    }
+
+    /// Whether it takes the compiler to find out what one of the arguments is, or an expression that stands for it.
+    pub(crate) fn are_probed(&self, in_owned_form: bool) -> bool {
+        self.bindings().any(|(argument, binding)| {
+            let in_key = self.options.key_expr(&binding.ident).is_some();
+            in_key
+                || matches!(Kind::of(argument), Kind::Unknown)
+                    && (in_owned_form || !self.is_skipped(argument, binding))
+        })
+    }
+
+    /// What the arguments bind; a batch's items are not its caller's.
+    fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
+        let arguments = self.function.arguments.iter();
+        let arguments = arguments.filter(|argument| self.takes(argument));
+        arguments.flat_map(|argument| {
+            argument
+                .bindings
+                .iter()
+                .map(move |binding| (argument, binding))
+        })
+    }
+
+    fn is_skipped(&self, argument: &Argument, binding: &Binding) -> bool {
+        self.options.skips(&binding.ident, argument.receiver)
+    }
+
+    /// Whether the expression of an option that all have uses a binding.
+    fn is_in_common(&self, binding: &Binding) -> bool {
+        let scope = self.options.scope.iter().map(|given| &given.value);
+        let key = self.options.key.iter().flat_map(|given| &given.value);
+        let key = key.map(|part| &part.expr);
+        uses(&quote!(#(#scope;)* #(#key;)*), &binding.ident)
+    }
+
+    /// For executions that outlive their caller. What the key borrows, or an option's expression, while the call is made
+    /// can't be moved, if that is `while_called`; and nothing can, if the arguments are wanted `again`. What `others`, the
+    /// expressions of its own options, use as well has its use, whether the body uses it or not.
+    //
+    // Output: let pool = private::own(private::arg(pool).__piggyback_part());   // skipped: moved, or the owned form of a reference
+    //         let id = private::own(private::part(private::Part(&id).__piggyback_key()));   // in the key, which borrows it
+    //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
+    //         …
+    //         let pool = pool.__piggyback_lend();
+    pub(crate) fn owned(
+        &self,
+        while_called: bool,
+        again: bool,
+        others: &TokenStream,
+    ) -> Vec<Owned> {
+        let owned = |(argument, binding): (&Argument, &Binding)| {
+            let is_in_common = self.is_in_common(binding);
+            let is_moved = !while_called
+                || !again
+                    && self.is_skipped(argument, binding)
+                    && self.options.key_expr(&binding.ident).is_none()
+                    && !is_in_common;
+            let is_used = is_in_common || uses(others, &binding.ident);
+            let allow = (is_used && !argument.receiver).then(|| quote!(#[allow(unused_variables)]));
+            let lints = &argument.lints;
+            let lints = quote!(#allow #(#lints)*);
+            match (Kind::of(argument), parts(argument)) {
+                (Kind::Plain, _) => self.owned_value(binding, is_moved, &lints),
+                (_, Some(parts)) => self.owned_tuple(argument, binding, &parts, is_moved, &lints),
+                (kind, None) => self.owned_form(argument, binding, kind, is_moved, &lints),
+            }
+        };
+        self.bindings().map(owned).collect()
+    }
+
+    /// A plain type is its own owned form.
+    fn owned_value(&self, binding: &Binding, is_moved: bool, lints: &TokenStream) -> Owned {
+        let Binding {
+            ident,
+            mutability,
+            cfgs,
+        } = binding;
+        let private = self.private;
+        let own = (!is_moved).then(|| {
+            let lints = mutability.is_none().then_some(lints);
+            quote!(#(#cfgs)* #lints let #ident = #private::Clone::clone(&#ident);)
+        });
+        let lend = mutability.map(|_| quote!(#(#cfgs)* #lints let #mutability #ident = #ident;));
+        Owned {
+            own: own.into_token_stream(),
+            lend: lend.into_token_stream(),
+        }
+    }
+
+    fn owned_tuple(
+        &self,
+        argument: &Argument,
+        binding: &Binding,
+        parts: &[&Type],
+        is_moved: bool,
+        lints: &TokenStream,
+    ) -> Owned {
+        let Binding {
+            ident,
+            mutability,
+            cfgs,
+        } = binding;
+        let indices: Vec<Index> = (0..parts.len()).map(Index::from).collect();
+        let forms = indices.iter().zip(parts).map(|(n, ty)| {
+            let form = self.form(
+                argument,
+                binding,
+                Kind::of_type(ty),
+                quote!(#ident.#n),
+                is_moved,
+            );
+            self.private.call_at(argument.place(), "own", form)
+        });
+        Owned {
+            own: quote!(#(#cfgs)* let #ident = (#(#forms,)*);),
+            lend: quote!(#(#cfgs)* #lints let #mutability #ident = (#(#ident.#indices.__piggyback_lend(),)*);),
+        }
+    }
+
+    fn owned_form(
+        &self,
+        argument: &Argument,
+        binding: &Binding,
+        kind: Kind,
+        is_moved: bool,
+        lints: &TokenStream,
+    ) -> Owned {
+        let Binding {
+            ident,
+            mutability,
+            cfgs,
+        } = binding;
+        let form = self.form(argument, binding, kind, ident.to_token_stream(), is_moved);
+        let name = local_name(argument, binding);
+        let own = if argument.receiver { "own_self" } else { "own" };
+        let form = self.private.call_at(argument.place(), own, form);
+        let is_slice = argument.ty.as_ref().is_some_and(is_slice_of_refs);
+        let again = match kind {
+            Kind::RefRef => Some(quote!(&#name)),
+            _ => is_slice.then(|| quote!(&#name[..])),
+        };
+        let lent = quote!(#name.__piggyback_lend());
+        let lend = match again {
+            None => quote!(#(#cfgs)* #lints let #mutability #name = #lent;),
+            Some(again) => quote! {
+                #(#cfgs)* let #name = #lent;
+                #(#cfgs)* #lints let #mutability #name = #again;
+            },
+        };
+        Owned {
+            own: quote!(#(#cfgs)* let #name = #form;),
+            lend,
+        }
+    }
+
+    /// What an owned form is made of.
+    fn form(
+        &self,
+        argument: &Argument,
+        binding: &Binding,
+        kind: Kind,
+        of: TokenStream,
+        is_moved: bool,
+    ) -> TokenStream {
+        let in_key =
+            !self.is_skipped(argument, binding) && self.options.key_expr(&binding.ident).is_none();
+        let place = argument.place();
+        match kind {
+            Kind::Unknown if is_moved => {
+                let arg = self.private.call_at(place, "arg", of);
+                method_at(place, arg, "part", quote!())
+            }
+            // What can't be in the key has an error there, and is not asked for more here.
+            _ if in_key => self.part(argument, kind, of),
+            _ => self.borrowed(kind, place, of),
+        }
+    }
+
+    /// A copy of each owned form, for a body that runs several times.
+    pub(crate) fn copies(&self) -> TokenStream {
+        let copy = |(argument, binding): (&Argument, &Binding)| {
+            let name = local_name(argument, binding);
+            let (cfgs, private) = (&binding.cfgs, self.private);
+            quote!(#(#cfgs)* let #name = #private::Clone::clone(&#name);)
+        };
+        self.bindings().map(copy).collect()
+    }
+}
+
+/// What an owned form is called. No local can be called `self`.
+fn local_name(argument: &Argument, binding: &Binding) -> Ident {
+    match argument.receiver {
+        true => local("self"),
+        false => binding.ident.clone(),
+    }
+}
+
+/// `&str`, `&Pool`; not `&[…]`, which may be a list of references, whatever its elements are called.
+fn is_ref(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => {
+            reference.mutability.is_none() && matches!(peel(&reference.elem), Type::Path(_))
+        }
+        _ => false,
+    }
+}
+
+/// `&[&T]`, which needs a list of references made anew.
+fn is_slice_of_refs(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(outer) => {
+            matches!(&*outer.elem, Type::Slice(slice) if matches!(&*slice.elem, Type::Reference(_)))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,141 @@
+//! How lists in parentheses are read, and what to write instead of what is none.
+
+use super::Reading;
+use super::values::{KeyPart, tree_before_comma};
+use crate::tokens::in_words;
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::quote;
+use syn::Token;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+
+pub(super) fn names(reading: Reading<'_, '_>) -> syn::Result<Vec<Ident>> {
+    list(reading, Ident::parse_any)
+}
+
+pub(super) fn parts(reading: Reading<'_, '_>) -> syn::Result<Vec<KeyPart>> {
+    list(reading, KeyPart::parse)
+}
+
+/// `name(a, b)`; also `name = a` for a single one would be understood by a reader, but is told apart here.
+fn list<T>(
+    reading: Reading<'_, '_>,
+    item: fn(ParseStream<'_>) -> syn::Result<T>,
+) -> syn::Result<Vec<T>> {
+    let Reading {
+        input,
+        name,
+        example,
+        ..
+    } = reading;
+    if !input.peek(syn::token::Paren) {
+        let rest: Vec<TokenTree> = std::iter::from_fn(|| tree_before_comma(input)).collect();
+        // `skip = pool` and `key = user.id` show what is meant.
+        let example = match &rest[..] {
+            [TokenTree::Punct(equals), TokenTree::Ident(one)]
+                if equals.as_char() == '=' && name != "key" =>
+            {
+                format!("{name}({one})")
+            }
+            [TokenTree::Punct(equals), TokenTree::Ident(one), of @ ..]
+                if equals.as_char() == '=' && name == "key" =>
+            {
+                format!("key({one} = {})", in_words(quote!(#one #(#of)*)))
+            }
+            _ => example.to_owned(),
+        };
+        return Err(syn::Error::new_spanned(
+            quote!(#name #(#rest)*),
+            format!("`{name}` takes a list in parentheses; write `{example}`"),
+        ));
+    }
+    let content;
+    syn::parenthesized!(content in input);
+    let written: TokenStream = content.fork().parse()?;
+    let items = match Punctuated::<T, Token![,]>::parse_terminated_with(&content, item) {
+        Ok(items) => items,
+        Err(error) => {
+            // What is left would be another error.
+            content.parse::<TokenStream>()?;
+            if let Some((fields, message)) = part_in_list(name, &written) {
+                return Err(syn::Error::new_spanned(fields, message));
+            }
+            return Err(syn::Error::new(
+                error.span(),
+                not_in_list(name, &written, example),
+            ));
+        }
+    };
+    if items.is_empty() {
+        return Err(syn::Error::new_spanned(
+            name,
+            format!("`{name}` is empty; name at least one argument, as in `{example}`"),
+        ));
+    }
+    Ok(items.into_iter().collect())
+}
+
+/// `self.pool` in `skip(…)`, and what to write instead: to skip all of `self` would be more than is meant.
+fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, String)> {
+    if name != "skip" {
+        return None;
+    }
+    let trees: Vec<TokenTree> = written.clone().into_iter().collect();
+    let is = |tree: &TokenTree, char| match tree {
+        TokenTree::Punct(punct) => punct.as_char() == char,
+        _ => false,
+    };
+    trees.split(|tree| is(tree, ',')).find_map(|one| {
+        let borrows = one.iter().take_while(|tree| is(tree, '&')).count();
+        let [TokenTree::Ident(argument), dot, fields @ ..] = &one[borrows..] else {
+            return None;
+        };
+        let is_path = fields
+            .iter()
+            .all(|tree| is(tree, '.') || !matches!(tree, TokenTree::Punct(_)));
+        if !is(dot, '.') || fields.is_empty() || !is_path {
+            return None;
+        }
+        let fields = in_words(quote!(#(#fields)*));
+        let kept = match argument == "self" && fields != "tenant" {
+            true => "tenant",
+            false => "…",
+        };
+        let message = format!(
+            "`skip` takes whole arguments; to compare `{argument}` by some of its fields, write `key({argument} = {argument}.{kept})`; write `skip({argument})` only if the result depends on no field but `{fields}`"
+        );
+        Some((quote!(#(#one)*), message))
+    })
+}
+
+/// What to write instead of what was found in the list of the option `name`.
+fn not_in_list(name: &Ident, written: &TokenStream, example: &str) -> String {
+    let words = written.clone().into_iter();
+    let argument = words.into_iter().find_map(|tree| match tree {
+        TokenTree::Ident(ident) => Some(ident),
+        _ => None,
+    });
+    let has_commas = written
+        .clone()
+        .into_iter()
+        .any(|tree| matches!(tree, TokenTree::Punct(comma) if comma.as_char() == ','));
+    match argument {
+        Some(argument) if name == "key" && !has_commas => {
+            let expr = in_words(written);
+            if argument == expr.as_str() {
+                format!(
+                    "every argument is compared already; to put an expression in the place of `{argument}`, write `key({argument} = {argument}.…)`"
+                )
+            } else {
+                format!(
+                    "`key` names the argument that an expression stands for; write `key({argument} = {expr})`"
+                )
+            }
+        }
+        Some(argument) if name != "key" && !has_commas => {
+            format!("`{name}` takes names of arguments; write `{name}({argument})`")
+        }
+        _ => format!("`{name}` is written like this: `{example}`"),
+    }
+}

@@ -1,0 +1,280 @@
+//! What can be told of types and expressions by the names in them. What is not recognised is left to the compiler.
+
+use crate::tokens::in_words;
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    Expr, GenericArgument, Path, PathArguments, PathSegment, TraitBound, Type, TypeParamBound,
+    TypePath, parse_quote,
+};
+
+/// Names that nobody gives to a type of their own.
+const PLAIN: &[&str] = &[
+    "bool", "char", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+    "usize", "String",
+];
+
+/// Other types that everybody knows, none of which is a list of results, nor a `Result`.
+const KNOWN: &[&str] = &[
+    "f32", "f64", "str", "Option", "Box", "Arc", "Rc", "HashSet", "BTreeSet", "VecDeque",
+];
+
+/// A type without the invisible groups and parentheses around it.
+pub(crate) fn peel(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => peel(&group.elem),
+        Type::Paren(paren) => peel(&paren.elem),
+        other => other,
+    }
+}
+
+/// Whether the type is such a one.
+pub(crate) fn is_plain(ty: &Type) -> bool {
+    plain(ty).is_some()
+}
+
+/// Such a name, if the type is one.
+pub(crate) fn plain(ty: &Type) -> Option<&Ident> {
+    match peel(ty) {
+        Type::Path(path) if path.qself.is_none() => {
+            let ident = path.path.get_ident()?;
+            PLAIN.iter().any(|name| ident == name).then_some(ident)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the type is called like one that everybody knows.
+pub(crate) fn is_well_known(path: &TypePath) -> bool {
+    let last = path.path.segments.last();
+    let is_last = |name: &&str| last.is_some_and(|last| last.ident == **name);
+    PLAIN.iter().chain(KNOWN).any(is_last)
+}
+
+/// The types in the angle brackets of a path's segment.
+pub(crate) fn type_arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    };
+    let arguments = arguments.into_iter().flatten();
+    arguments.filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// The same, to be changed.
+pub(crate) fn type_arguments_mut(segment: &mut PathSegment) -> impl Iterator<Item = &mut Type> {
+    let arguments = match &mut segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&mut arguments.args),
+        _ => None,
+    };
+    let arguments = arguments.into_iter().flatten();
+    arguments.filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// The types in the angle brackets of a path.
+pub(crate) fn arguments_of(path: &TypePath) -> Vec<&Type> {
+    let last = path.path.segments.last();
+    last.into_iter().flat_map(type_arguments).collect()
+}
+
+/// The `T` in a bound `Trait<Item = T>`.
+pub(crate) fn item_of(bound: &TraitBound) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &bound.path.segments.last()?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(assoc) if assoc.ident == "Item" => Some(&assoc.ty),
+        _ => None,
+    })
+}
+
+/// What to take instead of an `impl AsRef<str>` or `impl Into<String>`, of which nothing else is known.
+pub(crate) fn converted(ty: &Type) -> Option<String> {
+    let Type::ImplTrait(ty) = peel(ty) else {
+        return None;
+    };
+    let mut instead = None;
+    for bound in &ty.bounds {
+        let TypeParamBound::Trait(bound) = bound else {
+            continue;
+        };
+        let last = bound.path.segments.last()?;
+        let to = || type_arguments(last).next();
+        match last.ident.to_string().as_str() {
+            "AsRef" => {
+                let to = to()?;
+                instead = Some(in_words(quote!(&#to)));
+            }
+            "Into" => instead = to().map(in_words),
+            "Debug" | "Display" | "Send" | "Sync" => {}
+            _ => return None,
+        }
+    }
+    instead
+}
+
+/// What stands for a float in the key.
+pub(crate) fn float(ty: &Type, name: &str) -> Option<String> {
+    let is_float = |ty: &Type| match peel(ty) {
+        Type::Path(path) => path.path.is_ident("f64") || path.path.is_ident("f32"),
+        _ => false,
+    };
+    let mapped = |ty: &Type| {
+        let float = peel(ty).to_token_stream();
+        is_float(ty).then(|| format!("{name}.map({float}::to_bits)"))
+    };
+    match peel(ty) {
+        ty if is_float(ty) => Some(format!("{name}.to_bits()")),
+        Type::Reference(reference) => float(&reference.elem, name),
+        Type::Array(array) => mapped(&array.elem),
+        Type::Path(path) => match path.path.segments.last() {
+            Some(segment) if segment.ident == "Option" => mapped(arguments_of(path).first()?),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// An output that a bulk function might return instead of one with an `impl`: what is iterated over in a `Vec`, or
+/// nothing.
+pub(crate) fn without_impl(output: &Type) -> Type {
+    match peel(output) {
+        Type::ImplTrait(ty) => {
+            let item = ty.bounds.iter().find_map(|bound| {
+                let TypeParamBound::Trait(bound) = bound else {
+                    return None;
+                };
+                item_of(bound)
+            });
+            item.map_or_else(
+                || parse_quote!(()),
+                |item| parse_quote!(::std::vec::Vec<#item>),
+            )
+        }
+        Type::Path(path) => {
+            let mut path = path.clone();
+            if let Some(last) = path.path.segments.last_mut() {
+                type_arguments_mut(last).for_each(|ty| *ty = without_impl(ty));
+            }
+            Type::Path(path)
+        }
+        other => other.clone(),
+    }
+}
+
+/// The traits in the `impl`s of an output, to be named where it isn't.
+pub(crate) fn traits(output: &Type) -> Vec<Path> {
+    match peel(output) {
+        Type::ImplTrait(ty) => {
+            let named = ty.bounds.iter().filter_map(|bound| match bound {
+                TypeParamBound::Trait(bound) => Some(bound.path.clone()),
+                _ => None,
+            });
+            let without_arguments = named.map(|mut path| {
+                if let Some(last) = path.segments.last_mut() {
+                    last.arguments = PathArguments::None;
+                }
+                path
+            });
+            without_arguments.collect()
+        }
+        Type::Path(path) => arguments_of(path).into_iter().flat_map(traits).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a closure returns what can be told without knowing what it should: a field of its argument, or a copy of one.
+pub(crate) fn is_plain_access(closure: &Expr) -> bool {
+    fn is_field(expr: &Expr) -> bool {
+        match expr {
+            Expr::Field(field) => is_field(&field.base),
+            Expr::Path(path) => path.path.get_ident().is_some(),
+            _ => false,
+        }
+    }
+    match closure {
+        // Some functions give what is wanted of them.
+        Expr::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| last.ident != "into" && last.ident != "from")
+        }
+        Expr::Closure(closure) => match &*closure.body {
+            Expr::MethodCall(call) => {
+                let copies = ["clone", "to_string", "to_owned"];
+                call.args.is_empty()
+                    && copies.iter().any(|name| call.method == name)
+                    && is_field(&call.receiver)
+            }
+            body => is_field(body),
+        },
+        _ => false,
+    }
+}
+
+/// The type with `String` for `&str`, `Vec<T>` for `&[T]` and `T` for `&T`.
+pub(crate) fn owned(ty: TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = ty.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Punct(and) if and.as_char() == '&' => {
+                if matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'') {
+                    trees.next();
+                    trees.next();
+                }
+                match trees.peek() {
+                    Some(TokenTree::Ident(name)) if name == "str" => {
+                        trees.next();
+                        out.extend(quote!(String));
+                    }
+                    Some(TokenTree::Group(slice)) if slice.delimiter() == Delimiter::Bracket => {
+                        let inside = owned(slice.stream());
+                        trees.next();
+                        out.extend(quote!(Vec<#inside>));
+                    }
+                    _ => {}
+                }
+            }
+            TokenTree::Group(group) => {
+                let inside = owned(group.stream());
+                out.extend([TokenTree::Group(proc_macro2::Group::new(
+                    group.delimiter(),
+                    inside,
+                ))]);
+            }
+            other => out.extend([other]),
+        }
+    }
+    out
+}
+
+/// Whether the expression for a scope is an argument, or something in it: `app.scope`, `&app.scope`, `app.scope()`.
+pub(crate) fn holds(expr: &Expr, ident: &Ident) -> bool {
+    match expr {
+        Expr::Reference(reference) => holds(&reference.expr, ident),
+        Expr::Paren(paren) => holds(&paren.expr, ident),
+        Expr::Group(group) => holds(&group.expr, ident),
+        Expr::Unary(unary) => holds(&unary.expr, ident),
+        Expr::Field(field) => holds(&field.base, ident),
+        Expr::MethodCall(call) => holds(&call.receiver, ident),
+        Expr::Path(path) => path.path.is_ident(ident),
+        _ => false,
+    }
+}
+
+/// The last two names of an expression's path.
+pub(crate) fn path_end(expr: &Expr) -> Option<[String; 2]> {
+    let Expr::Path(path) = expr else {
+        return None;
+    };
+    let mut names = path.path.segments.iter().rev();
+    let mut next = || Some(names.next()?.ident.to_string());
+    let last = next()?;
+    Some([next()?, last])
+}
