@@ -5,7 +5,7 @@
 //! A thread that holds one of these locks takes only locks that stand below it:
 //!
 //! 1. a shard of a table (`dedup/table.rs`, `batch/table.rs`);
-//! 2. a batch's cell, or the spans of a flight's callers (`observe.rs`);
+//! 2. a batch's cell, or the spans of a flight's callers (`observe/spans.rs`);
 //! 3. the graph of waits (`reentrancy/waits.rs`), or the list of threads (`reentrancy/frames.rs`).
 //!
 //! The list of armed tables (`watch/threads.rs`), a scope's tables (`scope.rs`) and the places that loaders leave (`batch/inherit.rs`)

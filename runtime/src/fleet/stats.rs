@@ -21,7 +21,6 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// As metrics and spans say it.
-    #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Led { taken_over: false } => "led",
