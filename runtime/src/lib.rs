@@ -7,6 +7,7 @@
 pub mod __private;
 mod batch;
 mod bounds;
+mod busy;
 mod dedup;
 mod failure;
 mod fixed;
@@ -19,7 +20,7 @@ mod observe;
 mod reentrancy;
 mod scope;
 mod shards;
-mod shared;
+mod sharing;
 mod site;
 mod stats;
 #[cfg(test)]
@@ -35,9 +36,9 @@ pub use piggyback_macros::batch;
 pub use piggyback_macros::dedup;
 pub use scope::Scope;
 #[cfg(feature = "anyhow")]
-pub use shared::anyhow;
+pub use sharing::ready_made::anyhow;
 #[cfg(feature = "eyre")]
-pub use shared::eyre;
+pub use sharing::ready_made::eyre;
 pub use stats::{Closed, Kind, Row, Stats};
 
 #[doc = include_str!("../docs/guarantees.md")]

@@ -4,26 +4,26 @@ pub use crate::batch::many::{Many, Several, many, several};
 pub use crate::batch::matched::{Matched, MatchedMap, parts};
 pub use crate::batch::permit::{Grant, Limited, Permit, Start, limit, limited};
 pub use crate::batch::results::{
-    Bulk, ByClone, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, cloned_with, shape, shape_by,
-    shape_by_part, shared_err, sorted, weight,
+    Bulk, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, shape, shape_by, shape_by_part, sorted,
+    weight,
 };
 pub use crate::batch::{
     Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber, item,
     lazily, or_failed,
 };
-pub use crate::bounds::{
-    busy, by_clone, clone_with, cloned, cloned_as, failed, output as ty, rows, share_err,
-};
-pub use crate::dedup::{
-    Call, CloneWith, Cloned, Failed, Forgets, IsResult, Joining, Run, Share, ShareErr, Spawned,
-    Table, enter, enter_in, forget,
-};
+pub use crate::bounds::output as ty;
+pub use crate::busy::busy;
+pub use crate::dedup::{Call, Forgets, Joining, Run, Spawned, Table, enter, enter_in, forget};
 pub use crate::fixed::Fixed;
 #[cfg(feature = "fleet")]
 pub use crate::fleet::{Forgotten, Trip, fleet, forget as forget_across};
 pub use crate::key::needs::{group_part, item_part, part, self_group_part, self_part};
 pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
 pub use crate::key::{ByRef, ByValue, Key, Part};
+pub use crate::sharing::{
+    BY_CLONE, CloneWith, Cloned, Failed, IsResult, Share, ShareErr, by_clone, clone_with, cloned,
+    cloned_as, failed, rows, share_err, share_err_in_batch,
+};
 pub use crate::site::Site;
 
 pub use piggyback_macros::__piggyback_expanded;

@@ -25,7 +25,7 @@ struct Hijacked;
 
 shadow! {
     enter enter_in forget forget_in join join_in run spawn key part key_part self_part own own_self lend unique weight
-    item by share share_by_key share_split bulk split of_batch max_weight max_age_ms max_followers concurrency eager
+    item by share share_by_key share_split bulk split max_weight max_age_ms max_followers concurrency eager
     new free method named hash is to_owned borrow unzip into_iter poll into_future take call go handing hand_out keep
     hand sole store clone as_ref deref unwrap
 }

@@ -92,22 +92,19 @@ impl Bulk<'_> {
         let may_fail = self.call.function.output.is_called_result();
         let sharing = match (&options.share_err, &options.clone_with) {
             (Some(Given { value, .. }), _) => {
-                private.call_at(Place::of(value), "shared_err", quote!(#of, #value))
+                private.call_at(Place::of(value), "share_err_in_batch", quote!(#of, #value))
             }
             (None, Some(Given { value, .. })) => {
                 let copy = dedup::copying(value);
-                return private.call_at(Place::of(value), "cloned_with", quote!(#of, #copy));
+                return private.call_at(Place::of(value), "clone_with", quote!(#of, #copy));
             }
             // The same words at the same place as `#[dedup]` has for what is not `Clone`: the compiler says them once.
-            (None, None) if self.call.has_both => {
-                let cloned = dedup::cloned(self.call, of);
-                return method_at(place, cloned, "of_batch", quote!());
-            }
+            (None, None) if self.call.has_both => return dedup::cloned(self.call, of),
             (None, None) if one_is_known && shares_errors && may_fail => {
                 let kind = method_at(place, of.clone(), "kind", quote!());
                 private.call_at(place, "by_clone", kind)
             }
-            (None, None) => private.value_at(place, "ByClone"),
+            (None, None) => private.value_at(place, "BY_CLONE"),
         };
         if !one_is_known || !self.finds_rows() {
             return sharing;

@@ -36,7 +36,7 @@ struct Bulk<'a> {
 //             let limits = private::Limits::new(size, delay_ms);
 //             let pool = private::own(…);
 //             let bulk = private::shape(private::Each, …)
-//                 .__piggyback_share(private::ByClone)
+//                 .__piggyback_share(private::BY_CLONE)
 //                 .__piggyback_bulk(move |items: Vec<User>| async move {
 //                     let pool = pool.__piggyback_lend();
 //                     let users = &items[..];

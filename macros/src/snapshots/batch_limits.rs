@@ -17,7 +17,7 @@ async fn save(&self, tag: Option<&str>, ids: (u64, u64)) -> Vec<Row> {
                 |row| row.0,
             )
             .__piggyback_share(
-                P::rows(P::ty::<Vec<Row>>().__piggyback_row(), P::ByClone),
+                P::rows(P::ty::<Vec<Row>>().__piggyback_row(), P::BY_CLONE),
             )
             .__piggyback_bulk(move |__items: P::Vec<(u64, u64)>| async move {
                 let __self = __self.__piggyback_lend();

@@ -11,7 +11,7 @@ async fn save(ids: &u64, names: &str) -> u64 {
                 P::Each,
                 P::ty::<(Vec<u64>, (u64, ::std::string::String))>(),
             )
-            .__piggyback_share(P::ByClone)
+            .__piggyback_share(P::BY_CLONE)
             .__piggyback_bulk(move |__items: P::Vec<(u64, ::std::string::String)>| async move {
                 let (ids, __items1) = P::unzip(__items);
                 let names = &P::refs::<str, _>(&__items1)[..];

@@ -6,7 +6,7 @@ async fn save(pool: &Pool, users: User) -> Result<(), AppError> {
         let pool = P::own(P::ByRef(pool));
         let __bulk = P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>())
             .__piggyback_share(
-                P::shared_err(P::ty::<Result<(), AppError>>(), AppError::Shared),
+                P::share_err_in_batch(P::ty::<Result<(), AppError>>(), AppError::Shared),
             )
             .__piggyback_bulk(move |__items: P::Vec<User>| async move {
                 let pool = pool.__piggyback_lend();

@@ -8,7 +8,7 @@ async fn save(&self, users: User) -> Result<(), AppError> {
         let __self = P::own_self(P::ByRef(self));
         let __bulk = P::again(P::ty::<User>())
             .__piggyback_by(P::shape(P::Each, P::ty::<(Result<(), AppError>, User)>()))
-            .__piggyback_share_split(P::ByClone)
+            .__piggyback_share_split(P::BY_CLONE)
             .__piggyback_split(move |__items: P::Vec<User>| {
                 let __self = P::Clone::clone(&__self);
                 async move {

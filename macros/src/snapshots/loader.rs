@@ -28,10 +28,9 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                         )
                         .__piggyback_share(
                             P::cloned_as(
-                                    P::ty::<Result<::core::option::Option<User>, AppError>>()
-                                        .__piggyback_kind(),
-                                )
-                                .__piggyback_of_batch(),
+                                P::ty::<Result<::core::option::Option<User>, AppError>>()
+                                    .__piggyback_kind(),
+                            ),
                         )
                         .__piggyback_bulk(move |ids: P::Vec<u64>| async move {
                             if false {

@@ -22,9 +22,9 @@ use super::cell::Cell;
 use super::group::{Ticket, Turn};
 use super::seat::{Spawn, failure, may_wait};
 use super::table::{Polled, Queue, Seated};
-use crate::dedup::IsResult;
 use crate::failure::Failure;
 use crate::reentrancy::waits;
+use crate::sharing::IsResult;
 use crate::sync::Arc;
 
 thread_local! {

@@ -34,7 +34,7 @@ use self::seat::Spawn;
 pub use self::seat::{OrFailed, Place, Seat, or_failed};
 pub use self::table::Table as Groups;
 use self::table::{Opens, Queue, Seated, Table};
-use crate::bounds::{Always, Never, Nothing, SendableOf};
+use crate::bounds::{Always, Never, Nothing};
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::{Listed, Scope, UnderWay};
@@ -60,6 +60,19 @@ impl<T> Item<T> {
             unique: None,
         }
     }
+}
+
+/// What a caller of a batch hands in.
+#[diagnostic::on_unimplemented(
+    message = "`{T}`, the item type of this batch, must be `Send + 'static`, since the bulk call runs in its own task",
+    label = "`{T}` is not `Send + 'static`",
+    note = "use types that may be sent to other threads, for example `Arc` instead of `Rc`; for a type parameter, add the bounds `Send + 'static`"
+)]
+pub trait SendableOf<T, M> {
+    /// The item.
+    type Item;
+    /// The item.
+    fn item(self) -> Self::Item;
 }
 
 /// An item. An expansion calls it with the argument's span, so that errors point there.

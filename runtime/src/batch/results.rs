@@ -7,15 +7,14 @@
 
 use super::permit::Start;
 use super::{Results, WrongNumber};
-use crate::bounds::{Always, CopyOf, ErrOf, Failing, Never, Nothing, Output};
-use crate::dedup::IsResult;
+use crate::bounds::{Always, Never, Nothing, Output};
+use crate::sharing::{Copies, Errors, IsResult};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -97,104 +96,6 @@ impl<R> Rows for Vec<R> {
 #[diagnostic::do_not_recommend]
 impl<X: Rows, E> Rows for Result<X, E> {
     type Row = X::Row;
-}
-
-// ---- what several callers get
-
-/// Makes one value several.
-pub trait Copies<O> {
-    /// As many as `n`, at least one; the last is the original.
-    fn copies(&self, one: O, n: usize) -> Vec<O>;
-}
-
-/// Makes one error several, as `Err`s.
-pub trait Errors<V, E> {
-    /// As many as `n`, at least one; the last is the original where that can be.
-    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>>;
-}
-
-/// By `Clone`.
-#[derive(Debug)]
-pub struct ByClone;
-
-impl<R> crate::dedup::Cloned<R> {
-    /// The same for a batch, where `#[dedup]` is on its function too.
-    pub fn __piggyback_of_batch(self) -> ByClone {
-        ByClone
-    }
-}
-
-/// An error by `share_err`, all else by `Clone`.
-#[derive(Debug)]
-pub struct SharedErr<F>(F);
-/// By `clone_with`.
-#[derive(Debug)]
-pub struct ClonedWith<F>(F);
-
-/// `share_err`, for callers that get an `O`.
-pub fn shared_err<O: Failing<N>, N, F: ErrOf<O::Err, M>, M>(
-    _: Output<O>,
-    share: F,
-) -> SharedErr<F::Itself> {
-    SharedErr(share.itself())
-}
-
-/// `clone_with`, for callers that get an `O`.
-pub fn cloned_with<O, F: CopyOf<O, M>, M>(_: Output<O>, clone: F) -> ClonedWith<F::Itself> {
-    ClonedWith(clone.itself())
-}
-
-fn copies<O>(one: O, n: usize, copy: impl Fn(&O) -> O) -> Vec<O> {
-    let mut all = Vec::with_capacity(n);
-    all.extend((1..n).map(|_| copy(&one)));
-    all.push(one);
-    all
-}
-
-impl<O: Clone> Copies<O> for ByClone {
-    fn copies(&self, one: O, n: usize) -> Vec<O> {
-        copies(one, n, O::clone)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<V, E: Clone> Errors<V, E> for ByClone {
-    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>> {
-        copies(error, n, E::clone).into_iter().map(Err).collect()
-    }
-}
-
-impl<V: Clone, E, F: Fn(Arc<E>) -> E> Copies<Result<V, E>> for SharedErr<F> {
-    fn copies(&self, one: Result<V, E>, n: usize) -> Vec<Result<V, E>> {
-        match one {
-            Ok(value) => copies(value, n, V::clone).into_iter().map(Ok).collect(),
-            Err(error) => self.errors(error, n),
-        }
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<V, E, F: Fn(Arc<E>) -> E> Errors<V, E> for SharedErr<F> {
-    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>> {
-        if n == 1 {
-            return vec![Err(error)];
-        }
-        let error = Arc::new(error);
-        (0..n).map(|_| Err((self.0)(Arc::clone(&error)))).collect()
-    }
-}
-
-impl<O, F: Fn(&O) -> O> Copies<O> for ClonedWith<F> {
-    fn copies(&self, one: O, n: usize) -> Vec<O> {
-        copies(one, n, &self.0)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<V, E, F: Fn(&Result<V, E>) -> Result<V, E>> Errors<V, E> for ClonedWith<F> {
-    fn errors(&self, error: E, n: usize) -> Vec<Result<V, E>> {
-        copies(Err(error), n, &self.0)
-    }
 }
 
 // ---- the table
@@ -1155,8 +1056,10 @@ pub fn weight<T, W: Weight>(item: &T, weight: impl FnOnce(&T) -> W) -> u64 {
 mod tests {
     use super::*;
     use crate::bounds::output;
+    use crate::sharing::{BY_CLONE, Cloned, clone_with, share_err_in_batch};
     use std::future::ready;
     use std::pin::pin;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
 
@@ -1204,11 +1107,11 @@ mod tests {
         body: impl FnMut(Vec<T>) -> F,
     ) -> Results<<X as Outcome<T, Each>>::One>
     where
-        X: Outcome<T, Each> + Split<T, Each, ByClone, <X as Outcome<T, Each>>::One>,
+        X: Outcome<T, Each> + Split<T, Each, Cloned, <X as Outcome<T, Each>>::One>,
         F: Future<Output = X>,
     {
         super::split(
-            Shaped::<X, T, Each, X::One>(Each, PhantomData).__piggyback_share_split(ByClone),
+            Shaped::<X, T, Each, X::One>(Each, PhantomData).__piggyback_share_split(BY_CLONE),
             items,
             body,
             |output, _, _, _| Ok(output),
@@ -1229,7 +1132,7 @@ mod tests {
 
     #[test]
     fn a_list_is_handed_out_in_order() {
-        let ones = now(bulk(Each, ByClone, vec![1, 2, 3], |items| {
+        let ones = now(bulk(Each, BY_CLONE, vec![1, 2, 3], |items| {
             ready(items.into_iter().map(NotClone).collect::<Vec<_>>())
         }));
         assert_eq!(ones.unwrap(), [NotClone(1), NotClone(2), NotClone(3)]);
@@ -1238,16 +1141,16 @@ mod tests {
     #[test]
     fn nothing_is_handed_out_to_each() {
         assert_eq!(
-            now(bulk(Each, ByClone, vec![1, 2], |_| ready(()))).unwrap(),
+            now(bulk(Each, BY_CLONE, vec![1, 2], |_| ready(()))).unwrap(),
             [(), ()]
         );
     }
 
     #[test]
     fn a_wrong_number_says_both_numbers() {
-        let wrong = now(bulk(Each, ByClone, vec![1, 2, 3], |_| ready(vec![0]))).unwrap_err();
+        let wrong = now(bulk(Each, BY_CLONE, vec![1, 2, 3], |_| ready(vec![0]))).unwrap_err();
         assert_eq!((wrong.items, wrong.results), (3, 1));
-        let wrong = now(bulk(Each, ByClone, vec![1], |_| {
+        let wrong = now(bulk(Each, BY_CLONE, vec![1], |_| {
             ready(Ok::<_, u8>(vec![0, 1]))
         }))
         .unwrap_err();
@@ -1256,11 +1159,11 @@ mod tests {
 
     #[test]
     fn maps_are_looked_up_and_equal_items_share() {
-        let ones = now(bulk(Each, ByClone, vec![1, 2, 1, 3], |_| {
+        let ones = now(bulk(Each, BY_CLONE, vec![1, 2, 1, 3], |_| {
             ready(HashMap::from([(1, "a"), (3, "c")]))
         }));
         assert_eq!(ones.unwrap(), [Some("a"), None, Some("a"), Some("c")]);
-        let ones = now(bulk(Each, ByClone, vec![2, 2], |_| {
+        let ones = now(bulk(Each, BY_CLONE, vec![2, 2], |_| {
             ready(Ok::<_, u8>(BTreeMap::from([(2, "b")])))
         }));
         assert_eq!(ones.unwrap(), [Ok(Some("b")), Ok(Some("b"))]);
@@ -1272,7 +1175,7 @@ mod tests {
         let ones = now(bulk_by(
             OneBy,
             |row: &(i32, _)| row.0,
-            ByClone,
+            BY_CLONE,
             vec![1, 2, 3],
             |_| ready(rows()),
         ));
@@ -1280,7 +1183,7 @@ mod tests {
         let many = now(bulk_by(
             ManyBy,
             |row: &(i32, _)| row.0,
-            ByClone,
+            BY_CLONE,
             vec![1, 2, 3, 3],
             |_| ready(Ok::<_, u8>(rows())),
         ));
@@ -1297,11 +1200,14 @@ mod tests {
     #[test]
     fn one_answer_is_for_all() {
         assert_eq!(
-            now(bulk(Whole, ByClone, vec![1, 2], |items| ready(items.len()))).unwrap(),
+            now(bulk(Whole, BY_CLONE, vec![1, 2], |items| ready(
+                items.len()
+            )))
+            .unwrap(),
             [2, 2]
         );
         assert_eq!(
-            now(bulk(Whole, ByClone, vec![1, 2], |_| ready(Err::<u8, _>(
+            now(bulk(Whole, BY_CLONE, vec![1, 2], |_| ready(Err::<u8, _>(
                 "no"
             ))))
             .unwrap(),
@@ -1311,11 +1217,11 @@ mod tests {
 
     #[test]
     fn results_within_a_result_are_flat() {
-        let ones = now(bulk(Flat, ByClone, vec![1, 2], |_| {
+        let ones = now(bulk(Flat, BY_CLONE, vec![1, 2], |_| {
             ready(Ok(vec![Ok(NotClone(1)), Err("two")]))
         }));
         assert_eq!(ones.unwrap(), [Ok(NotClone(1)), Err("two")]);
-        let ones = now(bulk(Flat, ByClone, vec![1, 2], |_| {
+        let ones = now(bulk(Flat, BY_CLONE, vec![1, 2], |_| {
             ready(Err::<Vec<Result<u8, _>>, _>("all"))
         }));
         assert_eq!(ones.unwrap(), [Err("all"), Err("all")]);
@@ -1328,13 +1234,13 @@ mod tests {
         let sorted = |_| ready(Err::<BTreeMap<i32, u8>, _>("no"));
         let rows = |_| ready(Err::<Vec<i32>, _>("no"));
         let all = [
-            now(bulk(Each, ByClone, items(), hashed)).unwrap(),
-            now(bulk(Each, ByClone, items(), sorted)).unwrap(),
+            now(bulk(Each, BY_CLONE, items(), hashed)).unwrap(),
+            now(bulk(Each, BY_CLONE, items(), sorted)).unwrap(),
         ];
         assert_eq!(all, [[Err("no"), Err("no")], [Err("no"), Err("no")]]);
-        let one = now(bulk_by(OneBy, |&row: &i32| row, ByClone, items(), rows));
+        let one = now(bulk_by(OneBy, |&row: &i32| row, BY_CLONE, items(), rows));
         assert_eq!(one.unwrap(), [Err("no"), Err("no")]);
-        let many = now(bulk_by(ManyBy, |&row: &i32| row, ByClone, items(), rows));
+        let many = now(bulk_by(ManyBy, |&row: &i32| row, BY_CLONE, items(), rows));
         assert_eq!(many.unwrap(), [Err("no"), Err("no")]);
     }
 
@@ -1343,7 +1249,7 @@ mod tests {
         let copy = |NotClone(n): &NotClone| NotClone(*n);
         let all = now(bulk(
             Whole,
-            cloned_with(output(), copy),
+            clone_with(output(), copy),
             vec![1, 2],
             |items| ready(NotClone(items.len() as u32)),
         ));
@@ -1363,7 +1269,7 @@ mod tests {
             })
         };
         let each = now(super::split(
-            flat.__piggyback_share_split(ByClone),
+            flat.__piggyback_share_split(BY_CLONE),
             vec![1, 2, 3, 4],
             save,
             |output, _, _, _| Ok(output),
@@ -1383,7 +1289,7 @@ mod tests {
         assert_eq!(
             now(bulk(
                 Each,
-                shared_err(output::<Result<(), _>>(), Error::Shared),
+                share_err_in_batch(output::<Result<(), _>>(), Error::Shared),
                 vec![1],
                 fail
             ))
@@ -1392,7 +1298,7 @@ mod tests {
         );
         let both = now(bulk(
             Each,
-            shared_err(output::<Result<(), _>>(), Error::Shared),
+            share_err_in_batch(output::<Result<(), _>>(), Error::Shared),
             vec![1, 2],
             fail,
         ))
@@ -1418,7 +1324,7 @@ mod tests {
         }
         let all = now(bulk(
             Each,
-            cloned_with(output(), again),
+            clone_with(output(), again),
             vec![1, 2, 3],
             |_| ready(Err::<(), _>(NotClone(5))),
         ))

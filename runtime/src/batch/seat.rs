@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use super::cell::{Cell, Failure as Cause};
 use super::group::{Ticket, Turn};
 use super::table::{Polled, Queue, Seated};
-use crate::dedup::IsResult;
 use crate::failure::{Failure, Shared, Why};
 use crate::reentrancy::waits;
+use crate::sharing::IsResult;
 use crate::sync::Arc;
 
 /// A place in a batch. Dropped before the bulk call has begun, it takes its item along.

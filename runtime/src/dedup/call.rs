@@ -13,13 +13,13 @@ pub use self::run::Run;
 use super::Joining;
 use super::flight::Flight;
 use super::places::Slot;
-use super::share::Share;
 use super::state::Turn;
 use super::table::{Entered, Following, Table};
 use crate::batch::{Heir, inherit};
 use crate::key::Key;
 use crate::observe::{Began, Caller, Noted, Trace};
 use crate::reentrancy::waits::{self, Ticket};
+use crate::sharing::Share;
 use crate::sync::Arc;
 use crate::watch;
 

@@ -8,10 +8,11 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::{Call, Joining, Share, Table};
+use super::{Call, Joining, Table};
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;
+use crate::sharing::Share;
 use crate::site::Site;
 use crate::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! of this monomorphisation, where the call either opens a flight and becomes its leader, or joins one and becomes a
 //! follower. From then on it is the future [`call`]: a leader polls the body in place, a follower waits. The [`state`]
 //! of a flight that has followers decides who leads, its [`places`] hold the followers' wakers, and its [`flight`] holds the
-//! result, from which [`share`] makes each caller's own.
+//! result, from which [`sharing`](crate::sharing) makes each caller's own.
 
 mod call;
 mod flight;
@@ -13,7 +13,6 @@ mod joining;
 #[cfg(test)]
 mod models;
 mod places;
-mod share;
 mod spawned;
 mod state;
 mod stats;
@@ -22,12 +21,12 @@ mod table;
 pub use self::call::{Call, Run};
 pub use self::forget::{Forgets, forget};
 pub use self::joining::Joining;
-pub use self::share::{CloneWith, Cloned, Failed, IsResult, Share, ShareErr};
 pub use self::spawned::Spawned;
 pub use self::table::Table;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;
+use crate::sharing::Share;
 use crate::site::Site;
 use crate::sync::Arc;
 

@@ -8,9 +8,10 @@ use super::call::{Next, Role};
 use super::spawned::{Execution, Lead};
 use super::state::Body as Does;
 use super::table::{Entered, Following};
-use super::{Cloned, Joining, Run, Table};
+use super::{Joining, Run, Table};
 use crate::model::{Body, PANICS, Task, model, spawn};
 use crate::observe::{Caller, Trace};
+use crate::sharing::Cloned;
 use crate::sync::Arc;
 use crate::watch::Watched;
 

@@ -16,11 +16,11 @@ use tokio::runtime::Handle;
 
 use super::call::{Call, Next, Role, follows};
 use super::flight::Flight;
-use super::share::Share;
 use super::state::{Body, Deposed, Turn};
 use super::table::Table;
 use crate::observe::{Caller, Ended, Trace};
 use crate::reentrancy::frames;
+use crate::sharing::Share;
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 

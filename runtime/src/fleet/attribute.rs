@@ -21,11 +21,14 @@ use super::call::{Across, Around, Start};
 use super::payload::{Success, Whole};
 use super::stats::{Counters, FleetStats, Outcome};
 use super::{Fleet, Forgotten, codec};
-use crate::bounds::{self, Always, Kind, Never, Next, Nothing, Nowhere, Output};
-use crate::dedup::{self, Call, Forgets, Joining, Share, Table};
+use crate::bounds::{Always, Never, Nothing, Nowhere, Output};
+use crate::dedup::{self, Call, Forgets, Joining, Table};
 use crate::fixed::Fixed;
 use crate::key::{About, Key, SerializeOf};
 use crate::scope::Scope;
+use crate::sharing::Share;
+use crate::sharing::kind::{Halves, Kind, Whole as NotResult};
+use crate::sharing::steps::Next;
 use crate::site::Site;
 
 /// The fleet of a call.
@@ -443,14 +446,14 @@ pub trait Travels: Kind {
     fn payload() -> Self::Payload;
 }
 
-impl<R> Travels for bounds::Whole<R> {
+impl<R> Travels for NotResult<R> {
     type Payload = Whole<R>;
     fn payload() -> Whole<R> {
         Whole::new()
     }
 }
 
-impl<T, E> Travels for bounds::Halves<T, E> {
+impl<T, E> Travels for Halves<T, E> {
     type Payload = Success<T, E>;
     fn payload() -> Success<T, E> {
         Success::new()

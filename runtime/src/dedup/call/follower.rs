@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 
 use super::{Call, Next, Role};
 use crate::dedup::flight::{Flight, Outcome};
-use crate::dedup::share::Share;
 use crate::dedup::state::{Body, Followed, Turn};
 use crate::dedup::table::Table;
 use crate::failure::{Failure, Shared, Why};
 use crate::reentrancy::frames;
 use crate::reentrancy::graph::Circle;
 use crate::reentrancy::waits;
+use crate::sharing::Share;
 use crate::wake::{discard, guarded};
 
 impl<T, K, V, S> Call<T, K, V, S>

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::{Call, Role};
-use crate::dedup::share::Share;
 use crate::dedup::state::{Deposed, Turn};
 use crate::dedup::table::{Landed, Rested, Table};
 use crate::observe::Ended;
 use crate::reentrancy::frames;
+use crate::sharing::Share;
 use crate::wake::message;
 
 impl<T, K, V, S> Call<T, K, V, S>

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::{Call, Next, Role};
-use crate::dedup::share::Share;
 use crate::dedup::state::Body;
 use crate::dedup::table::Table;
+use crate::sharing::Share;
 
 pin_project! {
     /// A call that runs the body, or waits for another that does.

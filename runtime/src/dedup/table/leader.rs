@@ -6,9 +6,9 @@ use std::task::{Context, Waker};
 use super::{Entry, Following, Stage, Table, offer};
 use crate::batch::inherit;
 use crate::dedup::flight::{Flight, Outcome};
-use crate::dedup::share::Share;
 use crate::dedup::state::{Deposed, Rest, Turn, Wakers};
 use crate::observe::Trace;
+use crate::sharing::Share;
 use crate::sync::{Arc, Mutex};
 use crate::wake::discard;
 

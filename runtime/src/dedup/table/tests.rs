@@ -1,7 +1,8 @@
 use super::*;
-use crate::dedup::{Cloned, Joining};
+use crate::dedup::Joining;
 use crate::key::{ByRef, ByValue};
 use crate::observe::Caller;
+use crate::sharing::Cloned;
 use crate::strangers::{names, numbers, picked, spread, withstands_one_who_watches};
 
 #[test]

@@ -1,0 +1,107 @@
+//! What a result must be for several callers to get it, a trait for each thing that may be missing.
+
+use std::marker::PhantomData;
+
+use crate::bounds::{Always, Never, Nothing, Output};
+
+/// States a bound in two steps, so that the message can name the one that is missing: the value of the first step is
+/// what the second one is asked of. A step that fails gives an error type, of which the compiler says no more.
+macro_rules! clone_steps {
+    ($($(#[$attribute:meta])* $step:ident;)*) => {$(
+        $(#[$attribute])*
+        pub trait $step<R, M> {
+            /// What the next step is asked of.
+            type Next;
+            /// `X`.
+            type If<X>;
+            /// `X`.
+            fn then<X>(x: X) -> Self::If<X>;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Clone> $step<R, Always> for Output<R> {
+            type Next = Next<R>;
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<R: Nothing> $step<R, Never> for Output<R> {
+            type Next = Next<R>;
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+    )*};
+}
+
+clone_steps! {
+    /// A result that each caller gets a clone of.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}` must be `Clone`, since several callers can get this result",
+        label = "`{R}` is not `Clone`",
+        note = "if this is a `Result` whose error is not `Clone`, add `share_err = …`",
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), return an `Arc`, or add `clone_with = …` with a function that copies the result"
+    )]
+    CloneOf;
+    /// The success of such a result.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}`, the success type of this `Result`, must be `Clone`, since several callers can get it",
+        label = "`{R}` is not `Clone`",
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), return an `Arc<{R}>`, or add `clone_with = …` with a function that copies the result"
+    )]
+    OkOf;
+    /// The error of such a result.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}`, the error type of this `Result`, must be `Clone`, since several callers can get it",
+        label = "`{R}` is not `Clone`",
+        note = "if you can change `{R}`, derive `Clone`, or add a variant `Shared(Arc<{R}>)` and `share_err = {R}::Shared`; if it has a catch-all variant, for example `Other(anyhow::Error)`, write `share_err = |error| {R}::Other(error.into())`",
+        note = "if it is from another crate, return `Arc<{R}>` as the error, or an error type of your own that holds one; `piggyback::guide::errors` has recipes"
+    )]
+    ErrorOf;
+    /// The row that a caller of a batch gets.
+    #[diagnostic::on_unimplemented(
+        message = "`{R}` must be `Clone`, since two callers can ask for the same item",
+        label = "`{R}` is not `Clone`",
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), or put the rows in an `Arc`"
+    )]
+    RowOf;
+}
+
+/// What is left to be asked of a type.
+#[derive(Debug)]
+pub struct Next<R>(PhantomData<fn() -> R>);
+
+/// A result that may reach callers on other threads.
+#[diagnostic::on_unimplemented(
+    message = "`{R}` must be `Send + Sync + 'static`, since callers on other threads can share it",
+    label = "`{R}` is not `Send + Sync + 'static`",
+    note = "use types that may be shared between threads, for example `Arc` instead of `Rc`, `Mutex` instead of `RefCell`, `Box<dyn Error + Send + Sync>` instead of `Box<dyn Error>`; for a type parameter, add the bounds"
+)]
+pub trait ThreadsOf<R, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Send + Sync + 'static> ThreadsOf<R, Always> for Next<R> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Nothing> ThreadsOf<R, Never> for Next<R> {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+pub(super) type If<After, R, M, X> = <After as ThreadsOf<R, M>>::If<X>;
