@@ -1,15 +1,14 @@
 //! All that an expansion may name. Not for users: it changes without notice.
 
 pub use crate::batch::many::{Many, Several, many, several};
-pub use crate::batch::matched::{Matched, MatchedMap, parts};
-pub use crate::batch::permit::{Grant, Limited, Permit, Start, limit, limited};
+pub use crate::batch::permit::{Limited, limit, limited};
+pub use crate::batch::results::matched::{Matched, MatchedMap, parts};
 pub use crate::batch::results::{
     Bulk, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, shape, shape_by, shape_by_part, sorted,
-    weight,
 };
 pub use crate::batch::{
-    Groups, Heir, Inherited, Item, Limits, OrFailed, Place, Results, Seat, WrongNumber, item,
-    lazily, or_failed,
+    Grant, Groups, Heir, Inherited, Item, Limits, OrFailed, Permit, Place, Results, Seat, Start,
+    WrongNumber, item, lazily, or_failed, weight,
 };
 pub use crate::bounds::output as ty;
 pub use crate::busy::busy;

@@ -7,7 +7,7 @@ use std::mem;
 use std::task::Waker;
 
 use super::group::{Caller, Id, Ticket, position};
-use super::permit;
+use super::start;
 use crate::observe::Warned;
 use crate::reentrancy::graph::Execution;
 use crate::sync::{Arc, Mutex};
@@ -158,7 +158,7 @@ impl<R> Cell<R> {
         let limiter = self.limiter();
         match self.semaphore {
             0 => [limiter; 2],
-            semaphore => [limiter, permit::limiter(semaphore)],
+            semaphore => [limiter, start::limiter(semaphore)],
         }
     }
 

@@ -28,8 +28,8 @@ use tokio::time::Instant;
 pub(crate) use self::queued::{Caller, Queued, position};
 use self::queued::{Extra, New, Taken};
 use self::uniques::{Number, Released, Uniques};
-use super::Limits;
-use super::permit::{Grant, Permit, Start};
+use super::limits::Limits;
+use super::start::{Grant, Permit, Start};
 use crate::observe;
 use crate::sync::Arc;
 

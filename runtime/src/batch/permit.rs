@@ -7,72 +7,16 @@
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{fmt, mem};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
-use super::Results;
-use super::results::Bulk;
-use crate::reentrancy::graph::Execution;
-use crate::sync::{Arc, Mutex};
-use crate::wake::{discard, guarded};
-
-/// What a bulk call needs to start, besides its turn. Most need nothing.
-pub trait Start {
-    /// Whether there are bulk calls of this type that need a permit.
-    const MAY_NEED_PERMIT: bool = false;
-
-    /// How it stands with its permit.
-    #[inline]
-    fn permit(&self) -> Permit {
-        Permit::Unneeded
-    }
-
-    /// Takes a place in the queue for a permit, unless it has one.
-    #[inline]
-    fn ask(&mut self) {}
-
-    /// Gives up its place, or its permit: to be dropped after unlocking.
-    #[inline]
-    fn give_up(&mut self) -> Option<Box<dyn Send>> {
-        None
-    }
-
-    /// What tells its task that it has a permit.
-    #[inline]
-    fn grant(&self) -> Option<Arc<Grant>> {
-        None
-    }
-
-    /// The address of the semaphore, or 0.
-    #[inline]
-    fn semaphore(&self) -> usize {
-        0
-    }
-
-    /// How long it has waited for its permit.
-    #[inline]
-    fn waited(&self) -> Option<Duration> {
-        None
-    }
-}
-
-/// How a batch stands with its permit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permit {
-    /// It needs none.
-    Unneeded,
-    /// It has no place in the queue.
-    NotAsked,
-    /// It has a place in the queue.
-    Waits,
-    /// It has one, or there never will be one: the semaphore was closed.
-    Has,
-}
+use super::results::{Bulk, Results};
+use super::start::{Grant, Permit, Start};
+use crate::sync::Arc;
 
 /// A bulk call that takes a permit.
 pub struct Limited<B> {
@@ -106,40 +50,13 @@ enum Place {
     Closed,
 }
 
-/// Notes that a permit was given to a place in the queue, and wakes the batch's task.
-#[derive(Debug, Default)]
-pub struct Grant {
-    granted: AtomicBool,
-    task: Mutex<Option<Waker>>,
-}
-
-impl Grant {
-    /// The task that waits now. Returns whether there is nothing to wait for any more.
-    pub(super) fn wakes(&self, task: Waker) -> bool {
-        let old = self.task.lock().replace(task);
-        discard(old);
-        self.granted.load(SeqCst)
-    }
-}
-
-impl Wake for Grant {
-    fn wake(self: Arc<Self>) {
-        self.granted.store(true, SeqCst);
-        let task = self.task.lock().take();
-        if let Some(task) = task {
-            // tokio wakes several in one go: a panic would keep it from waking the others.
-            guarded(|| task.wake());
-        }
-    }
-}
-
 impl<B> Start for Limited<B> {
     const MAY_NEED_PERMIT: bool = true;
 
     fn permit(&self) -> Permit {
         match &self.place {
             Place::None => Permit::NotAsked,
-            Place::Waits(_, grant) if !grant.granted.load(SeqCst) => Permit::Waits,
+            Place::Waits(_, grant) if !grant.is_granted() => Permit::Waits,
             Place::Waits(..) | Place::Has(_) | Place::Closed => Permit::Has,
         }
     }
@@ -237,20 +154,11 @@ where
     }
 }
 
-/// What batches wait for that wait for a permit, and what bulk calls hold that have one.
-pub(crate) fn limiter(semaphore: usize) -> Execution {
-    Execution::limiter(semaphore, u64::MAX)
-}
-
 impl<B> fmt::Debug for Limited<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limited").finish_non_exhaustive()
     }
 }
-
-/// For models, whose bulk calls are nothing.
-#[cfg(test)]
-impl Start for () {}
 
 #[cfg(test)]
 impl<B> Limited<B> {

@@ -20,8 +20,9 @@ use super::group::{
     Added, Caller, Closing, Coming, Ends, Go, Group, Id, Left, Moved, Opened, Opening, Orphaned,
     Queued, Queuing, Run, Ticket, Turn,
 };
-use super::permit::{self, Start};
-use super::{Item, Limits};
+use super::item::Item;
+use super::limits::Limits;
+use super::start::{self, Start};
 use crate::key::Key;
 use crate::observe::{self, Calls, Function, Kind};
 use crate::reentrancy::graph::Execution;
@@ -594,7 +595,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                     };
                     drop(guard);
                     discard(old);
-                    let is_granted = |grant: Arc<permit::Grant>| grant.wakes(cx.waker().clone());
+                    let is_granted = |grant: Arc<start::Grant>| grant.wakes(cx.waker().clone());
                     if !grant.is_some_and(is_granted) {
                         return Step::Wait(until);
                     }
@@ -646,7 +647,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         emptied.into_iter().for_each(Emptied::ends);
         let held = [
             limited.then(|| cell.limiter()),
-            (semaphore != 0).then(|| permit::limiter(semaphore)),
+            (semaphore != 0).then(|| start::limiter(semaphore)),
         ];
         Ready {
             items,

@@ -1,4 +1,4 @@
-//! A batch, as a flush waits for it.
+//! A table as its scope has it on its list: its row of the stats, and its batches, for which a flush waits.
 
 use std::ops::Deref;
 use std::task::Waker;
@@ -9,17 +9,61 @@ use super::cell::Cell;
 use super::results::Bulk;
 use super::table::Table;
 use super::task;
+use crate::fixed::Fixed;
 use crate::reentrancy::graph::Execution;
-use crate::scope::UnderWay;
+use crate::scope::{Listed, UnderWay};
+use crate::stats::{Kind, Row};
 use crate::sync::Arc;
 
+impl<K, T, U, B, R> Listed for Table<K, T, U, B, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    fn row(&self) -> Row {
+        let census = self.census();
+        let counts = census.counts;
+        Row {
+            function: self.function.path().clone(),
+            calls: counts.calls,
+            refused: counts.refused,
+            executions: counts.executions,
+            shared: counts.items.saturating_sub(counts.executions),
+            in_flight: census.running,
+            waiting: census.waiting,
+            panics: counts.panics,
+            kind: Kind::Batch {
+                items: counts.items,
+                largest: counts.largest,
+                tasks_lost: counts.lost,
+                tasks_stalled: counts.stalled,
+                closed: counts.closed,
+            },
+            #[cfg(feature = "fleet")]
+            fleet: None,
+        }
+    }
+
+    fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
+        flush(&Fixed(self))
+    }
+
+    fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
+        flush(&self)
+    }
+}
+
+/// A batch, as a flush waits for it.
 struct Flushed<H, R> {
     table: H,
     cell: Arc<Cell<R>>,
 }
 
 /// Closes every open batch of a table. Returns all batches that are queued or running.
-pub(super) fn flush<H, K, T, U, B, R>(table: &H) -> Vec<Box<dyn UnderWay>>
+fn flush<H, K, T, U, B, R>(table: &H) -> Vec<Box<dyn UnderWay>>
 where
     H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
     K: Send + Sync + 'static,

@@ -1,0 +1,128 @@
+//! What a caller hands in: an item, and what decides which items may be together in a batch.
+
+use std::hash::Hash;
+
+use crate::bounds::{Always, Never, Nothing};
+
+/// What a caller hands in.
+#[derive(Debug)]
+pub struct Item<T, U = ()> {
+    pub(super) item: T,
+    pub(super) weight: u64,
+    pub(super) unique: Option<U>,
+}
+
+impl<T> Item<T> {
+    /// An item that weighs nothing.
+    pub fn new(item: T) -> Self {
+        Self {
+            item,
+            weight: 0,
+            unique: None,
+        }
+    }
+}
+
+impl<T, U> Item<T, U> {
+    /// What counts towards `max_weight`.
+    pub fn weight(mut self, weight: u64) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What the items of a bulk call are sorted by.
+    pub fn sort_by<O: Ord + Send + 'static>(self, order: O) -> Item<(O, T), U> {
+        Item {
+            item: (order, self.item),
+            weight: self.weight,
+            unique: self.unique,
+        }
+    }
+
+    /// What no two items of a batch have in common.
+    pub fn unique<V: Hash + Eq + Send + 'static>(self, unique: V) -> Item<T, V> {
+        Item {
+            item: self.item,
+            weight: self.weight,
+            unique: Some(unique),
+        }
+    }
+}
+
+/// What a caller of a batch hands in.
+#[diagnostic::on_unimplemented(
+    message = "`{T}`, the item type of this batch, must be `Send + 'static`, since the bulk call runs in its own task",
+    label = "`{T}` is not `Send + 'static`",
+    note = "use types that may be sent to other threads, for example `Arc` instead of `Rc`; for a type parameter, add the bounds `Send + 'static`"
+)]
+pub trait SendableOf<T, M> {
+    /// The item.
+    type Item;
+    /// The item.
+    fn item(self) -> Self::Item;
+}
+
+/// An item. An expansion calls it with the argument's span, so that errors point there.
+pub fn item<T, M>(item: T) -> <Item<T> as SendableOf<T, M>>::Item
+where
+    Item<T>: SendableOf<T, M>,
+{
+    SendableOf::item(Item::new(item))
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> SendableOf<T, Always> for Item<T> {
+    type Item = Self;
+    fn item(self) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Nothing> SendableOf<T, Never> for Item<T> {
+    type Item = Self;
+    fn item(self) -> Self {
+        self
+    }
+}
+
+/// An item that is made when it is known to have a place.
+#[derive(Debug)]
+pub struct Lazy<F> {
+    pub(super) max_waiting: usize,
+    pub(super) item: F,
+}
+
+/// An item of a function with `max_waiting`. Of a limit of 0, nobody could ever have a place: it counts as 1.
+pub fn lazily<T, U, F: FnOnce() -> Item<T, U>>(max_waiting: usize, item: F) -> Lazy<F> {
+    Lazy {
+        max_waiting: max_waiting.max(1),
+        item,
+    }
+}
+
+/// A weight, as a closure gives it.
+#[diagnostic::on_unimplemented(
+    message = "`weight` takes a closure that returns an integer, for example `|row| row.len()`, not a `{Self}`",
+    label = "not an integer"
+)]
+pub trait Weight {
+    /// In the unit of `max_weight`.
+    fn weight(self) -> u64;
+}
+
+macro_rules! weights {
+    ($($int:ty)*) => {$(
+        impl Weight for $int {
+            fn weight(self) -> u64 {
+                u64::try_from(self).unwrap_or(0)
+            }
+        }
+    )*};
+}
+weights!(u8 u16 u32 u64 usize i32);
+
+/// An item's weight.
+pub fn weight<T, W: Weight>(item: &T, weight: impl FnOnce(&T) -> W) -> u64 {
+    weight(item).weight()
+}

@@ -1,0 +1,341 @@
+//! How a call joins a batch: from the item that an expansion made to the call's [`Seat`].
+
+use std::hash::Hash;
+use std::ops::Deref;
+use std::task::Waker;
+
+use tokio::runtime::Handle;
+
+use super::cell::Cell;
+use super::group::Turn;
+use super::inherit::{Heir, Inherited};
+use super::item::{Item, Lazy};
+use super::limits::Limits;
+use super::results::Bulk;
+use super::seat::Seat;
+use super::start::Start;
+use super::table::{Opens, Queue, Seated, Table};
+use super::task;
+use crate::fixed::Fixed;
+use crate::key::Key;
+use crate::scope::Scope;
+use crate::site::Site;
+use crate::sync::Arc;
+use crate::watch;
+
+// Methods, so that of an item that can't be one nothing more is said. What they return in the global scope names nothing but
+// `R`, and the bounds are few: the compiler goes through them for each function.
+impl<T, U> Item<T, U> {
+    /// Takes a seat in the batch that is open for `key`, or opens one: then `open` is called, once, outside of any lock.
+    /// The type of the bulk call that it gives tells monomorphisations apart.
+    #[inline]
+    pub fn __piggyback_join<K, B, R>(
+        self,
+        site: &'static Site,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Seat<Fixed<dyn Tasks<R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = Fixed(table::<K, T, U, B, R>(site));
+        let seated = sit(&table, waker, &key, self, usize::MAX, open);
+        take(table, seated.expect("without a limit, there is a place"))
+    }
+
+    /// The same in another scope.
+    pub fn __piggyback_join_in<K, B, R>(
+        self,
+        site: &'static Site,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = table_in::<K, T, U, B, R>(site, scope);
+        let seated = sit(&table, waker, &key, self, usize::MAX, open);
+        take_scoped(table, seated.expect("without a limit, there is a place"))
+    }
+
+    /// Does the same for a loader: goes on with the place that the last leader of its flight has left, if it has.
+    pub fn __piggyback_join_as<K, B, R>(
+        self,
+        site: &'static Site,
+        heir: Heir,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Inherited<Fixed<dyn Tasks<R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or(|| self.__piggyback_join(site, waker, key, open))
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_join_in_as<K, B, R>(
+        self,
+        site: &'static Site,
+        heir: Heir,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Inherited<Arc<Table<K::Owned, T, U, B, R>>, R>
+    where
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or(|| self.__piggyback_join_in(site, scope, waker, key, open))
+    }
+}
+
+impl<F> Lazy<F> {
+    /// Does the same, unless `max_waiting` items of the group wait. The item is made after a first look at their number, so
+    /// that nothing is copied for a call that is refused.
+    pub fn __piggyback_try_join<K, T, U, B, R>(
+        self,
+        site: &'static Site,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = Fixed(table::<K, T, U, B, R>(site));
+        let seated = try_sit(&table, waker, &key, self, open)?;
+        Some(take(table, seated))
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_try_join_in<K, T, U, B, R>(
+        self,
+        site: &'static Site,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        let table = table_in::<K, T, U, B, R>(site, scope);
+        let seated = try_sit(&table, waker, &key, self, open)?;
+        Some(take_scoped(table, seated))
+    }
+
+    /// Does the same for a loader: the place that the last leader of its flight has left is never refused.
+    pub fn __piggyback_try_join_as<K, T, U, B, R>(
+        self,
+        site: &'static Site,
+        heir: Heir,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Inherited<Fixed<dyn Tasks<R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or_try(|| self.__piggyback_try_join(site, waker, key, open))
+    }
+
+    /// The same in a scope.
+    pub fn __piggyback_try_join_in_as<K, T, U, B, R>(
+        self,
+        site: &'static Site,
+        heir: Heir,
+        scope: &Scope,
+        waker: Waker,
+        key: K,
+        open: impl FnOnce() -> (Limits, B),
+    ) -> Option<Inherited<Arc<Table<K::Owned, T, U, B, R>>, R>>
+    where
+        F: FnOnce() -> Item<T, U>,
+        K: Key,
+        T: Send + 'static,
+        U: Hash + Eq + Send + 'static,
+        B: Bulk<T, R>,
+        R: Send + 'static,
+    {
+        heir.take_or_try(|| self.__piggyback_try_join_in(site, scope, waker, key, open))
+    }
+}
+
+/// The table of the global scope.
+pub(super) fn table<K, T, U, B, R>(site: &'static Site) -> &'static Table<K::Owned, T, U, B, R>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    site.table::<B::Body, _>(Table::new)
+}
+
+/// The table of another scope.
+pub(super) fn table_in<K, T, U, B, R>(
+    site: &Site,
+    scope: &Scope,
+) -> Arc<Table<K::Owned, T, U, B, R>>
+where
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    site.table_in::<B::Body, _>(scope, Table::new)
+}
+
+#[inline]
+fn take<K, T, U, B, R>(
+    table: Fixed<Table<K, T, U, B, R>>,
+    seated: Seated<R>,
+) -> Seat<Fixed<dyn Tasks<R>>, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    Seat::take(
+        Fixed(table.0 as _),
+        seated,
+        |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn),
+    )
+}
+
+fn take_scoped<K, T, U, B, R>(
+    table: Arc<Table<K, T, U, B, R>>,
+    seated: Seated<R>,
+) -> Seat<Arc<Table<K, T, U, B, R>>, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    Seat::take(table, seated, |runtime, table, cell, turn| {
+        task::spawn(runtime, table, cell, turn)
+    })
+}
+
+/// A call of a function with `max_waiting`.
+fn try_sit<H, K, T, U, B, R>(
+    table: &H,
+    waker: Waker,
+    key: &K,
+    item: Lazy<impl FnOnce() -> Item<T, U>>,
+    open: impl FnOnce() -> (Limits, B),
+) -> Option<Seated<R>>
+where
+    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Start + Send + 'static,
+    R: Send + 'static,
+{
+    let Lazy { max_waiting, item } = item;
+    if table.refuses(key, 1, max_waiting) {
+        table.function.called();
+        table.function.refused();
+        return None;
+    }
+    let seated = sit(table, waker, key, item(), max_waiting, open);
+    if seated.is_none() {
+        table.function.refused();
+    }
+    seated
+}
+
+/// A call gets its place, unless `max_waiting` items of its group wait.
+pub(super) fn sit<H, K, T, U, B, R>(
+    table: &H,
+    waker: Waker,
+    key: &K,
+    item: Item<T, U>,
+    max_waiting: usize,
+    open: impl FnOnce() -> (Limits, B),
+) -> Option<Seated<R>>
+where
+    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    K: Key,
+    T: Send + 'static,
+    U: Hash + Eq + Send + 'static,
+    B: Start + Send + 'static,
+    R: Send + 'static,
+{
+    table.function.called();
+    let seated = table.join(waker, key, item, max_waiting, || opens(open()))?;
+    if seated.opened {
+        watch::arm(table);
+    }
+    Some(seated)
+}
+
+/// A batch that a call on this runtime opens.
+pub(super) fn opens<B>((limits, bulk): (Limits, B)) -> Opens<B> {
+    Opens {
+        limits,
+        bulk,
+        runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+    }
+}
+
+/// A table of the global scope, by whatever its items and bulk calls are.
+pub trait Tasks<R>: Queue<R> + Send + Sync {
+    /// Gives a batch its task. Returns whether that has ended already.
+    fn give_task(&'static self, runtime: &Handle, cell: Arc<Cell<R>>, turn: Turn) -> bool;
+}
+
+impl<K, T, U, B, R> Tasks<R> for Table<K, T, U, B, R>
+where
+    K: Send + Sync + 'static,
+    T: Send + 'static,
+    U: Eq + Send + 'static,
+    B: Bulk<T, R>,
+    R: Send + 'static,
+{
+    fn give_task(&'static self, runtime: &Handle, cell: Arc<Cell<R>>, turn: Turn) -> bool {
+        task::spawn(runtime, Fixed(self), cell, turn)
+    }
+}

@@ -1,0 +1,218 @@
+//! How an expansion fits a strategy, what the function returns and how it is shared together, and what is said where these do
+//! not fit.
+
+use std::marker::PhantomData;
+
+use super::{By, HandOut, Outcome, Rows, Split};
+use crate::bounds::{Always, Never, Nothing, Output};
+
+/// A strategy for an output `X` of which each caller gets an `O`.
+#[derive(Debug)]
+pub struct Shaped<X, T, H, O>(pub(super) H, pub(super) PhantomData<fn(T, X, O)>);
+
+/// Fits a strategy to the output `X` for items `T`.
+///
+/// It returns what the trait says of the output: where that says nothing, there is one error, and no more of what is
+/// done with this.
+pub fn shape<X, T, H, O>(how: H, _: Output<(X, T)>) -> X::Shaped
+where
+    X: Outcome<T, H, One = O, Shaped = Shaped<X, T, H, O>>,
+{
+    Shaped(how, PhantomData)
+}
+
+/// The same, by the closure that tells to which item a row belongs.
+pub fn shape_by<X, T, K, F>(
+    kind: K,
+    _: Output<(X, T)>,
+    item_of: F,
+) -> Shaped<X, T, By<K, F>, X::One>
+where
+    X: Rows + Outcome<T, K>,
+    F: Fn(&X::Row) -> T,
+{
+    Shaped(By(kind, item_of), PhantomData)
+}
+
+/// What a closure, which needs nothing to be known of what it returns, says to which item a row belongs. See
+/// [`bounds`](crate::bounds) for `M`.
+#[diagnostic::on_unimplemented(
+    message = "this closure must return the item that a row belongs to, a `{T}`, and it returns a `{Self}`",
+    label = "returns a `{Self}`, but the items are `{T}`",
+    note = "to compare a part of each item with it, add `item_by = |item| …`, which returns that part of an item"
+)]
+pub trait ItemOf<T, M> {
+    /// `X`.
+    type If<X>;
+    /// `X`.
+    fn then<X>(x: X) -> Self::If<X>;
+}
+
+/// Only `T` itself.
+pub trait Is<T> {}
+impl<T> Is<T> for T {}
+
+#[diagnostic::do_not_recommend]
+impl<T, V: Is<T>> ItemOf<T, Always> for V {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, V: Nothing> ItemOf<T, Never> for V {
+    type If<X> = X;
+    fn then<X>(x: X) -> X {
+        x
+    }
+}
+
+/// The same as [`shape_by`], with an error that is about the closure.
+pub fn shape_by_part<X, T, K, F, V, M>(
+    kind: K,
+    _: Output<(X, T)>,
+    item_of: F,
+) -> V::If<Shaped<X, T, By<K, F>, X::One>>
+where
+    X: Rows + Outcome<T, K>,
+    F: Fn(&X::Row) -> V,
+    V: ItemOf<T, M>,
+{
+    V::then(Shaped(By(kind, item_of), PhantomData))
+}
+
+// Methods, since these make the compiler resolve what has been said so far; and the traits are `S`'s, which is resolved
+// last: with anything still unknown, there would be but one implementation to choose from.
+impl<X, T, H, O> Shaped<X, T, H, O> {
+    /// Says how what several callers get is shared by them. See [`bounds`](crate::bounds) for `M`.
+    pub fn __piggyback_share<S: Shares<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
+        sharing.handing(self.0)
+    }
+
+    /// The same for a map whose keys are called something else than the items.
+    pub fn __piggyback_share_by_key<S: SharesByKey<X, T, H, O, M>, M>(
+        self,
+        sharing: S,
+    ) -> S::Handing {
+        sharing.handing(self.0)
+    }
+
+    /// The same for a batch that is split by its errors.
+    pub fn __piggyback_share_split<S: SharesParts<X, T, H, O, M>, M>(
+        self,
+        sharing: S,
+    ) -> S::Handing {
+        sharing.handing(self.0)
+    }
+}
+
+/// An item that may be tried more than once. See [`bounds`](crate::bounds) for `M`.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` must be `Clone`, since `split_on_err` runs the items of a failed batch again",
+    label = "`{T}` is not `Clone`",
+    note = "derive `Clone` for `{T}` (for a type parameter, add the bound), put the items in an `Arc`, or remove `split_on_err`"
+)]
+pub trait Again<T, M> {
+    /// What knows it.
+    type Items;
+    /// What knows it.
+    fn items() -> Self::Items;
+}
+
+/// Items of which parts may be tried again.
+#[derive(Debug)]
+pub struct Items<T>(PhantomData<fn() -> T>);
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Again<T, Always> for Output<T> {
+    type Items = Items<T>;
+    fn items() -> Items<T> {
+        Items(PhantomData)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Nothing> Again<T, Never> for Output<T> {
+    type Items = ();
+    fn items() {}
+}
+
+/// States that items may be tried again. An expansion calls it with their span, so that errors point there.
+pub fn again<T, M>(_: Output<T>) -> <Output<T> as Again<T, M>>::Items
+where
+    Output<T>: Again<T, M>,
+{
+    <Output<T> as Again<T, M>>::items()
+}
+
+impl<T> Items<T> {
+    /// By this strategy.
+    pub fn __piggyback_by<X, H, O>(self, shaped: Shaped<X, T, H, O>) -> Shaped<X, T, H, O> {
+        shaped
+    }
+}
+
+/// How a bulk call's output is handed out.
+#[derive(Debug)]
+pub struct Handing<X, T, H, S, O>(
+    pub(super) H,
+    pub(super) S,
+    pub(super) PhantomData<fn(T, X, O)>,
+);
+
+/// States of a sharing that it goes with an output: a trait for each way to say what is missing. See
+/// [`bounds`](crate::bounds) for `M`.
+macro_rules! states {
+    ($($(#[$attribute:meta])* $states:ident: $needs:ident;)*) => {$(
+        $(#[$attribute])*
+        pub trait $states<X, T, H, O, M> {
+            /// Both.
+            type Handing;
+            /// Both.
+            fn handing(self, how: H) -> Self::Handing;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<X: $needs<T, H, S, O>, T, H, S, O> $states<X, T, H, O, Always> for S {
+            type Handing = Handing<X, T, H, S, O>;
+            fn handing(self, how: H) -> Self::Handing {
+                Handing(how, self, PhantomData)
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<X, T, H, S: Nothing, O> $states<X, T, H, O, Never> for S {
+            type Handing = Handing<X, T, H, S, O>;
+            fn handing(self, _: H) -> Self::Handing {
+                unreachable!("nothing is `Nothing`")
+            }
+        }
+    )*};
+}
+
+states! {
+    /// States that `sharing` shares what several callers get.
+    #[diagnostic::on_unimplemented(
+        message = "`{X}` can't be split among the callers of a batch whose items are `{T}`",
+        label = "each caller would get a `{O}`",
+        note = "if this is a `Result` whose error is not `Clone`, add `share_err = …`",
+        note = "results that are found by their item need `{T}: Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and a map must be keyed by `{T}`",
+        note = "a result that several callers can get must be `Clone`, or copied by `clone_with = …`"
+    )]
+    Shares: HandOut;
+    /// States the same where results are looked up by what may be another type than the items.
+    #[diagnostic::on_unimplemented(
+        message = "the map that a bulk function returns must be keyed by its item type, `{T}`, and this is a `{X}`",
+        label = "not a map keyed by `{T}`, or `{T}` is not `Hash + Eq + Clone` (`Ord + Clone` for a `BTreeMap`)",
+        note = "change the keys to `{T}`; if they are the same type under another name, derive the traits named above for it"
+    )]
+    SharesByKey: HandOut;
+    /// States the same where errors split the batch.
+    #[diagnostic::on_unimplemented(
+        message = "`split_on_err` needs a `Result` whose `Ok` can be split among the callers, not a `{X}`",
+        label = "not a `Result`, or its `Ok` can't be split",
+        note = "results that are found by their item need `{T}: Hash + Eq + Clone` (`Ord` for a `BTreeMap`), and a map must be keyed by `{T}`"
+    )]
+    SharesParts: Split;
+}

@@ -1,0 +1,180 @@
+//! What is not a `Result`: nothing, a list, a map, or rows in any order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash};
+
+use super::{By, Each, Kept, ManyBy, OneBy, Results, WrongNumber};
+use crate::sharing::Copies;
+
+/// An output that is not a `Result`. `One` is what belongs to an item, and `Top` what its caller gets: the
+/// same, or a `Result` of it.
+pub trait Shape<T, H, S, One, Top> {
+    /// What must be known of the items when they are gone.
+    type Kept: Kept<T>;
+    /// One for each.
+    fn hand_out(self, how: &H, kept: Self::Kept, sharing: &S, top: fn(One) -> Top) -> Results<Top>;
+}
+
+impl<T, S, Top> Shape<T, Each, S, (), Top> for () {
+    type Kept = usize;
+    fn hand_out(self, _: &Each, items: usize, _: &S, top: fn(()) -> Top) -> Results<Top> {
+        Ok((0..items).map(|_| top(())).collect())
+    }
+}
+
+impl<T, S, Top, R> Shape<T, Each, S, R, Top> for Vec<R> {
+    type Kept = usize;
+    fn hand_out(self, _: &Each, items: usize, _: &S, top: fn(R) -> Top) -> Results<Top> {
+        as_many(items, self.into_iter().map(top).collect())
+    }
+}
+
+pub(super) fn as_many<R>(items: usize, results: Vec<R>) -> Results<R> {
+    if results.len() == items {
+        Ok(results)
+    } else {
+        Err(WrongNumber {
+            items,
+            results: results.len(),
+        })
+    }
+}
+
+impl<T, S, Top, R, B> Shape<T, Each, S, Option<R>, Top> for HashMap<T, R, B>
+where
+    T: Eq + Hash + Clone + Send,
+    S: Copies<Top>,
+    B: BuildHasher,
+{
+    type Kept = Vec<T>;
+    fn hand_out(
+        mut self,
+        _: &Each,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Option<R>) -> Top,
+    ) -> Results<Top> {
+        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(self.remove(item)),
+            sharing,
+        ))
+    }
+}
+
+impl<T, S, Top, R> Shape<T, Each, S, Option<R>, Top> for BTreeMap<T, R>
+where
+    T: Ord + Clone + Send,
+    S: Copies<Top>,
+{
+    type Kept = Vec<T>;
+    fn hand_out(
+        mut self,
+        _: &Each,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Option<R>) -> Top,
+    ) -> Results<Top> {
+        let places = BTreeMap::<&T, Vec<usize>>::new();
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(self.remove(item)),
+            sharing,
+        ))
+    }
+}
+
+impl<T, S, Top, R, F> Shape<T, By<OneBy, F>, S, Option<R>, Top> for Vec<R>
+where
+    T: Eq + Hash + Clone + Send,
+    S: Copies<Top>,
+    F: Fn(&R) -> T,
+{
+    type Kept = Vec<T>;
+    fn hand_out(
+        self,
+        By(_, item_of): &By<OneBy, F>,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Option<R>) -> Top,
+    ) -> Results<Top> {
+        let mut rows = HashMap::with_capacity(self.len());
+        for row in self {
+            rows.entry(item_of(&row)).or_insert(row);
+        }
+        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(rows.remove(item)),
+            sharing,
+        ))
+    }
+}
+
+impl<T, S, Top, R, F> Shape<T, By<ManyBy, F>, S, Vec<R>, Top> for Vec<R>
+where
+    T: Eq + Hash + Clone + Send,
+    S: Copies<Top>,
+    F: Fn(&R) -> T,
+{
+    type Kept = Vec<T>;
+    fn hand_out(
+        self,
+        By(_, item_of): &By<ManyBy, F>,
+        items: Vec<T>,
+        sharing: &S,
+        top: fn(Vec<R>) -> Top,
+    ) -> Results<Top> {
+        let mut rows = HashMap::<T, Vec<R>>::with_capacity(items.len());
+        for row in self {
+            rows.entry(item_of(&row)).or_default().push(row);
+        }
+        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
+        Ok(by_item(
+            items.iter(),
+            places,
+            |item| top(rows.remove(item).unwrap_or_default()),
+            sharing,
+        ))
+    }
+}
+
+/// The places of equal items.
+trait Places<'a, T: 'a>: IntoIterator<Item = (&'a T, Vec<usize>)> {
+    fn of(&mut self, item: &'a T) -> &mut Vec<usize>;
+}
+
+impl<'a, T: Eq + Hash> Places<'a, T> for HashMap<&'a T, Vec<usize>> {
+    fn of(&mut self, item: &'a T) -> &mut Vec<usize> {
+        self.entry(item).or_default()
+    }
+}
+
+impl<'a, T: Ord> Places<'a, T> for BTreeMap<&'a T, Vec<usize>> {
+    fn of(&mut self, item: &'a T) -> &mut Vec<usize> {
+        self.entry(item).or_default()
+    }
+}
+
+/// Looks up each distinct item once; equal ones share what is found.
+fn by_item<'a, T: 'a, O>(
+    items: impl ExactSizeIterator<Item = &'a T>,
+    mut places: impl Places<'a, T>,
+    mut find: impl FnMut(&T) -> O,
+    sharing: &impl Copies<O>,
+) -> Vec<O> {
+    let mut all: Vec<Option<O>> = (0..items.len()).map(|_| None).collect();
+    for (place, item) in items.enumerate() {
+        places.of(item).push(place);
+    }
+    for (item, places) in places {
+        for (place, copy) in places.iter().zip(sharing.copies(find(item), places.len())) {
+            all[*place] = Some(copy);
+        }
+    }
+    all.into_iter().flatten().collect()
+}
