@@ -1,6 +1,7 @@
 //! Waking, dropping and other calls of user code that must not keep the rest of the work from being done.
 
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
@@ -9,7 +10,7 @@ pub(crate) fn guarded(user: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
         // A payload may panic in its own `Drop`; once is enough.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(payload);
+            mem::forget(payload);
         }
     }
 }
@@ -28,6 +29,24 @@ pub(crate) fn discard(waker: Option<Waker>) {
     if let Some(waker) = waker {
         guarded(|| drop(waker));
     }
+}
+
+/// Puts a waker that is on offer where one is kept, unless the one that is there does. What it replaces is then on offer
+/// instead, to be dropped after unlocking. Returns whether a waker is there that does; if not, nothing was on offer.
+#[inline]
+pub(crate) fn offer<W>(
+    place: &mut Option<W>,
+    does: impl FnOnce(&W) -> bool,
+    offered: &mut Option<W>,
+) -> bool {
+    if place.as_ref().is_some_and(does) {
+        return true;
+    }
+    let any = offered.is_some();
+    if any {
+        mem::swap(place, offered);
+    }
+    any
 }
 
 /// What a panic said, if it said it in words.

@@ -32,7 +32,7 @@ pub(super) struct Askers<B, W> {
 
 /// What a task that asks has to do.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked<B> {
+pub(crate) enum Asked<B> {
     Takes(B),
     /// It was woken by something else.
     SleepsOn,

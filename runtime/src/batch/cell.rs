@@ -11,7 +11,7 @@ use super::start;
 use crate::observe::Warned;
 use crate::reentrancy::graph::Execution;
 use crate::sync::{Arc, Mutex};
-use crate::wake::discard;
+use crate::wake::{discard, offer};
 
 /// What a batch's callers share.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ enum Stage<R> {
 
 /// How a batch ended.
 #[derive(Debug)]
-pub enum Ended<R> {
+pub(crate) enum Ended<R> {
     /// Each caller takes its own: at its ticket, or where the list has its ticket, if some left before the batch ran.
     Results(Vec<Option<R>>, Option<Box<[Ticket]>>),
     /// That of an only caller.
@@ -90,8 +90,7 @@ pub(super) enum Found<R> {
     Failed(Failure),
     /// It is queued: the group knows.
     Queued,
-    /// It runs. The second is a replaced waker, to be dropped.
-    Runs(Option<Waker>),
+    Runs,
     NeedsWaker,
     /// Its item is in another batch, under this ticket.
     Moved(Arc<Cell<R>>, Ticket),
@@ -225,7 +224,7 @@ impl<R> Cell<R> {
         }
     }
 
-    /// A caller is polled.
+    /// A caller is polled, with a waker on [`offer`].
     pub(super) fn poll(
         &self,
         ticket: Ticket,
@@ -257,11 +256,13 @@ impl<R> Cell<R> {
             Stage::UnderWay(callers) => {
                 match position(callers, ticket).map(|at| &mut callers[at].waker) {
                     None => Found::Queued,
-                    Some(Some(old)) if same(old) => Found::Runs(None),
-                    Some(old) => match waker.take() {
-                        Some(waker) => Found::Runs(old.replace(waker)),
-                        None => Found::NeedsWaker,
-                    },
+                    Some(old) => {
+                        if offer(old, same, waker) {
+                            Found::Runs
+                        } else {
+                            Found::NeedsWaker
+                        }
+                    }
                 }
             }
         }
@@ -310,11 +311,15 @@ mod tests {
     #[test]
     fn a_waker_that_does_is_not_asked_for_again() {
         let cell = running([0]);
-        let poll = |same: bool, mut waker| cell.poll(0, |_| same, &mut waker);
-        assert!(matches!(poll(true, None), Found::NeedsWaker), "it has none");
-        assert!(matches!(poll(true, Some(waker())), Found::Runs(None)));
-        assert!(matches!(poll(true, None), Found::Runs(None)));
-        assert!(matches!(poll(false, None), Found::NeedsWaker));
-        assert!(matches!(poll(false, Some(waker())), Found::Runs(Some(_))));
+        let poll = |same: bool, mut waker: Option<Waker>| {
+            let found = cell.poll(0, |_| same, &mut waker);
+            (found, waker.is_some())
+        };
+        assert!(matches!(poll(true, None), (Found::NeedsWaker, _)), "none");
+        assert!(matches!(poll(true, Some(waker())), (Found::Runs, false)));
+        assert!(matches!(poll(true, None), (Found::Runs, false)));
+        assert!(matches!(poll(false, None), (Found::NeedsWaker, _)));
+        let replaced = poll(false, Some(waker()));
+        assert!(matches!(replaced, (Found::Runs, true)), "the old one");
     }
 }

@@ -8,11 +8,11 @@ use tokio::runtime::{self, Runtime};
 
 use super::askers::Asked;
 use super::cell::{Ended, Failure};
-use super::group::Turn;
+use super::group::{Step, Turn};
 use super::item::Item;
 use super::limits::Limits;
 use super::seat::Seat;
-use super::table::{Opens, Polled, Queue, Ready, Seated, Step, Table, Taken};
+use super::table::{Opens, Polled, Queue, Ready, Seated, Table, Taken, Work};
 use crate::model::{Task, model, spawn};
 use crate::sync::{Arc, Mutex};
 use crate::watch::Watched;

@@ -16,10 +16,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::askers::Asked;
 use super::cell::{Cell, Ended, Failure};
-use super::group::Turn;
+use super::group::{Step, Turn};
 use super::results::{Bulk, Results, WrongNumber};
 use super::start::Start;
-use super::table::{Queue, Ready, Step, Table, Taken};
+use super::table::{Ready, Table, Taken, Work};
 use crate::observe::{Ended as Outcome, Trace};
 use crate::reentrancy::frames;
 use crate::reentrancy::graph::Execution;
@@ -75,7 +75,7 @@ pin_project! {
     /// task is moved several times on its way to its runtime and back.
     struct Task<N, Q, M, F, H, R>
     where
-        H: Deref<Target: Queue<R>>,
+        H: Deref<Target: Work<R>>,
     {
         queue: N,
         call: M,
@@ -89,7 +89,7 @@ pin_project! {
     #[project_replace = Did]
     enum Doing<Q, F, H, R>
     where
-        H: Deref<Target: Queue<R>>,
+        H: Deref<Target: Work<R>>,
     {
         /// Until its batch may run.
         Queues { #[pin] queue: Q },
@@ -198,7 +198,7 @@ impl Running {
 /// What a task owes to the callers of its batch.
 struct Duty<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Work<R>>,
 {
     table: H,
     cell: Arc<Cell<R>>,
@@ -217,7 +217,7 @@ enum Stage {
 
 impl<H, R> Duty<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Work<R>>,
 {
     fn timer(&mut self, turn: Turn, until: Instant) -> Sleep {
         self.stage = Stage::NeedsTimer(turn);
@@ -234,7 +234,7 @@ where
     B: Start,
 {
     /// Waits until the batch may run.
-    async fn queue(&mut self) -> Step<T, B> {
+    async fn queue(&mut self) -> Step<Ready<T, B>> {
         let Stage::Queued(turn) = self.stage else {
             return Step::Gone;
         };
@@ -320,7 +320,7 @@ where
 
 impl<H, R> Duty<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Work<R>>,
 {
     /// The bulk call has ended.
     fn ends(mut self, results: Result<Results<R>, Box<str>>, running: Running) {
@@ -349,7 +349,7 @@ where
 
 impl<H, R> Drop for Duty<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Work<R>>,
 {
     fn drop(&mut self) {
         match self.stage {
@@ -370,7 +370,7 @@ where
 /// A task that stays, for another batch of its function.
 struct Asker<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Work<R>>,
 {
     table: H,
     /// It asks in the shard of the batch that it had.
@@ -426,7 +426,7 @@ where
 
 impl<H, R> Drop for Asker<H, R>
 where
-    H: Deref<Target: Queue<R>>,
+    H: Deref<Target: Work<R>>,
 {
     fn drop(&mut self) {
         if !self.has_asked {

@@ -11,11 +11,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::uniques::Number;
-use super::{Closing, Id, ORPHAN_AFTER, Ticket, Turn};
+use super::{Closing, Id, Ticket, Turn};
 use crate::observe;
 
 /// The last ticket that a batch gives. It is full then, whatever its size.
 const LAST_TICKET: Ticket = Ticket::MAX;
+
+/// Ticks of the watch during which a batch could have run and did not, after which it is orphaned. They double each time that
+/// this happens to it: where everything is slow, it is no help to make more tasks.
+pub(super) const ORPHAN_AFTER: u16 = 2;
 
 /// Places below which gaps are not worth the work.
 const FEW: usize = 32;

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::order::SPARE;
 use super::*;
+use crate::batch::limits::Limits;
+use crate::observe;
 
 type Played = Group<u32, u32, (), u32, ()>;
 
@@ -40,18 +45,20 @@ fn a_waker_that_does_is_not_asked_for_again() {
     let asked = group.queuing(0, 0, |_| false, &mut None);
     assert!(matches!(asked, Some(Queuing::NeedsWaker)));
     let same = group.queuing(0, 0, |&old| old == 1, &mut None);
-    assert!(matches!(same, Some(Queuing::Waits(None))));
-    let replaced = group.queuing(0, 0, |_| false, &mut Some(2));
-    assert!(matches!(replaced, Some(Queuing::Waits(Some(1)))));
+    assert!(matches!(same, Some(Queuing::Waits)));
+    let mut waker = Some(2);
+    let replaced = group.queuing(0, 0, |_| false, &mut waker);
+    assert!(matches!(replaced, Some(Queuing::Waits)));
+    assert_eq!(waker, Some(1));
 
     let due = now + Duration::from_millis(10);
     let mut task = |same: bool, mut waker| match group.go(0, 0, None, || now, |_| same, &mut waker)
     {
-        Some(Go::Wait(until, old)) => {
+        Ok(Step::Wait(until)) => {
             assert_eq!(until, Some(due));
-            Ok(old)
+            Ok(waker)
         }
-        None => Err("a waker is needed"),
+        Err(Again::NeedsWaker) => Err("a waker is needed"),
         _ => panic!("it has to wait"),
     };
     assert!(task(true, None).is_err(), "it has none yet");
@@ -68,7 +75,7 @@ fn an_eager_batch_is_woken_when_the_last_of_those_that_run_has_ended() {
     let mut group = opened(eager(2), now);
     let go = |group: &mut Played, id| {
         let go = group.go(id, 0, None, || now, |_| false, &mut Some(7));
-        matches!(go, Some(Go::Run(Run { wake: None, .. })))
+        matches!(go, Ok(Step::Run(Run { wake: None, .. })))
     };
     assert!(go(&mut group, 0), "nothing runs");
     open(&mut group, 1, eager(1), now);
@@ -85,18 +92,15 @@ fn a_task_that_comes_back_keeps_its_batch_if_nobody_has_adopted_it() {
     let mut group = opened(Limits::new(2, 10), now);
     let go = |group: &mut Played, turn| group.go(0, turn, None, || now, |_| false, &mut Some(7));
     assert_eq!(group.orphan(0, 0).wake, [1]);
-    assert!(matches!(go(&mut group, 0), Some(Go::Wait(Some(_), None))));
+    assert!(matches!(go(&mut group, 0), Ok(Step::Wait(Some(_)))));
     let polled = group.queuing(0, 0, |_| false, &mut Some(1));
-    assert!(matches!(polled, Some(Queuing::Waits(None))));
+    assert!(matches!(polled, Some(Queuing::Waits)));
     // One that was adopted is another's.
     assert_eq!(group.orphan(0, 0).wake, [1]);
     let polled = group.queuing(0, 0, |_| false, &mut Some(1));
-    assert!(matches!(polled, Some(Queuing::Adopts(1, None))));
-    assert!(matches!(go(&mut group, 0), Some(Go::Gone)));
-    assert!(matches!(
-        go(&mut group, 1),
-        Some(Go::Wait(Some(_), Some(7)))
-    ));
+    assert!(matches!(polled, Some(Queuing::Adopts(1))));
+    assert!(matches!(go(&mut group, 0), Ok(Step::Gone)));
+    assert!(matches!(go(&mut group, 1), Ok(Step::Wait(Some(_)))));
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn patience_with_tasks_that_stand_still_doubles_up_to_a_bound() {
         patience.push(ticks);
         // The caller adopts it, and its new task stands still as well.
         let adopted = group.queuing(0, 0, |_| false, &mut Some(1));
-        assert!(matches!(adopted, Some(Queuing::Adopts(next, None)) if next == turn + 1));
+        assert!(matches!(adopted, Some(Queuing::Adopts(next)) if next == turn + 1));
     }
     assert_eq!(patience, [2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 512]);
 }
@@ -143,7 +147,7 @@ fn places_are_used_again_and_no_more_are_kept_than_that() {
     }
     for id in ids {
         let go = group.go(id, 0, None, || now, |_| false, &mut None);
-        assert!(matches!(go, Some(Go::Run(_))));
+        assert!(matches!(go, Ok(Step::Run(_))));
     }
     assert_eq!(group.spare.len(), SPARE);
     open(&mut group, 2 * SPARE as Id, Limits::new(1, 10), now);

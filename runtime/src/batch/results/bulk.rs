@@ -1,15 +1,23 @@
 //! The bulk call of a batch: the body, and what is done with what it returns.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::shaped::Handing;
 use super::split::split;
 use super::{HandOut, Kept, Results, Split};
 use crate::batch::start::Start;
 use crate::sharing::IsResult;
+
+/// How a bulk call's output is handed out.
+#[derive(Debug)]
+pub struct Handing<X, T, H, S, O>(
+    pub(super) H,
+    pub(super) S,
+    pub(super) PhantomData<fn(T, X, O)>,
+);
 
 /// What an expansion gives a batch: the bulk call, and how its results are handed out.
 pub trait Bulk<T, R>: Start + Send + 'static {
@@ -83,9 +91,10 @@ where
     where
         T: Send + 'static,
     {
-        let Self(handing, splits, body) = self;
+        let Self(Handing(how, sharing, _), splits, body) = self;
         split(
-            handing,
+            how,
+            sharing,
             items,
             body,
             move |output: X, items, how: &H, sharing: &S| match output.into_result() {
@@ -134,8 +143,8 @@ where
     where
         T: Send + 'static,
     {
-        let Self(handing, body) = self;
-        split(handing, items, body, |output, _, _, _| Ok(output))
+        let Self(Handing(how, sharing, _), body) = self;
+        split(how, sharing, items, body, |output, _, _, _| Ok(output))
     }
 }
 

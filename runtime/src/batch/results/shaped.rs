@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use super::bulk::Handing;
 use super::{By, HandOut, Outcome, Rows, Split};
 use crate::bounds::{Always, Never, Nothing, Output};
 
@@ -152,14 +153,6 @@ impl<T> Items<T> {
         shaped
     }
 }
-
-/// How a bulk call's output is handed out.
-#[derive(Debug)]
-pub struct Handing<X, T, H, S, O>(
-    pub(super) H,
-    pub(super) S,
-    pub(super) PhantomData<fn(T, X, O)>,
-);
 
 /// States of a sharing that it goes with an output: a trait for each way to say what is missing. See
 /// [`bounds`](crate::bounds) for `M`.

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::shaped::Handing;
 use super::{Kept, Results, Split};
 
 /// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
@@ -11,7 +10,8 @@ use super::{Kept, Results, Split};
 ///
 /// `look` takes those errors out that are for all callers of a part.
 pub(super) async fn split<X, T, H, S, O, B, F, L>(
-    handing: Handing<X, T, H, S, O>,
+    how: H,
+    sharing: S,
     items: Vec<T>,
     mut body: B,
     look: L,
@@ -23,7 +23,6 @@ where
     B: FnMut(Vec<T>) -> F,
     F: Future<Output = X>,
 {
-    let Handing(how, sharing, _) = handing;
     let mut results: Vec<Option<O>> = items.iter().map(|_| None).collect();
     let mut todo = vec![Part {
         range: 0..items.len(),

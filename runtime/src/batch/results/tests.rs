@@ -1,7 +1,7 @@
 //! What callers get, by what a bulk call returns.
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
@@ -62,13 +62,7 @@ where
     X: Outcome<T, Each> + Split<T, Each, Cloned, <X as Outcome<T, Each>>::One>,
     F: Future<Output = X>,
 {
-    in_parts(
-        Shaped::<X, T, Each, X::One>(Each, PhantomData).__piggyback_share_split(BY_CLONE),
-        items,
-        body,
-        |output, _, _, _| Ok(output),
-    )
-    .await
+    in_parts(Each, BY_CLONE, items, body, |output, _, _, _| Ok(output)).await
 }
 
 /// Bodies here never wait.
@@ -211,8 +205,7 @@ fn one_answer_is_copied_by_clone_with() {
 #[test]
 fn results_within_a_result_are_flat_after_a_split_too() {
     type Saved = Result<Vec<Result<u32, &'static str>>, &'static str>;
-    let flat = Shaped::<Saved, u32, Flat, Result<u32, &'static str>>(Flat, PhantomData);
-    let save = |items: Vec<u32>| {
+    let save = |items: Vec<u32>| -> Ready<Saved> {
         ready(if items.contains(&3) {
             Err("three")
         } else {
@@ -220,12 +213,10 @@ fn results_within_a_result_are_flat_after_a_split_too() {
             Ok(items.into_iter().map(save).collect())
         })
     };
-    let each = now(in_parts(
-        flat.__piggyback_share_split(BY_CLONE),
-        vec![1, 2, 3, 4],
-        save,
-        |output, _, _, _| Ok(output),
-    ));
+    let items = vec![1, 2, 3, 4];
+    let each = now(in_parts(Flat, BY_CLONE, items, save, |output, _, _, _| {
+        Ok(output)
+    }));
     assert_eq!(each.unwrap(), [Ok(1), Err("two"), Err("three"), Ok(4)]);
 }
 

@@ -1,20 +1,25 @@
 //! Random histories of one group, played with the queue and the cells as they are, and a world around them that is all
 //! pretence: callers, tasks, runtimes and time. What the queue does is held against what was promised.
 //!
-//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback model` plays one again, and
+//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback --lib histories` plays one again, and
 //! `PIGGYBACK_HISTORIES=…` plays more or fewer of them.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
-use super::super::cell::{Cell, Ended, Failure, Found, Leaves};
-use super::super::permit::{Limited, limited};
 use super::*;
+use crate::batch::cell::{Cell, Ended, Failure, Found, Leaves};
+use crate::batch::limits::Limits;
+use crate::batch::permit::{Limited, limited};
+use crate::batch::start::Grant;
+use crate::observe;
 
 const HISTORIES: u64 = 100_000;
 const STEPS: usize = 40;
@@ -477,13 +482,13 @@ impl World {
         let now = self.now();
         let expected = self.expected_place(weight, unique);
         match self.group.add(coming, || now) {
-            Added::Placed {
+            Added::Placed(Placed {
                 cell,
                 ticket,
                 adopts,
                 wake,
                 ..
-            } => {
+            }) => {
                 wake.into_iter().for_each(Waker::wake);
                 let id = cell.id;
                 if let Some(expected) = expected {
@@ -886,24 +891,28 @@ impl World {
         }
         task.polled.flag.0.store(false, SeqCst);
         let mut waker = None;
-        let go = loop {
+        let step = loop {
             let same = |old: &Waker| old.will_wake(&task.polled.waker);
             match self
                 .group
                 .go(task.batch, task.turn, task.seen, || now, same, &mut waker)
             {
-                Some(go) => break go,
-                None => waker = Some(task.polled.waker.clone()),
+                Ok(step) => break step,
+                Err(Again::NeedsWaker) => waker = Some(task.polled.waker.clone()),
+                Err(Again::GivesUp(permit)) => {
+                    drop(permit);
+                    return self.poll_task(at);
+                }
             }
         };
-        match go {
-            Go::Gone => drop(self.tasks.remove(at)),
-            Go::Fills(items) => {
+        match step {
+            Step::Gone => drop(self.tasks.remove(at)),
+            Step::Fills(items) => {
                 assert!(task.seen.is_some_and(|seen| seen < items), "it spins");
                 task.seen = Some(items);
                 task.polled.waker.wake_by_ref();
             }
-            Go::Wait(Some(_), _) if !self.runtimes[task.runtime].timers => {
+            Step::Wait(Some(_)) if !self.runtimes[task.runtime].timers => {
                 let Task {
                     batch: id, turn, ..
                 } = self.tasks.remove(at);
@@ -916,11 +925,7 @@ impl World {
                     self.end_with(id, Stage::NoTimers);
                 }
             }
-            Go::GivesUp(permit) => {
-                drop(permit);
-                self.poll_task(at);
-            }
-            Go::Wait(until, _) => {
+            Step::Wait(until) => {
                 if let Some(grant) = self.group.grant(task.batch) {
                     if grant.wakes(task.polled.waker.clone()) {
                         task.polled.waker.wake_by_ref();
@@ -930,7 +935,7 @@ impl World {
                 task.seen = None;
                 self.batches.get_mut(&task.batch).unwrap().task_polled = true;
             }
-            Go::Run(run) => {
+            Step::Run(run) => {
                 let id = task.batch;
                 let own = run.items.len() - self.moved(id, run.moved);
                 self.check_run(id, &run.items, run.closed, own);
@@ -1200,7 +1205,7 @@ impl World {
                     caller.waits = false;
                     return At::Failed;
                 }
-                Found::Runs(_) => {
+                Found::Runs => {
                     assert_eq!(batch.stage, Stage::Runs);
                     return At::Waits;
                 }
@@ -1212,12 +1217,12 @@ impl World {
                     match self.group.queuing(id, ticket, same, &mut waker) {
                         None => panic!("the queue does not know it"),
                         Some(Queuing::NeedsWaker) => waker = Some(ours.clone()),
-                        Some(Queuing::Waits(_)) => return At::Waits,
-                        Some(Queuing::Adopts(turn, _)) => {
+                        Some(Queuing::Waits) => return At::Waits,
+                        Some(Queuing::Adopts(turn)) => {
                             self.spawn(runtime, id, turn);
                             return At::Waits;
                         }
-                        Some(Queuing::Rescues(other, turn, _)) => {
+                        Some(Queuing::Rescues(other, turn)) => {
                             self.spawn(runtime, other.id, turn);
                             return At::Waits;
                         }

@@ -1,0 +1,348 @@
+//! What callers do to a group: their items come, they are polled, and they go.
+
+use std::mem;
+
+use tokio::time::Instant;
+
+use super::order::Place;
+use super::queued::{Caller, Extra, New, Queued, Taken};
+use super::task::Unblocked;
+use super::uniques::Uniques;
+use super::{Closing, Group, Id, Ticket, Turn};
+use crate::batch::limits::Limits;
+use crate::batch::start::Start;
+use crate::observe;
+use crate::wake::offer;
+
+/// An item that comes, with its caller.
+pub(crate) struct Coming<T, U, W> {
+    pub(crate) item: T,
+    /// Of a list of items, only the first in a batch has one.
+    pub(crate) waker: Option<W>,
+    pub(crate) seen: observe::Caller,
+    pub(crate) weight: u64,
+    pub(crate) unique: Option<(u64, U)>,
+}
+
+/// A batch about to be opened; made outside of the lock.
+pub(crate) struct Opening<T, B, W, C> {
+    pub(crate) cell: C,
+    pub(crate) limits: Limits,
+    pub(crate) bulk: B,
+    pub(crate) items: Vec<T>,
+    pub(crate) callers: Vec<Caller<W>>,
+    pub(crate) now: Instant,
+}
+
+/// What became of an item.
+pub(crate) enum Added<T, U, W, C> {
+    Placed(Placed<U, W, C>),
+    /// It needs a new batch; `wake` is the task of one that was closed because of it.
+    NoRoom {
+        coming: Coming<T, U, W>,
+        wake: Option<W>,
+    },
+}
+
+/// An item has a place.
+pub(crate) struct Placed<U, W, C> {
+    pub(crate) cell: C,
+    pub(crate) ticket: Ticket,
+    /// The caller gives the batch, which was orphaned, a task with this turn.
+    pub(crate) adopts: Option<Turn>,
+    /// The task of the batch, which is full now.
+    pub(crate) wake: Option<W>,
+    /// To be dropped.
+    pub(crate) unique: Option<U>,
+}
+
+/// A batch was opened.
+pub(crate) struct Opened<U, W> {
+    pub(crate) ticket: Ticket,
+    /// Tasks that may run now, if the limit on concurrency was raised.
+    pub(crate) wake: Vec<W>,
+    /// To be dropped.
+    pub(crate) unique: Option<U>,
+}
+
+/// What a caller that is polled finds in the queue.
+pub(crate) enum Queuing<C> {
+    Waits,
+    NeedsWaker,
+    /// Its batch was orphaned; it has to give it a task, with this turn.
+    Adopts(Turn),
+    /// It waits, and has to give a task to this batch, whose own callers are not polled.
+    Rescues(C, Turn),
+}
+
+/// What a caller leaves behind.
+pub(crate) struct Left<T, U, B, W, C> {
+    /// To be dropped.
+    pub(crate) item: T,
+    pub(crate) unique: Option<U>,
+    pub(crate) waker: Option<W>,
+    pub(crate) seen: observe::Caller,
+    /// It was the last caller: the batch, to be dropped.
+    pub(crate) emptied: Option<Queued<T, B, W, C>>,
+    /// Tasks to wake.
+    pub(crate) wake: Vec<W>,
+}
+
+impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
+    /// An item comes.
+    #[inline(always)]
+    pub(crate) fn add(
+        &mut self,
+        coming: Coming<T, U, W>,
+        now: impl FnOnce() -> Instant,
+    ) -> Added<T, U, W, C> {
+        if self.open.is_none() {
+            // Those behind it may have gone since somebody left it.
+            self.reopen();
+        }
+        let Some(open) = &mut self.open else {
+            return Added::NoRoom { coming, wake: None };
+        };
+        let why = if open.is_too_heavy(coming.weight) {
+            Some(Closing::Weight)
+        } else if let (Some((hash, value)), Some(uniques)) = (&coming.unique, &self.uniques) {
+            let taken = uniques.has(*hash, value, open.id);
+            taken.then_some(Closing::Unique)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            let wake = self.close(why);
+            return Added::NoRoom { coming, wake };
+        }
+        let came = open.fresh.unwrap_or_else(now);
+        let (ticket, unique) = push(&mut self.uniques, open, coming, came);
+        self.waiting += 1;
+        let cell = open.cell.clone();
+        let adopts = open.orphaned.then_some(open.turn);
+        if adopts.is_some() {
+            // Only then: a write makes the line this core's.
+            open.orphaned = false;
+        }
+        let wake = if open.is_full() {
+            self.close(Closing::Size)
+        } else {
+            None
+        };
+        Added::Placed(Placed {
+            cell,
+            ticket,
+            adopts,
+            wake,
+            unique,
+        })
+    }
+
+    /// Opens the last batch again if it was full, has room, and nobody is behind it.
+    pub(super) fn reopen(&mut self) {
+        if self.open.is_some() {
+            return;
+        }
+        let reopens = |batch: &Place<Queued<T, B, W, C>>| batch.refills && !batch.is_full();
+        let aside = self.aside.last_key_value().map_or(0, |(&id, _)| id + 1);
+        let line = self.line.back().map_or(0, |&(id, _)| id + 1);
+        self.open = if line > aside {
+            let last = self
+                .line
+                .back_mut()
+                .and_then(|(_, batch)| batch.take_if(|it| reopens(it)));
+            if last.is_some() {
+                self.trim();
+            }
+            last
+        } else if let Some(last) = self.aside.last_entry() {
+            if reopens(last.get()) {
+                Some(last.remove())
+            } else {
+                None
+            }
+        } else {
+            None
+        };
+        if let Some(open) = &mut self.open {
+            open.closed = None;
+            open.fresh = None;
+        }
+    }
+
+    /// Opens a batch with its first item. The caller gives it a task, with turn 0.
+    pub(crate) fn open(
+        &mut self,
+        id: Id,
+        opening: Opening<T, B, W, C>,
+        coming: Coming<T, U, W>,
+    ) -> Opened<U, W> {
+        debug_assert!(self.open.is_none(), "one open batch per group");
+        let Opening {
+            cell,
+            limits,
+            bulk,
+            items,
+            callers,
+            now,
+        } = opening;
+        let place = self.spare.pop().unwrap_or_default();
+        let mut batch = place.of(Queued::new(New {
+            id,
+            cell,
+            bulk,
+            size: limits.size,
+            delay_ms: limits.delay_ms,
+            eager: limits.eager,
+            max_weight: limits.max_weight,
+            items,
+            callers,
+            now,
+        }));
+        let (ticket, unique) = push(&mut self.uniques, &mut batch, coming, now);
+        self.waiting += 1;
+        let closed = if batch.is_full() {
+            Some(Closing::Size)
+        } else {
+            batch.is_oversize().then_some(Closing::Weight)
+        };
+        let concurrency = limits.concurrency.unwrap_or(usize::MAX);
+        let was = mem::replace(&mut self.concurrency, concurrency);
+        match closed {
+            None => self.open = Some(batch),
+            Some(why) => drop(self.list(batch, why)),
+        }
+        let mut wake = Vec::new();
+        if was != usize::MAX && concurrency == usize::MAX {
+            // Nobody waits for others any more.
+            let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
+            wake.extend(line.filter_map(|batch| batch.task.take()));
+        }
+        wake.extend(self.next());
+        Opened {
+            ticket,
+            wake,
+            unique,
+        }
+    }
+
+    /// A caller is polled, with a waker on [`offer`]. `None`: its batch runs, or has run.
+    pub(crate) fn queuing(
+        &mut self,
+        id: Id,
+        ticket: Ticket,
+        same: impl FnOnce(&W) -> bool,
+        waker: &mut Option<W>,
+    ) -> Option<Queuing<C>> {
+        let batch = self.find(id)?;
+        let (adopts, turn) = (batch.orphaned, batch.turn);
+        let caller = batch.caller(ticket)?;
+        if !offer(&mut caller.waker, same, waker) {
+            return Some(Queuing::NeedsWaker);
+        }
+        if adopts {
+            self.adopt(id);
+            return Some(Queuing::Adopts(turn));
+        }
+        Some(match self.rescue() {
+            Some((cell, turn)) => Queuing::Rescues(cell, turn),
+            None => Queuing::Waits,
+        })
+    }
+
+    /// A batch gets a new task, if it needs one. Returns the turn of that.
+    pub(crate) fn adopt(&mut self, id: Id) -> Option<Turn> {
+        let batch = self.find(id).filter(|batch| batch.orphaned)?;
+        batch.orphaned = false;
+        batch.ready_for = 0;
+        let turn = batch.turn;
+        self.bring_back(id);
+        Some(turn)
+    }
+
+    /// A batch that has waited too long for one of its own callers to adopt it.
+    #[inline]
+    fn rescue(&mut self) -> Option<(C, Turn)> {
+        if self.abandoned {
+            self.rescue_first()
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn rescue_first(&mut self) -> Option<(C, Turn)> {
+        let found = self.queued().find(|batch| batch.is_abandoned());
+        match found.map(|batch| (batch.id, batch.cell.clone())) {
+            Some((id, cell)) => Some((cell, self.adopt(id)?)),
+            None => {
+                self.abandoned = false;
+                None
+            }
+        }
+    }
+
+    /// A caller goes. `None`: its batch runs, or has run.
+    pub(crate) fn leave(&mut self, id: Id, ticket: Ticket) -> Option<Left<T, U, B, W, C>> {
+        let batch = self.find(id)?;
+        let Taken {
+            item,
+            caller,
+            extra,
+        } = batch.take(ticket)?;
+        let empty = batch.len() == 0;
+        self.waiting -= 1;
+        let mut unblocked = Unblocked::default();
+        if let Some(value) = extra.unique {
+            self.release(value, id, &mut unblocked);
+        }
+        let mut left = Left {
+            item,
+            unique: unblocked.values.pop(),
+            waker: caller.waker,
+            seen: caller.seen,
+            emptied: None,
+            wake: unblocked.tasks,
+        };
+        if empty {
+            left.emptied = self.take(id);
+        }
+        self.reopen();
+        if let Some(emptied) = &mut left.emptied {
+            // Its task, to end; and the one behind it, which may be first now.
+            left.wake.extend(emptied.task.take());
+            left.wake.extend(self.next());
+        }
+        Some(left)
+    }
+}
+
+/// An item gets a place in a batch. Returns its ticket, and what is to be dropped.
+#[inline(always)]
+fn push<T, U: Eq, B, W, C>(
+    uniques: &mut Option<Box<Uniques<U>>>,
+    batch: &mut Queued<T, B, W, C>,
+    coming: Coming<T, U, W>,
+    came: Instant,
+) -> (Ticket, Option<U>) {
+    let Coming {
+        item,
+        waker,
+        seen,
+        weight,
+        unique,
+    } = coming;
+    let mut extra = Extra {
+        weight,
+        unique: None,
+    };
+    let mut surplus = None;
+    if let Some((hash, value)) = unique {
+        let uniques = uniques.get_or_insert_with(|| Box::new(Uniques::new()));
+        let (number, blocked, dropped) = uniques.add(hash, value, batch.id);
+        batch.blocked += u32::from(blocked);
+        (extra.unique, surplus) = (Some(number), dropped);
+    }
+    let ticket = batch.push(item, waker, came, seen, extra);
+    (ticket, surplus)
+}

@@ -1,0 +1,209 @@
+//! One group's queue: batches that fill, wait, and run. Pure: an event goes in, what to wake and drop comes out, and the
+//! caller acts on it after unlocking. Time is an argument.
+//!
+//! ```text
+//!  add ──► open ──size, weight, unique, flush──► closed ──its task, its turn──► running ──► ended
+//!            └──────delay or eager, its task, its turn──────────────────────────────▲
+//! ```
+//!
+//! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
+//! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken, and
+//! the first that is polled, or that comes, adopts it with a task of its own. If none of them does so in time, because they
+//! are not polled or their futures were forgotten, it is *abandoned*, and any caller of the group adopts it. The old task then
+//! finds another turn. If it is polled before the new task and the batch may run, it runs the batch: under load, where every
+//! task stands still for a while, each poll makes progress. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
+//!
+//! Closed batches stand in *line*. Those that can't start stand *aside*, where they cost the others nothing: orphaned ones,
+//! and those that are *blocked* because an earlier batch has an item with an equal unique value. If the group is limited
+//! (`concurrency`), only the first in line starts, and it is topped up with items of those behind it. A batch that a bulk call
+//! waits for is *urgent*: it starts in any case, since otherwise the two could wait for each other.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashTable;
+
+pub(crate) use self::caller::{Added, Coming, Left, Opened, Opening, Placed, Queuing};
+use self::order::Place;
+pub(crate) use self::queued::{Caller, Queued, position};
+pub(crate) use self::task::{Again, Ends, Moved, Orphaned, Run, Step};
+use self::uniques::{Number, Uniques};
+use super::start::{Permit, Start};
+
+mod caller;
+#[cfg(all(test, not(piggyback_loom)))]
+mod histories;
+mod order;
+mod queued;
+mod task;
+#[cfg(test)]
+mod tests;
+mod uniques;
+mod watch;
+
+/// A batch's number.
+pub(crate) type Id = u64;
+/// An item's number in its batch.
+pub(crate) type Ticket = u32;
+/// A task's number for its batch: how often it was adopted.
+pub(crate) type Turn = u32;
+
+/// The most items for which a batch has room when it opens. More come with more room.
+const MOST_ROOM: usize = 1024;
+
+/// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
+pub(crate) struct Group<T, U, B, W, C> {
+    open: Option<Place<Queued<T, B, W, C>>>,
+    /// Closed batches in the order of their numbers. `None`: it is not there any more, or stands aside. The first and the
+    /// last are there.
+    line: VecDeque<(Id, Option<Place<Queued<T, B, W, C>>>)>,
+    /// Closed batches that can't start.
+    aside: BTreeMap<Id, Place<Queued<T, B, W, C>>>,
+    /// Places of batches that have gone, for those that come.
+    spare: Vec<Place<Queued<T, B, W, C>>>,
+    running: HashTable<Running<C>>,
+    concurrency: usize,
+    /// Items that are queued.
+    waiting: usize,
+    /// How many items the last batch had.
+    expected: usize,
+    /// Batches may be orphaned that none of their own callers has adopted in time.
+    abandoned: bool,
+    uniques: Option<Box<Uniques<U>>>,
+}
+
+/// A batch that runs.
+struct Running<C> {
+    id: Id,
+    cell: C,
+    values: Vec<Number>,
+}
+
+/// Why a batch takes no more items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    Size,
+    Delay,
+    Weight,
+    Unique,
+    Eager,
+    Flush,
+}
+
+impl Closing {
+    /// As stats, spans and metrics say it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Delay => "delay",
+            Self::Weight => "weight",
+            Self::Unique => "unique",
+            Self::Eager => "eager",
+            Self::Flush => "flush",
+        }
+    }
+}
+
+impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: None,
+            line: VecDeque::new(),
+            aside: BTreeMap::new(),
+            spare: Vec::new(),
+            running: HashTable::new(),
+            concurrency: usize::MAX,
+            waiting: 0,
+            expected: 0,
+            abandoned: false,
+            uniques: None,
+        }
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_none()
+            && self.line.is_empty()
+            && self.aside.is_empty()
+            && self.running.is_empty()
+    }
+
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, B, W, C>> {
+        let line = self.line.iter().filter_map(|(_, batch)| batch.as_deref());
+        let aside = self.aside.values().map(|batch| &**batch);
+        line.chain(aside).chain(self.open.as_deref())
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// How many items are queued.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether so many items wait that a further call is refused. Items whose callers were dropped don't count.
+    #[inline]
+    pub(crate) fn is_busy(&self, max_waiting: usize) -> bool {
+        self.waiting >= max_waiting
+    }
+
+    /// Whether this batch is the one that items come into.
+    pub(crate) fn is_open(&self, id: Id) -> bool {
+        self.open.as_ref().is_some_and(|open| open.id == id)
+    }
+
+    /// For how many items a batch that opens now had better have room.
+    pub(crate) fn room(&self) -> usize {
+        self.expected.min(MOST_ROOM)
+    }
+
+    /// It is about to serve another key.
+    pub(crate) fn forget_room(&mut self) {
+        self.expected = 0;
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.concurrency != usize::MAX
+    }
+
+    /// Closes the open batch, if any, and names all that is queued or runs.
+    pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
+        let task = self.close(Closing::Flush);
+        let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
+        for batch in line.chain(self.aside.values_mut()) {
+            batch.refills = false;
+        }
+        let queued = self.queued().map(|batch| batch.cell.clone());
+        let running = self.running.iter().map(|running| running.cell.clone());
+        (task, queued.chain(running).collect())
+    }
+
+    /// Calls inside of other executions have items in this batch. Returns whether it may have to wait for bulk calls of its
+    /// group.
+    #[cold]
+    pub(crate) fn nests(&mut self, id: Id) -> bool {
+        let waits = self.is_limited() || self.uniques.is_some();
+        match self.find(id) {
+            Some(batch) => {
+                batch.nested = true;
+                let waits = waits || batch.bulk.permit() != Permit::Unneeded;
+                waits && !batch.urgent
+            }
+            None => false,
+        }
+    }
+
+    /// A bulk call waits for this batch, which must not wait for the bulk call. Returns its task.
+    #[cold]
+    pub(crate) fn hurry(&mut self, id: Id) -> Option<W> {
+        let batch = self.find(id)?;
+        batch.urgent = true;
+        batch.task.take()
+    }
+}
+
+/// Spreads numbers that follow one another over all bits.
+fn hash(id: Id) -> u64 {
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}

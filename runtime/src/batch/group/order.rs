@@ -1,0 +1,249 @@
+//! Which batch of a group is where: open, in line or aside; and which of them may run.
+
+use std::ops::{Deref, DerefMut};
+
+use tokio::time::Instant;
+
+use super::queued::Queued;
+use super::{Closing, Group, Id};
+use crate::batch::start::Start;
+
+/// The most empty places that a group keeps while it is not idle.
+pub(super) const SPARE: usize = 1024;
+
+/// Where a batch is while it is queued: it is not moved when others come and go, and neither it nor its successor needs
+/// an allocation.
+pub(super) struct Place<Q>(Box<Option<Q>>);
+
+impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
+    /// Closes the open batch. Returns its task.
+    pub(super) fn close(&mut self, why: Closing) -> Option<W> {
+        let batch = self.open.take()?;
+        self.list(batch, why)
+    }
+
+    pub(super) fn list(&mut self, mut batch: Place<Queued<T, B, W, C>>, why: Closing) -> Option<W> {
+        batch.closed = Some(why);
+        batch.refills = why == Closing::Size;
+        let task = batch.task.take();
+        if batch.orphaned || batch.blocked > 0 {
+            self.aside.insert(batch.id, batch);
+        } else {
+            let id = batch.id;
+            self.line.push_back((id, Some(batch)));
+            if B::MAY_NEED_PERMIT {
+                self.ask(id);
+            }
+        }
+        task
+    }
+
+    /// A closed batch is in line: if it is due, it takes its place in the queue for a permit.
+    fn ask(&mut self, id: Id) {
+        // One whose last item has just gone is about to go, too.
+        let batch = self.find(id).filter(|batch| batch.len() > 0);
+        let Some(opened) = batch.map(|batch| batch.opened()) else {
+            return;
+        };
+        if self.ready(id, opened).is_some() {
+            self.has_permit(id);
+        }
+    }
+
+    pub(super) fn find(&mut self, id: Id) -> Option<&mut Queued<T, B, W, C>> {
+        if let Some(at) = self.in_line(id) {
+            return self.line[at].1.as_deref_mut();
+        }
+        if self.open.as_ref().is_some_and(|open| open.id == id) {
+            return self.open.as_deref_mut();
+        }
+        self.aside.get_mut(&id).map(|batch| &mut **batch)
+    }
+
+    fn in_line(&self, id: Id) -> Option<usize> {
+        let at = self.place_in_line(id)?;
+        self.line[at].1.as_ref().map(|_| at)
+    }
+
+    fn place_in_line(&self, id: Id) -> Option<usize> {
+        // Its turn has come, or it has just been closed, most likely.
+        if self.line.front()?.0 == id {
+            return Some(0);
+        }
+        if self.line.back()?.0 == id {
+            return Some(self.line.len() - 1);
+        }
+        self.line.binary_search_by_key(&id, |&(id, _)| id).ok()
+    }
+
+    /// Takes a batch out of the queue.
+    pub(super) fn take(&mut self, id: Id) -> Option<Queued<T, B, W, C>> {
+        let mut place = match self.in_line(id) {
+            Some(at) => self.out_of_line(at),
+            None => match self.open.take_if(|open| open.id == id) {
+                Some(open) => Some(open),
+                None => self.aside.remove(&id),
+            },
+        }?;
+        let batch = place.0.take();
+        if self.spare.len() < SPARE {
+            self.spare.push(place);
+        }
+        batch
+    }
+
+    fn out_of_line(&mut self, at: usize) -> Option<Place<Queued<T, B, W, C>>> {
+        let batch = self.line[at].1.take();
+        self.trim();
+        batch
+    }
+
+    /// Both ends of the line are there.
+    pub(super) fn trim(&mut self) {
+        while self.line.front().is_some_and(|(_, batch)| batch.is_none()) {
+            self.line.pop_front();
+        }
+        while self.line.back().is_some_and(|(_, batch)| batch.is_none()) {
+            self.line.pop_back();
+        }
+    }
+
+    /// A closed batch can't start, for now.
+    #[cold]
+    pub(super) fn set_aside(&mut self, id: Id) {
+        if let Some(batch) = self.in_line(id).and_then(|at| self.out_of_line(at)) {
+            self.aside.insert(id, batch);
+        }
+    }
+
+    /// A batch that stood aside is back in line, unless there is another reason why it can't start.
+    #[cold]
+    pub(super) fn bring_back(&mut self, id: Id) {
+        let Some(batch) = self.aside.get(&id) else {
+            return;
+        };
+        if batch.orphaned || batch.blocked > 0 {
+            return;
+        }
+        let batch = self.aside.remove(&id);
+        match self.place_in_line(id) {
+            Some(at) => self.line[at].1 = batch,
+            None if self.line.back().is_none_or(|&(last, _)| last < id) => {
+                self.line.push_back((id, batch));
+            }
+            // Whatever stood before it has gone from the line, and so has its own place.
+            None => {
+                let at = self.line.partition_point(|&(other, _)| other < id);
+                self.line.insert(at, (id, batch));
+            }
+        }
+        if B::MAY_NEED_PERMIT {
+            self.ask(id);
+        }
+    }
+
+    /// Why a batch could run now, if it could.
+    pub(super) fn ready(&mut self, id: Id, now: Instant) -> Option<Closing> {
+        let slots = self.slots();
+        slots.ready(self.find(id)?, now)
+    }
+
+    pub(super) fn slots(&self) -> Slots {
+        Slots {
+            running: self.running(),
+            most: self.concurrency,
+            front: self.line.front().map(|&(id, _)| id),
+        }
+    }
+
+    /// The task of the batch that may run next, if there is a slot. It registers again if it finds that it may not.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<W> {
+        if self.is_limited() || self.open.as_ref().is_some_and(|open| open.eager) {
+            self.next_in_line()
+        } else {
+            // Nobody waits for others.
+            None
+        }
+    }
+
+    fn next_in_line(&mut self) -> Option<W> {
+        if self.running() >= self.concurrency {
+            return None;
+        }
+        if let Some((_, Some(first))) = self.line.front_mut() {
+            return first.task.take();
+        }
+        let (limited, idle) = (self.is_limited(), self.running() == 0);
+        let open = self.open.as_mut()?;
+        // Without a limit only an eager one waits for others.
+        let waits = !open.orphaned && (limited || open.eager && idle);
+        waits.then(|| open.task.take())?
+    }
+}
+
+/// What decides, besides a batch itself, whether it may run.
+pub(super) struct Slots {
+    running: usize,
+    most: usize,
+    /// The first in line.
+    front: Option<Id>,
+}
+
+impl Slots {
+    /// Why a batch could run now, if it could.
+    #[inline]
+    pub(super) fn ready<T, B, W, C>(
+        &self,
+        batch: &Queued<T, B, W, C>,
+        now: Instant,
+    ) -> Option<Closing> {
+        if batch.urgent {
+            return Some(batch.closed.unwrap_or(Closing::Eager));
+        }
+        if self.running >= self.most || batch.blocked > 0 {
+            return None;
+        }
+        let limited = self.most != usize::MAX;
+        match batch.closed {
+            // Without a limit nobody waits for a slot, so whichever task comes first runs first.
+            Some(closed) => (!limited || self.front == Some(batch.id)).then_some(closed),
+            None if limited && self.front.is_some() => None,
+            None if batch.eager && self.front.is_none() && self.running == 0 => {
+                Some(Closing::Eager)
+            }
+            None => batch
+                .due()
+                .is_some_and(|due| due <= now)
+                .then_some(Closing::Delay),
+        }
+    }
+}
+
+impl<Q> Place<Q> {
+    pub(super) fn of(mut self, batch: Q) -> Self {
+        *self.0 = Some(batch);
+        self
+    }
+}
+
+impl<Q> Default for Place<Q> {
+    fn default() -> Self {
+        Self(Box::default())
+    }
+}
+
+impl<Q> Deref for Place<Q> {
+    type Target = Q;
+    #[inline]
+    fn deref(&self) -> &Q {
+        (*self.0).as_ref().expect("a place in the queue is taken")
+    }
+}
+
+impl<Q> DerefMut for Place<Q> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Q {
+        (*self.0).as_mut().expect("a place in the queue is taken")
+    }
+}

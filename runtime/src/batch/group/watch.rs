@@ -1,0 +1,57 @@
+//! What the watch does to a group: it finds batches whose tasks do not run although they could.
+
+use tokio::time::Instant;
+
+use super::Group;
+use super::queued::ORPHAN_AFTER;
+use crate::batch::start::{Permit, Start};
+
+/// How often the number of ticks after which a batch is orphaned doubles at most.
+const MOST_STALLS: u16 = 8;
+
+impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
+    /// The watch passes by. Adds tasks' wakers and places in queues for permits, to be dropped, wakers to be woken, and
+    /// batches that are orphaned now.
+    pub(crate) fn tick(
+        &mut self,
+        now: Instant,
+        tasks: &mut Vec<W>,
+        places: &mut Vec<Box<dyn Send>>,
+        wake: &mut Vec<W>,
+        stalled: &mut Vec<C>,
+    ) {
+        let slots = self.slots();
+        let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
+        let queued = line.chain(self.aside.values_mut()).chain(&mut self.open);
+        let mut orphans = Vec::new();
+        for batch in queued {
+            batch.fresh = None;
+            if batch.orphaned {
+                batch.ready_for = batch.ready_for.saturating_add(1);
+                self.abandoned |= batch.is_abandoned();
+                continue;
+            }
+            let ready = slots.ready(batch, now).is_some()
+                && (batch.urgent || batch.bulk.permit() != Permit::Waits);
+            batch.ready_for = if ready { batch.ready_for + 1 } else { 0 };
+            if batch.ready_for == ORPHAN_AFTER << batch.stalls {
+                batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
+                tasks.extend(batch.task.take());
+                stalled.push(batch.cell.clone());
+                orphans.push((batch.id, batch.turn));
+            }
+        }
+        for (id, turn) in orphans {
+            let mut orphaned = self.orphan(id, turn);
+            wake.append(&mut orphaned.wake);
+            places.extend(orphaned.place);
+        }
+        if self.abandoned {
+            // Callers of batches that may have to wait for an abandoned one adopt it. The newest is the most likely to be
+            // polled; each tick wakes one more.
+            let aside = self.aside.values_mut().chain(&mut self.open);
+            let blocked = aside.filter(|batch| batch.blocked > 0 && !batch.orphaned);
+            wake.extend(blocked.filter_map(|batch| batch.last_waker()));
+        }
+    }
+}

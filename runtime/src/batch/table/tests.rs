@@ -1,0 +1,76 @@
+use std::task::Waker;
+
+use super::*;
+use crate::batch::item::Item;
+use crate::batch::limits::Limits;
+use crate::key::{ByRef, ByValue};
+use crate::strangers::{names, numbers, picked, spread};
+use crate::watch::Watched;
+
+fn opens(delay_ms: u64) -> Opens<()> {
+    Opens {
+        limits: Limits::new(2, delay_ms),
+        bulk: (),
+        runtime: None,
+    }
+}
+
+#[test]
+fn keys_that_a_stranger_picks_spread_like_random_ones() {
+    let ids = Table::<_, (), (), (), ()>::new("ids".into(), 1);
+    let by_id = |id: &u64| ids.hash(&(ByValue(id), ()));
+    spread(&picked(numbers()), by_id, by_id);
+    let by_name = Table::<_, (), (), (), ()>::new("names".into(), 1);
+    let name = |name: &String| by_name.hash(&(ByRef(name.as_str()), ()));
+    spread(&picked(names()), name, by_id);
+}
+
+#[test]
+fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
+    let table = Table::<_, (), (), (), ()>::new("spare".into(), 1);
+    let key = (ByValue(&1_u64), ());
+    let join = || {
+        table
+            .join(
+                Waker::noop().clone(),
+                &key,
+                Item::new(()),
+                usize::MAX,
+                || opens(1000),
+            )
+            .unwrap()
+    };
+    let spare = || table.shards[0].0.lock().spare.group.is_some();
+    let seated = join();
+    assert!(!spare(), "nothing is idle");
+    table.leave(&seated.cell, seated.ticket);
+    assert!(spare());
+    let seated = join();
+    assert!(!spare(), "it is used again");
+    assert!(table.tick(), "a group is there");
+    table.leave(&seated.cell, seated.ticket);
+    assert!(spare());
+    assert!(!table.tick());
+    assert!(!spare(), "it is given back");
+}
+
+#[test]
+fn keys_spread_over_the_shards() {
+    let table = Table::<_, (), (), (), ()>::new("spread".into(), 8);
+    for id in 0..1000_u64 {
+        let key = (ByValue(&id), ());
+        table
+            .join(
+                Waker::noop().clone(),
+                &key,
+                Item::new(()),
+                usize::MAX,
+                || opens(0),
+            )
+            .unwrap();
+    }
+    for shard in &table.shards {
+        let len = shard.0.lock().groups.len();
+        assert!((60..200).contains(&len), "{len} of 1000 in one of 8");
+    }
+}
