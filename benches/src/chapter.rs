@@ -19,7 +19,7 @@ use std::{
     path::Path,
 };
 
-/// What a run gave.
+/// The results of a run.
 struct Figures {
     /// The machine and the day, in a line.
     machine: String,
@@ -150,7 +150,7 @@ impl Figures {
         )
     }
 
-    /// Where there are peers: we, the best of them, and the ratio.
+    /// If there are peers: our figure, the best peer's, and the ratio.
     fn summary(&self) -> String {
         let mut text =
             String::from("| | | ours | best peer | | ratio |\n|:--|:--|--:|--:|:--|--:|\n");
@@ -193,7 +193,7 @@ impl Figures {
         text
     }
 
-    /// Who doesn't take part, in which workloads, and why.
+    /// The contenders that don't take part, in which workloads, and why.
     fn absent(&self) -> String {
         let mut absent = BTreeMap::<_, Vec<&str>>::new();
         for table in &self.tables {

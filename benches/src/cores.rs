@@ -1,4 +1,4 @@
-//! How long a cache line takes from one core to another. What tasks on several workers share goes that way, and on a
+//! The time that a cache line takes from one core to another. Data that tasks on several workers share goes that way, and on a
 //! virtual machine it may take eight times as long as a moment ago: the host has moved one of the cores.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-/// How often a line goes from one to the other and back.
+/// The number of times that a line goes from one core to the other and back.
 const TURNS: usize = 4_000;
 /// Of so many times the shortest: in the others the system had something else to do, or had put both threads on one core.
 const TIMES: usize = 9;

@@ -205,7 +205,7 @@ fn list(workloads: &[&Workload]) {
     }
 }
 
-/// What the figures depend on.
+/// The facts about the machine on which the figures depend.
 fn machine() -> Value {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let compiler = std::process::Command::new("rustc")

@@ -1,4 +1,4 @@
-//! How a workload is measured: all contenders in one process, in rounds in which each runs one lap,
+//! The measurement of a workload: all contenders in one process, in rounds in which each runs one lap,
 //! in an order that rotates; of every figure the median over the rounds.
 //!
 //! Before the timed rounds each contender runs two more laps: one to warm up, one with the counting
@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-/// How much is measured.
+/// The extent of a measurement.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) quick: bool,
@@ -63,7 +63,7 @@ pub(crate) struct Race {
     pub(crate) title: &'static str,
     /// The first one is what the ratios are of.
     pub(crate) columns: fn() -> Vec<Column>,
-    /// How many threads it runs on.
+    /// The number of threads that it runs on.
     pub(crate) workers: usize,
     /// Calls a lap.
     pub(crate) calls: u64,
@@ -171,7 +171,7 @@ pub(crate) fn quartiles(mut figures: Vec<f64>) -> [f64; 3] {
     [1, 2, 3].map(|quarter| quantile(&figures, quarter as f64 / 4.0))
 }
 
-/// Of figures in ascending order, interpolated.
+/// The quantile of figures in ascending order, interpolated.
 pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
@@ -181,7 +181,7 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     below + (above - below) * at.fract()
 }
 
-/// What is being measured, on one line of the terminal.
+/// Shows what is being measured, on one line of the terminal.
 pub(crate) struct Progress {
     id: String,
     begun: Instant,

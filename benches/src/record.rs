@@ -1,10 +1,10 @@
-//! What a figure is of: whose it is, and which column it stands in.
+//! The subject of a figure: its contender and its column.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ours,
     Peer,
-    /// What can't be beaten with the same promises, or not at all.
+    /// A lower bound that can't be beaten with the same promises, or not at all.
     Bound,
     /// No contender: how many there are of what a growth table is about.
     Size,

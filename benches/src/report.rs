@@ -1,4 +1,4 @@
-//! What was measured, as tables for people and as JSON for programs.
+//! The figures, as tables for people and as JSON for programs.
 
 use crate::record::{Column, Kind, Who};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Row>,
     pub(crate) goals: Vec<Goal>,
-    /// Who can't take part, and why.
+    /// The contenders that can't take part, and why.
     pub(crate) cannot: Vec<(String, String)>,
     pub(crate) notes: Vec<String>,
     /// Whether the first column's best is its largest figure (a throughput) and not its smallest.
@@ -21,7 +21,7 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) who: Who,
-    /// Of each column the lower quartile, the median, the upper quartile.
+    /// For each column, the lower quartile, the median and the upper quartile.
     pub(crate) figures: Vec<[f64; 3]>,
 }
 
@@ -176,7 +176,7 @@ impl Table {
         self.rows.iter().any(|row| row.who.kind == Kind::Size)
     }
 
-    /// Of a growth table: for each column that is a cost of one, how it goes and where it bends.
+    /// For each column of a growth table that is a cost per unit: how it grows and where it bends.
     pub(crate) fn bends(&self) -> Vec<String> {
         if !self.grows() {
             return Vec::new();
@@ -278,7 +278,7 @@ impl Table {
                 _ => return None,
             };
             let figure = |column: usize| {
-                // What is no number is null in JSON.
+                // A figure that is not a number is null in JSON.
                 ["lower_quartile", "median", "upper_quartile"]
                     .map(|quartile| row[quartile][column].as_f64().unwrap_or(f64::NAN))
             };
@@ -435,7 +435,7 @@ pub(crate) fn text(all: &Value) -> String {
 pub(crate) fn versioned(name: &str) -> String {
     const LOCK: &str = include_str!("../../Cargo.lock");
     let head = format!("name = \"{name}\"\nversion = \"");
-    // Of several versions the last one listed, the newest: the direct dependency.
+    // If there are several versions, the last one listed is the newest: the direct dependency.
     match LOCK.rfind(&head) {
         Some(at) => {
             let version = &LOCK[at + head.len()..];

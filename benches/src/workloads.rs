@@ -16,7 +16,7 @@ use crate::{
 
 pub(crate) enum Workload {
     Race(Race),
-    /// One that is no race. Its id, what it is, and how it is run.
+    /// A workload that is no race: its id, its title, and how it is run.
     Other(&'static str, &'static str, fn(&Plan) -> Vec<Table>),
 }
 

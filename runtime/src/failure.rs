@@ -40,7 +40,7 @@ struct Inner {
     why: Why,
 }
 
-/// What the call was part of.
+/// The thing that the call shared.
 #[derive(Clone, Copy)]
 pub(crate) enum Shared {
     Execution,
@@ -54,7 +54,7 @@ pub(crate) enum Why {
     WrongNumber { items: usize, results: usize },
 }
 
-/// What went wrong, for code that tells failures apart.
+/// The kind of a failure, for code that tells failures apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -81,7 +81,7 @@ impl Failure {
         &self.0.function
     }
 
-    /// What went wrong.
+    /// The kind of this failure.
     pub fn kind(&self) -> FailureKind {
         match self.0.why {
             Why::Panicked(_) => FailureKind::Panicked,

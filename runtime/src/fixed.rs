@@ -1,4 +1,4 @@
-//! How a call in the global scope holds its table; in any other scope it is an `Arc`.
+//! The handle of a table in the global scope. In any other scope the handle is an `Arc`.
 
 use std::ops::Deref;
 

@@ -29,7 +29,7 @@ use std::hash::{Hash, Hasher};
 #[derive(Debug)]
 pub struct Part<'a, A: ?Sized>(pub &'a A);
 
-/// What an expression of the user's gives, before it is known what kind of key part it is. A method, since the compiler says
+/// The value of a user's expression, before the kind of key part is known. This is a method because the compiler says
 /// nothing of one that is called on what is wrong already.
 pub trait AsPart<'a> {
     /// Its type.
@@ -47,7 +47,7 @@ impl<'a, A> AsPart<'a> for &'a A {
 
 /// A key, or one part of it.
 pub trait Key {
-    /// What an open flight or group keeps.
+    /// The form that an open flight or group keeps.
     type Owned: Send + Sync + 'static;
     /// Feeds the key to a hasher.
     fn hash<H: Hasher>(&self, state: &mut H);
@@ -80,7 +80,7 @@ fn is_little_value<A: 'static>(value: &A) -> bool {
             .is_some_and(|it: &Vec<u8>| it.len() <= LITTLE)
 }
 
-/// What a part is about: the argument, or what `key(…)` says of it.
+/// The subject of a part: the argument, or the expression that `key(…)` gives for it.
 pub trait About {
     /// Its type, without a reference around it.
     type Argument: ?Sized;
@@ -116,7 +116,7 @@ impl<P: Key, Rest: Key> Key for (P, Rest) {
     }
 }
 
-/// What is left of a part and its `Rest` when the part's argument has been configured out.
+/// The rest of a list of parts after a part whose argument has been configured out.
 #[diagnostic::do_not_recommend]
 impl<Rest: Key> Key for (Rest,) {
     type Owned = (Rest::Owned,);

@@ -1,4 +1,4 @@
-//! What models are made of: threads, and tasks that are polled by hand.
+//! The parts of models: threads, and tasks that are polled by hand.
 //!
 //! Under `--cfg piggyback_loom` a model runs in every interleaving of its threads (up to a bound of preemptions); otherwise
 //! it runs many times with plain threads. The checker sees the locks. It does not see std's atomics and thread-locals,
@@ -18,7 +18,7 @@ use std::{sync, thread};
 
 pub(crate) use thread::spawn;
 
-/// How often a thread may be interrupted where it did not have to wait.
+/// The number of times that a thread may be interrupted at a place where it did not have to wait.
 #[cfg(piggyback_loom)]
 const PREEMPTIONS: usize = 3;
 

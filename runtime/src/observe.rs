@@ -1,4 +1,4 @@
-//! What users see of executions: spans (feature `tracing`) and metrics (feature `metrics`).
+//! Spans (feature `tracing`) and metrics (feature `metrics`) of executions.
 //!
 //! Each feature has two files with the same names in them: one that does the work, and one in which everything has size zero
 //! and does nothing. A [`Trace`] belongs to one run of a body or one bulk call.
@@ -23,7 +23,7 @@ use self::meters::{Gauge, Metrics, Times, Waiting};
 pub(crate) use self::spans::{Caller, Callers, Noted, Warned};
 use self::spans::{CallerList, ExecutionSpan};
 
-/// What a function is called, and its metrics.
+/// The name of a function, and its metrics.
 #[derive(Debug)]
 pub(crate) struct Function {
     path: Cow<'static, str>,
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Batch,
 }
 
-/// How an execution ended.
+/// The end of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Returned,
@@ -130,7 +130,7 @@ impl Deref for Function {
     }
 }
 
-/// What is seen of one run of a body, or of one bulk call. Its execution ends when [`ends`](Self::ends) is called, or when it
+/// The span and the gauge of one run of a body, or of one bulk call. The execution ends when [`ends`](Self::ends) is called, or when it
 /// is dropped.
 #[derive(Debug)]
 pub(crate) struct Trace {
@@ -141,7 +141,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Of a call that runs nothing.
+    /// The trace of a call that runs nothing.
     pub(crate) const NONE: Self = Self {
         span: ExecutionSpan::NONE,
         gauge: Gauge::NONE,

@@ -76,7 +76,7 @@ pub fn fleet<T: InFleet>(_: &T) -> T::Of {
     unreachable!("nothing is `InFleet`")
 }
 
-/// What a function returns that forgets across a fleet.
+/// The return type of a function that forgets across a fleet.
 #[cfg(not(feature = "fleet"))]
 pub type Forgotten = Pending<Result<(), std::convert::Infallible>>;
 
@@ -123,7 +123,7 @@ impl<B: ?Sized + Nothing> LentOf<B, Never> for Lent<B> {
     fn copied(_: &B) {}
 }
 
-/// What a caller lends with `by_ref`.
+/// The value that a caller lends with `by_ref`.
 #[inline]
 pub fn lent<B: ?Sized, M>(item: &B) -> <Lent<B> as LentOf<B, M>>::Owned
 where
@@ -155,7 +155,7 @@ pub fn lent_str<S: StdString>(text: &str) -> S {
     S::copied(text)
 }
 
-/// What a closure says of an item; it may borrow from it.
+/// Calls a closure with an item. The result may borrow from the item.
 pub fn of<'a, T, V>(item: &'a T, closure: impl FnOnce(&'a T) -> V) -> V {
     closure(item)
 }

@@ -1,4 +1,4 @@
-//! Where flights and batches live: process-wide, or in a field of a service.
+//! Scopes: where flights and batches are kept, process-wide or in a field of a service.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -44,7 +44,7 @@ pub struct Scope(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// What it is called in all processes of a fleet.
+    /// Its name in all processes of a fleet.
     #[cfg(feature = "fleet")]
     name: Option<Box<str>>,
     /// Tables of functions with `scope = …`, by marker. A marker has more than one if only the type tells them apart.
@@ -81,7 +81,7 @@ pub(crate) trait UnderWay: Send + Sync {
     fn has_ended(&self, waker: &Waker) -> bool;
     /// Itself as an execution.
     fn execution(&self) -> Execution;
-    /// What it may have to wait for.
+    /// The batches for which a flush may have to wait.
     fn limiters(&self) -> [Execution; 2];
 }
 
@@ -133,7 +133,7 @@ impl Scope {
         Self(Arc::new(inner))
     }
 
-    /// What calls in it are called in a fleet, if they have a part in one.
+    /// The name of the scope for calls in a fleet, if they take part in one.
     #[cfg(feature = "fleet")]
     pub(crate) fn name_in_fleet(&self) -> Option<String> {
         match &self.0.name {
@@ -176,7 +176,7 @@ impl Scope {
     /// Returns the counts of every scope of the process that is still alive, the global scope included: one row per function,
     /// with the sums over all scopes.
     ///
-    /// What was counted in a scope is gone when its last clone is dropped.
+    /// The counts of a scope are gone when its last clone is dropped.
     ///
     /// ```
     /// use piggyback::{Scope, dedup};

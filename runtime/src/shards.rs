@@ -1,4 +1,4 @@
-//! What the shards of flights and of groups have in common.
+//! The parts that the shards of flights and of groups have in common.
 
 use std::num::NonZero;
 use std::sync::OnceLock;

@@ -58,7 +58,7 @@ pub struct Row {
     pub panics: u64,
     /// The counts that only one of the attributes has.
     pub kind: Kind,
-    /// What the executions of a function with `across` did in the fleet.
+    /// The counts of the executions of a function with `across` in the fleet.
     #[cfg(feature = "fleet")]
     pub fleet: Option<crate::fleet::FleetStats>,
 }
@@ -304,7 +304,7 @@ impl Row {
         ]
     }
 
-    /// What has no column: only what is not zero.
+    /// The counts that have no column, if they are not zero.
     fn notes(&self) -> String {
         let counts = match &self.kind {
             Kind::Dedup {

@@ -13,7 +13,7 @@ const BUCKETS: u64 = 1 << 17;
 /// All keys in one of this many parts of the table.
 const CROWDED: u64 = 32;
 
-/// What a stranger picks out of all candidates.
+/// The candidates that a stranger picks.
 pub(crate) fn picked<K: Hash>(candidates: impl Iterator<Item = K>) -> Vec<K> {
     let fixed = FixedState::with_seed(1);
     candidates
@@ -67,7 +67,7 @@ pub(crate) fn spread<K: Hash>(picked: &[K], hash: impl Fn(&K) -> u64, of: impl F
     assert!(shard < 3 * random_shard, "{shard}, random {random_shard}");
 }
 
-/// How many pairs of keys meet in a bucket, at most, by keys of two numbers of which the first is the stranger's pick.
+/// The largest number of pairs of keys that meet in a bucket, for keys of two numbers of which the stranger picks the first.
 ///
 /// The stranger starts with the best of many picks, and keeps each change of one or two bits that makes more pairs. This
 /// one sees the pairs themselves, which is more than any timing tells.

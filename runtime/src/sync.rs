@@ -35,7 +35,7 @@ pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
-/// How many spins a thread waits before each further attempt to take a lock that is held. After the last one it sleeps.
+/// The number of spins for which a thread waits before each further attempt to take a lock that is held. After the last one it sleeps.
 ///
 /// Retrying a held lock steals its cache line and slows the critical section that everyone is waiting for. These locks are
 /// held for some dozen nanoseconds, so a short wait is enough unless many threads compete. Then a longer wait lets another

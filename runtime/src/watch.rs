@@ -38,7 +38,7 @@ use crate::observe::Function;
 use crate::sync::{AtomicBool, AtomicU32};
 use crate::wake::{discard, guarded, wake_all};
 
-/// How long an execution may stand still before it is prodded, and then again before its place is taken.
+/// The time for which an execution may stand still before its leader is woken, and then again before it is deposed.
 pub(crate) const STALL: Duration = Duration::from_millis(100);
 
 /// The time between the end of one pass and the start of the next.
@@ -71,7 +71,7 @@ pub(crate) trait Stalled: Send + Sync {
     fn warn_long(&self, _: &Function) {}
 }
 
-/// Where a pass through a table is.
+/// The position of a pass through a table.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
     pub(crate) shard: usize,
@@ -90,7 +90,7 @@ impl Pass {
     }
 }
 
-/// How much work is left for this tick, in nanoseconds by a rough estimate.
+/// The work that is left for this tick, in nanoseconds by a rough estimate.
 ///
 /// It keeps the watch below a twentieth of one core, however much there is to look at: what the budget of a tick does not
 /// pay for waits for the next tick, so that very many executions are looked at less often.
@@ -98,7 +98,7 @@ impl Pass {
 pub(crate) struct Budget(u32);
 
 impl Budget {
-    /// Of one tick: 3 % of a core.
+    /// The budget of one tick: 3 % of a core.
     const TICK: u32 = 1_500_000;
     /// The visit of a table.
     const VISIT: u32 = 150;
@@ -118,7 +118,7 @@ impl Budget {
     }
 }
 
-/// What a look has found to be done: all of it calls foreign code.
+/// The work that a look has found. All of it calls foreign code.
 #[derive(Default)]
 pub(crate) struct Actions {
     pub(crate) wake: Vec<Waker>,
@@ -126,7 +126,7 @@ pub(crate) struct Actions {
     /// Places in queues for permits, to be dropped: that may wake others.
     pub(crate) places: Vec<Box<dyn Send>>,
     pub(crate) stalled: Vec<Arc<dyn Stalled>>,
-    /// Those that others have waited for for long.
+    /// Executions for which callers have waited for a long time.
     pub(crate) long: Vec<Arc<dyn Stalled>>,
 }
 
@@ -162,7 +162,7 @@ impl Actions {
 pub(crate) struct Watch {
     /// The process whose watch has the table in its list, or 0.
     armed: AtomicU32,
-    /// What a look has found is still being done.
+    /// Whether the work that the last look has found is still being done.
     acting: AtomicBool,
 }
 

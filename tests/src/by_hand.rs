@@ -103,7 +103,7 @@ impl<F: Future> ByHand<F> {
         }
     }
 
-    /// One that has been polled, and waits.
+    /// A call that has been polled, and waits.
     pub fn waiting(future: F) -> Self {
         let mut hand = Self::new(future);
         assert!(hand.poll().is_pending());
@@ -127,7 +127,7 @@ impl<F: Future> ByHand<F> {
         self.poll()
     }
 
-    /// How often it was woken so far.
+    /// The number of times that it was woken so far.
     pub fn wakes(&self) -> usize {
         self.woken.0.get()
     }

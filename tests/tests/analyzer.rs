@@ -106,7 +106,7 @@ impl Server {
         ));
     }
 
-    /// What it answers.
+    /// The answer of the server.
     fn request(&mut self, method: &str, params: &str) -> String {
         self.requests += 1;
         let id = self.requests;

@@ -1,4 +1,4 @@
-//! What may be in one bulk call together: at most `size` items, `max_weight` in all, and no two that are `unique`ly equal.
+//! The limits of one bulk call: at most `size` items, at most `max_weight` in all, and no two items with equal `unique` values.
 
 mod bulk;
 

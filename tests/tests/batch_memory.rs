@@ -47,7 +47,7 @@ fn live() -> isize {
 
 #[test]
 fn tenants_come_and_go_and_nothing_is_left() {
-    // What the first call makes for good: the function's table.
+    // The first call makes the function's table, which stays.
     run(save("warm".into(), 0));
     let before = live();
 

@@ -15,13 +15,13 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, NoTls, Row};
 
-/// What a statement can take.
+/// The largest number of parameters of a statement.
 const MAX_PARAMETERS: usize = 65_535;
 
 #[derive(Clone)]
 struct Db {
     client: Arc<Client>,
-    /// How many items, or parameters where each value is one, each statement had.
+    /// The number of items of each statement, or of parameters if each value is one.
     statements: Arc<Mutex<Vec<usize>>>,
 }
 

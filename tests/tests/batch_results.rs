@@ -1,4 +1,4 @@
-//! What each caller gets of what the bulk function returns.
+//! The results of a bulk function find their callers.
 
 mod bulk;
 

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// What nothing here may take.
+/// A time that nothing here may take.
 const LONG: Duration = Duration::from_secs(10);
 
 fn runtime() -> Runtime {

@@ -21,7 +21,7 @@ macro_rules! kept {
                     .$context(|| format!("can't load {id}"))
             }
 
-            /// What callers do with it.
+            /// The use that callers make of it.
             async fn handler(id: u64) -> $crate_::Result<u64> {
                 Ok(load(id).await? + 1)
             }

@@ -1,4 +1,4 @@
-//! What is in a key, how it is compared, and when it is copied.
+//! The parts of a key, how keys are compared, and when they are copied.
 
 use std::borrow::{Borrow, Cow};
 use std::cell::Cell;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use piggyback::{Row, Scope, dedup};
 use piggyback_tests::by_hand::{ByHand, Count, Gate};
 
-/// How many executions of a function are up. Each test's function has its `name`, since tests run side by side.
+/// The number of a function's executions that are in flight. Each test's function has its own `name`, since tests run side by side.
 fn up(function: &str) -> u64 {
     row(function).in_flight
 }

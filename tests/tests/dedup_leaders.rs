@@ -10,7 +10,7 @@ use piggyback::{Kind, Row, Scope, dedup};
 use piggyback_tests::by_hand::{ByHand, Count, Gate, block_on, one_turn};
 use tokio::runtime;
 
-/// What is counted of a function: by its `name`, since tests run side by side.
+/// The counts of a function, found by its `name`, since tests run side by side.
 fn row(function: &str) -> Row {
     let mut rows = Scope::global().stats().rows.into_iter();
     rows.find(|row| row.function == function)

@@ -27,7 +27,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What an idle function may keep: the room for a few entries in each shard.
+/// The memory that an idle function may keep: the room for a few entries in each shard.
 const KEPT: isize = 128 * 1024;
 
 #[dedup(skip(gate))]

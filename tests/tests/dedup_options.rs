@@ -324,7 +324,7 @@ mod max_followers {
         assert_eq!(RUNS.get(), 3);
         assert_eq!(beyond[0].poll(), Poll::Ready((1, 2)));
         assert_eq!(beyond[1].poll(), Poll::Ready((1, 3)));
-        // One that leaves makes room.
+        // A caller that leaves makes room.
         let [stays, leaves] = &mut followers;
         assert!(stays.poll().is_pending());
         assert!(leaves.poll().is_pending());

@@ -18,7 +18,7 @@ fn row(function: &str) -> Row {
         .expect("it was called")
 }
 
-/// What a call panics with.
+/// The payload of a call's panic.
 fn panics<R>(call: impl FnOnce() -> R) -> Box<dyn Any + Send> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(_) => panic!("it was to panic"),

@@ -35,7 +35,7 @@ async fn user(gate: &Gate, id: u64) -> Result<u64, AppError> {
     }
 }
 
-/// What callers do with it.
+/// The use that callers make of it.
 async fn handler(gate: &Gate, id: u64) -> Result<String, Box<dyn Error + Send + Sync>> {
     let user = user(gate, id).await?;
     Ok(user.to_string())
@@ -86,7 +86,7 @@ fn a_caller_that_shares_with_nobody_gets_the_original() {
         Err(AppError::NotFound(1))
     ));
 
-    // One that was alone at the end.
+    // A leader that was alone at the end.
     let gate = Gate::new();
     let mut leader = ByHand::waiting(user(&gate, 1));
     drop(ByHand::waiting(user(&gate, 1)));
@@ -94,7 +94,7 @@ fn a_caller_that_shares_with_nobody_gets_the_original() {
     let ended = leader.poll();
     assert!(matches!(ended, Poll::Ready(Err(AppError::NotFound(1)))));
 
-    // One that took over and was then alone.
+    // A follower that took over and was then alone.
     let gate = Gate::new();
     let leader = ByHand::waiting(user(&gate, 1));
     let mut heir = ByHand::waiting(user(&gate, 1));

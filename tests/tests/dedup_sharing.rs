@@ -1,4 +1,4 @@
-//! Who shares an execution with whom, and who does not.
+//! Calls that share an execution, and calls that do not.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What an annotated future weighs: at most 48 bytes more than the body's, and each argument once.
+//! The size of an annotated future: at most 48 bytes more than the body's, and each argument once.
 
 /// `$name` is written twice, bare and annotated; `$call` makes either future.
 macro_rules! weighs {

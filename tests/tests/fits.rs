@@ -1,4 +1,4 @@
-//! Where the attributes work: every form of function compiles, and shares or batches what it should.
+//! Every form of function on which the attributes work compiles, and shares or batches as it should.
 //!
 //! Also compiled as edition 2021, by the package in `edition-2021`.
 
@@ -28,7 +28,7 @@ impl Count {
     }
 }
 
-/// That `$call`, twice at once, gives `$value` twice and `$count` executions.
+/// Asserts that two simultaneous calls `$call` give `$value` twice and make `$count` executions.
 macro_rules! twice {
     ($call:expr, $value:expr, $count:expr => $executions:expr) => {{
         let before = $count.get();
@@ -380,7 +380,7 @@ mod patterns {
         let before = COUNT.get();
         let all = tokio::join!(
             call(1, 2, &3, Ok(4), point),
-            // What is not bound, or bound either way, makes no difference.
+            // Arguments that are not bound, or bound either way, make no difference.
             torn([1, 7, 2], &3, Err(4), point),
             call(2, 2, &3, Ok(4), point),
             call(1, 3, &3, Ok(4), point),

@@ -28,7 +28,7 @@ pub enum AppError {
 #[derive(Debug, Clone)]
 pub struct Pool;
 
-/// What an option uses is used.
+/// An argument that an option uses is used.
 #[batch(
     size = most,
     delay_ms = ms,
@@ -53,20 +53,20 @@ pub async fn scoped_batch(
     ids
 }
 
-/// What an option uses is used.
+/// An argument that an option uses is used.
 #[dedup(spawn, scope = scope, key(tenant = tenant.0), max_age_ms = ms)]
 pub async fn scoped_task(scope: &Scope, tenant: (u64, f64), ms: u64, id: u64) -> u64 {
     id
 }
 
-/// What an option uses is used, whether the body mentions it or not.
+/// An argument that an option uses is used, whether the body mentions it or not.
 #[dedup(scope = scope, key(tenant = tenant.0), max_followers = most, direct = direct_now, forget = forget_direct)]
 pub async fn direct(scope: &Scope, tenant: (u64, f64), most: usize, id: u64) -> u64 {
     tokio::task::yield_now().await;
     id
 }
 
-/// What may borrow.
+/// A type that may borrow.
 pub trait Executor<'c>: Sized {}
 
 /// The function beside it needs a name for the lifetime.
@@ -76,7 +76,7 @@ pub async fn behind_impl(executor: impl Executor<'_>, id: u64) -> u64 {
     id
 }
 
-/// What an option of a batch uses is used.
+/// An argument that an option of a batch uses is used.
 #[batch(size = most, eager, scope = scope, direct = direct_batch_now)]
 pub async fn direct_batch(scope: &Scope, most: usize, ids: Vec<u64>) -> Vec<u64> {
     tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What keeps a function useful under more load than it can serve: `max_waiting` and `max_followers` with `busy`, and
+//! The options that keep a function useful under more load than it can serve: `max_waiting` and `max_followers` with `busy`, and
 //! `eager` without a delay.
 
 mod bulk;

@@ -155,7 +155,7 @@ async fn macros_closures_blocks_and_items_say_self() {
     assert_eq!(service(1).macros(2).await, expected);
 }
 
-/// What a panic says.
+/// The message of a panic.
 async fn panic_of(tenant: u64, name: &str) -> String {
     let service = Service {
         tenant,

@@ -19,7 +19,7 @@ impl Log {
     }
 }
 
-/// That three calls, two of them equal, are one bulk call of two items.
+/// Asserts that three calls, two of them equal, are one bulk call of two items.
 macro_rules! loads {
     ($load:ident) => {{
         let log = Log::default();
@@ -96,7 +96,7 @@ async fn fallible(log: &Log, ids: &[u64]) -> Result<Vec<u64>, Error> {
     Ok(ids.to_vec())
 }
 
-/// One that is not ours: the function goes on as it is.
+/// An attribute that is not ours: the function stays as it is.
 #[once(skip(log))]
 #[rustfmt::skip]
 #[must_use]

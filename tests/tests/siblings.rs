@@ -33,7 +33,7 @@ pub async fn listed(Path(id): Path<u64>, Page { size, after }: Page, mut name: S
     format!("{id} {size} {after} {name}")
 }
 
-/// What a pattern leaves out can't be.
+/// Parts that a pattern leaves out can't be in the key.
 #[dedup(direct = sized_now, forget = forget_sized)]
 pub async fn sized(Page { size, .. }: Page, _: u8, (first, ref second): (u8, String)) -> usize {
     tokio::task::yield_now().await;
@@ -155,7 +155,7 @@ impl Orders for Service {
     }
 }
 
-/// That calls of `$call` join each other until `$forget`.
+/// Asserts that calls of `$call` join each other until `$forget`.
 macro_rules! forgets {
     ($call:expr, $forget:expr) => {{
         let mut first = ByHand::waiting($call);

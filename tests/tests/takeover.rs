@@ -1,4 +1,4 @@
-//! Who takes over a flight whose leader is gone, and that they are few.
+//! A flight whose leader is gone is taken over, and few callers start the body.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;

@@ -1,4 +1,4 @@
-//! What a batch can't cost less than: a caller that is suspended once; the same with its item in a
+//! Lower bounds of the cost of a batch: a caller that is suspended once; the same with its item in a
 //! vector and its result from one.
 
 use super::{Batcher, Body, Setup};

@@ -1,4 +1,4 @@
-//! What every contender for `#[batch]` offers.
+//! The interface of every contender for `#[batch]`.
 
 use crate::{measure::Lap, record::Who, side_by_side::Flavour};
 use std::{
@@ -13,7 +13,7 @@ pub(crate) trait Batcher: Send + Sync + 'static {
     /// the caller, and no caller's leaving stops it.
     const DETACHED: bool;
 
-    /// What is set up for the workload, or why it can't be. Called inside of the runtime.
+    /// Sets the contender up for the workload, or says why that is impossible. Called inside the runtime.
     fn new(setup: Setup) -> Result<Self, &'static str>
     where
         Self: Sized;
@@ -24,7 +24,7 @@ pub(crate) trait Batcher: Send + Sync + 'static {
     fn nudge(&self) {}
 }
 
-/// What a workload asks for.
+/// The settings of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setup {
     pub(crate) flavour: Flavour,
@@ -81,11 +81,11 @@ impl Body {
     }
 }
 
-/// What is done with each contender.
+/// An action for each contender.
 pub(crate) trait Visitor {
     fn visit<B: Batcher>(&mut self, who: Who);
 
-    /// One that can't be built here.
+    /// A contender that can't be built here.
     fn absent(&mut self, name: String, reason: &'static str);
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Picture {
 
 pub(super) struct Panel {
     pub(super) title: String,
-    /// What a figure is of.
+    /// The subject of a figure.
     pub(super) unit: String,
     pub(super) bars: Vec<Bar>,
 }
@@ -152,7 +152,7 @@ impl Panel {
     fn draw(&self, svg: &mut String, theme: &Theme, (left, top): (f64, f64), width: f64) {
         let mut figures: Vec<f64> = self.bars.iter().filter_map(|bar| bar.figure).collect();
         figures.sort_by(f64::total_cmp);
-        // One that is far longer than all others is cut, or they could not be told apart.
+        // A bar that is far longer than all others is cut. Otherwise the others could not be told apart.
         let longest = match figures[..] {
             [.., second, last] if last > 2.0 * second && self.bars.len() > 4 => 1.15 * second,
             [.., last] => last,

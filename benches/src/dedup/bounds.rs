@@ -1,4 +1,4 @@
-//! What sharing can't cost less than: a bare call; the least that a map of flights does; the least
+//! Lower bounds of the cost of sharing: a bare call; the least that a map of flights does; the least
 //! that waiting does.
 
 use super::{Calls, Dedup, body};

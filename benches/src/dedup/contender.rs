@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// What a `gated` body waits for.
+/// The event that a `gated` body waits for.
 pub(crate) static GATE: Notify = Notify::const_new();
 
 /// Executions of bodies, in counted laps.
@@ -105,7 +105,7 @@ impl<D: Dedup> Calls for By<D> {
     }
 }
 
-/// What is done with each contender.
+/// An action for each contender.
 pub(crate) trait Visitor {
     fn visit<C: Calls>(&mut self, who: Who, make: fn() -> C);
 }

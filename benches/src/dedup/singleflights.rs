@@ -115,7 +115,7 @@ impl Dedup for Uniflight {
     }
 }
 
-/// What a tower service is asked: a key, and a body, which each call has to bring.
+/// The request of a tower service: a key, and a body, which each call must bring.
 struct Request<K> {
     key: K,
     body: Mutex<Answering>,

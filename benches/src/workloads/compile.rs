@@ -39,7 +39,7 @@ fn run(plan: &Plan) -> Vec<Table> {
     vec![table, long]
 }
 
-/// How much there is in a function for the compiler to do.
+/// The amount of code in a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bodies {
     Short,
@@ -118,7 +118,7 @@ fn scratch(name: &str) -> PathBuf {
     std::env::temp_dir().join("piggyback-benches").join(name)
 }
 
-/// How long cargo takes.
+/// The time that cargo takes.
 fn cargo(arguments: &[&str], manifest: &Path, target: &Path) -> Result<f64, String> {
     let begun = Instant::now();
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -169,7 +169,7 @@ fn generate(
     Ok(manifest)
 }
 
-/// What longer bodies begin with: 15 lines as handlers and repositories have them.
+/// The beginning of longer bodies: 15 lines as handlers and repositories have them.
 const MORE: &str = r#"
     let began = std::time::Instant::now();
     let mut names: Vec<String> = Vec::new();

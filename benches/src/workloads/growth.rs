@@ -38,7 +38,7 @@ fn decades(last: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(1), |n| Some(n * 10)).take_while(move |&n| n <= last)
 }
 
-/// Where each lap is of many items, whatever the size.
+/// The number of rounds if each lap is of many items, whatever the size.
 const ROUNDS_OF_MANY: usize = 15;
 
 /// A contender of which we want to know how it grows.
@@ -238,7 +238,7 @@ impl Tenants for BatchAintOne {
     }
 }
 
-/// What a tenant's batch takes.
+/// The time of an item in a tenant's batch.
 const TENANT_SIZE: u64 = 2;
 
 fn tenants(plan: &Plan) -> Table {

@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 
 const SIZE: usize = 100;
 const DELAY_MS: u64 = 5;
-/// What a pool has by default, and all contenders.
+/// The default of a pool, and the number for all contenders.
 const CONNECTIONS: u32 = 10;
 
-/// How many callers there are, and how many rows they insert in each round.
+/// The number of callers, and of the rows that they insert in each round.
 #[derive(Clone, Copy)]
 struct Load {
     id: &'static str,
@@ -138,7 +138,7 @@ fn run(load: Load, plan: &Plan) -> Vec<Table> {
 /// The limit: with 256 callers there are never more than two full lists of 100 under way, and with 1,024 not more than ten.
 const AS_MANY: &str = "ready-made lists of 100, as many as callers fill";
 
-/// What decides how long a commit takes.
+/// The settings that decide how long a commit takes.
 const SERVER: &str = "SELECT format('PostgreSQL %s, fsync %s, synchronous_commit %s', \
      split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'), \
      current_setting('synchronous_commit'))";

@@ -131,7 +131,7 @@ struct Count {
 }
 
 impl Count {
-    /// One that takes longer is not waited for: it is counted how far it got.
+    /// A contender that takes longer is stopped, and the items that it has served are counted.
     const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
     fn is_enough(&self) -> bool {

@@ -56,7 +56,7 @@ fn timed(calls: u64, run: impl Future<Output = ()>) -> Vec<f64> {
         run.await;
         let ns = begun.elapsed().as_nanos() as f64;
         let allocations = alloc::allocations() - before;
-        // What a table or a cache allocates once in a while is not a call's.
+        // An allocation that a table or a cache makes once in a while is not counted for a call.
         let allocations = (100.0 * allocations / calls as f64).round() / 100.0;
         vec![ns / calls as f64, allocations]
     })

@@ -33,7 +33,7 @@ where
     pub(super) table: T,
     share: S,
     pub(super) role: Role<V>,
-    /// What is to be seen of it, while it runs the body.
+    /// Its span and its place in the gauge, while it runs the body.
     pub(super) trace: Trace,
     /// When it began, for the metrics.
     pub(super) began: Began,
@@ -42,7 +42,7 @@ where
     key: PhantomData<fn() -> K>,
 }
 
-/// What a call is at the moment. `LeadsAlone` does not know of any followers yet; `Leads` does.
+/// The current role of a call. `LeadsAlone` does not know of any followers yet; `Leads` does.
 pub(crate) enum Role<V> {
     LeadsAlone {
         hash: u64,
@@ -72,7 +72,7 @@ pub(crate) enum Role<V> {
     Refused,
 }
 
-/// What a follower that was polled has to do.
+/// The next step of a follower that was polled.
 pub(crate) enum Next<O> {
     Return(O),
     /// Run the body, in its new role.
@@ -131,7 +131,7 @@ where
         matches!(self.role, Role::Refused)
     }
 
-    /// What a loader's body needs to go on with the place that the last leader has left.
+    /// Lets a loader's body continue with the place that the last leader has left.
     pub fn heir(&self) -> Heir {
         let flight = match &self.role {
             Role::LeadsAlone { id, .. } | Role::Deposed { id } => Some(*id),
@@ -141,7 +141,7 @@ where
         Heir(flight.map(|id| self.table.execution(id)))
     }
 
-    /// What the fleet around its body has to know of it.
+    /// The view of this call for the fleet around its body.
     #[cfg(feature = "fleet")]
     pub(crate) fn around(&self) -> Box<dyn crate::fleet::Around>
     where

@@ -1,4 +1,4 @@
-//! What the callers of one flight share: its result, once it has landed.
+//! The part of a flight that its callers share: its result, once it has landed.
 //!
 //! A lone leader has no flight, only an entry in the map. The first follower makes the flight. The entry's
 //! [`state`](super::state), behind the lock of its shard, knows which call leads and which calls wait. The result is written
@@ -14,13 +14,13 @@ use crate::watch::Stalled;
 pub(crate) struct Flight<V> {
     pub(super) hash: u64,
     pub(super) id: u64,
-    /// Where its entry is in the shard, unless that has grown or shrunk since.
+    /// The place of its entry in the shard, unless the shard has grown or shrunk since.
     pub(super) bucket: u32,
     outcome: OnceLock<Outcome<V>>,
     pub(super) callers: Callers,
 }
 
-/// How an execution ended.
+/// The end of an execution.
 #[derive(Debug)]
 pub(crate) enum Outcome<V> {
     Value(V),

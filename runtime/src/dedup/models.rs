@@ -266,7 +266,7 @@ fn a_panic_reaches_whoever_shared_it() {
     });
 }
 
-/// What a call says when it panics.
+/// The message of a call's panic.
 fn quietly<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     silence();
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| crate::wake::message(&*payload).into())

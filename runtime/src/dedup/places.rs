@@ -1,4 +1,4 @@
-//! Where the followers of a flight leave their wakers.
+//! The places in which the followers of a flight leave their wakers.
 //!
 //! A place is as large as a waker; taking and leaving one is O(1). All of this happens under the lock of a shard, where
 //! other keys wait: so growing never moves more than one small chunk, and emptying moves none.
@@ -29,14 +29,14 @@ pub(crate) struct Places<W> {
     /// Chunks that are full, then the one that grows.
     full: Vec<Vec<Option<W>>>,
     last: Vec<Option<W>>,
-    /// How many there are, taken or free.
+    /// The number of places, taken or free.
     len: u32,
     /// In the order in which they became free, and so taken again: where callers leave in the order in which they came, as
     /// those with equal deadlines do, the places are a ring in the order of the callers.
     free: VecDeque<Slot>,
     /// The number of the place that was taken last.
     newest: u32,
-    /// How often they were emptied.
+    /// The number of times that the places were emptied.
     epoch: u32,
 }
 
@@ -157,7 +157,7 @@ impl<W> Places<W> {
         all
     }
 
-    /// How many there are, taken or free.
+    /// The number of places, taken or free.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len as usize

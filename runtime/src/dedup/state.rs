@@ -34,7 +34,7 @@ pub(crate) struct State<W> {
     led: bool,
     /// The current or the last leader's.
     turn: Turn,
-    /// How to reach the leader. `None` while it is being polled for the first time or after it was prodded.
+    /// The leader's waker. `None` while it is being polled for the first time or after it was prodded.
     leader: Option<W>,
     /// Ticks since the leader's last sign of life.
     idle: u8,
@@ -45,15 +45,15 @@ pub(crate) struct State<W> {
     spawned: bool,
     /// The last leader is gone for good, not only stalled.
     lost: bool,
-    /// How many callers came to wait.
+    /// The number of callers that came to wait.
     joined: u32,
-    /// How many of them went: by leaving or by claiming.
+    /// The number of callers that no longer wait: they left, or took over.
     gone: u32,
-    /// How many of the waiting callers have given their body to a task. They wait for their own execution.
+    /// The number of waiting callers that have given their body to a task. They wait for their own execution.
     given: u32,
 }
 
-/// What a waiting caller can do if the flight is vacant.
+/// The ways in which a waiting caller can serve a vacant flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
     /// Run the body, and lead.
@@ -64,7 +64,7 @@ pub(crate) enum Body {
     Given,
 }
 
-/// What a polled follower finds.
+/// The result of polling a follower.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Followed<W> {
     /// It waits, in this place. The second is a waker that was replaced, to be dropped after unlocking.
@@ -77,7 +77,7 @@ pub(crate) enum Followed<W> {
     Landed,
 }
 
-/// What the watch must do after it looked at a flight.
+/// The result of a look by the watch.
 #[derive(Debug)]
 pub(crate) enum Tick<W> {
     Nothing,
@@ -96,7 +96,7 @@ pub(crate) enum Tick<W> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Deposed;
 
-/// What a leader that goes on waiting has to do.
+/// The result of a leader's poll that is pending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rest<W> {
     /// Nothing, but to drop a waker that was replaced, after unlocking.
@@ -130,12 +130,12 @@ impl<W> State<W> {
         }
     }
 
-    /// How many callers wait.
+    /// The number of callers that wait.
     pub(crate) fn waiting(&self) -> u32 {
         self.joined - self.gone
     }
 
-    /// How many callers wait for another's execution.
+    /// The number of callers that wait for another call's execution.
     pub(crate) fn followers(&self) -> u32 {
         self.waiting() - self.given
     }

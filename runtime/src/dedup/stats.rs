@@ -1,4 +1,4 @@
-//! What is counted of a function's flights.
+//! The counts of a function's flights.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,7 +19,7 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
     /// Calls that joined a flight.
     pub(crate) joined: u64,
-    /// Of these, how many got no shared result: they left, took over, or ran by themselves.
+    /// Calls among these that got no shared result: they left, took over, or ran by themselves.
     pub(crate) unshared: u64,
     /// Flights that are up.
     pub(crate) up: u64,

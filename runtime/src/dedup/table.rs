@@ -160,7 +160,7 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    /// Where a flight's entry is, while it is up: where it was, unless the table has grown or shrunk since.
+    /// The place of a flight's entry while it is in the map. It has not moved unless the table has grown or shrunk.
     #[inline]
     fn bucket(&self, flight: &Flight<V>) -> Option<usize> {
         let bucket = flight.bucket as usize;
@@ -220,7 +220,7 @@ impl<K: Send + Sync + 'static, V> Entry<K, V> {
 }
 
 impl<K, V> Entry<K, V> {
-    /// How many callers wait for another's execution.
+    /// The number of callers that wait for another call's execution.
     fn followers(&self) -> u32 {
         match &self.flight {
             Stage::Lone(_) => 0,

@@ -23,7 +23,7 @@ use std::hash::{Hash, Hasher};
     note = "derive `Clone` for `{A}`, take it by value or in an `Arc`, or take something that is cheap to clone, for example a pool instead of a connection; for a type parameter, add the bounds"
 )]
 pub trait Own<A: ?Sized, M> {
-    /// What is kept.
+    /// The owned form.
     type Held: Send + 'static;
     /// Makes it, or moves it there.
     fn own(self) -> Self::Held;
@@ -42,7 +42,7 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
     note = "in a trait, add `where Self: Clone + Send + 'static` to the method"
 )]
 pub trait OwnSelf<A: ?Sized, M> {
-    /// What is kept.
+    /// The owned form.
     type Held: Send + 'static;
     /// Makes it, or moves it there.
     fn own(self) -> Self::Held;
@@ -69,20 +69,20 @@ impl<A: ?Sized, P: About<Argument = A> + Nothing> OwnSelf<A, Never> for P {
     fn own(self) {}
 }
 
-/// What `unique` tells an item by.
+/// The value of `unique` for an item.
 #[diagnostic::on_unimplemented(
     message = "`unique` takes a closure that returns something `Hash + Eq + Send + 'static`, and `{A}` is not",
     label = "returns `{A}`, by which items can't be compared",
     note = "return a value that can be compared, for example `row.id`; what is borrowed from the item must also be `Clone`"
 )]
 pub trait Unique<A: ?Sized, M> {
-    /// What is kept.
+    /// The owned form.
     type Held: Hash + Eq + Send + 'static;
     /// Makes it, or moves it there.
     fn unique(self) -> Self::Held;
 }
 
-/// What an item is told apart by.
+/// The value by which items are told apart.
 pub fn unique<P: About + Unique<P::Argument, M>, M>(
     part: P,
 ) -> <P as Unique<P::Argument, M>>::Held {
@@ -103,7 +103,7 @@ impl<P: About + Nothing> Unique<P::Argument, Never> for P {
     fn unique(self) {}
 }
 
-/// What `item_by`, and `one_by` or `many_by` beside it, find results by.
+/// The value by which `item_by`, and `one_by` or `many_by` beside it, find results.
 #[diagnostic::on_unimplemented(
     message = "results can't be found by a `{A}`",
     label = "gives something that isn't `Hash + Eq + Send + 'static`; what is borrowed must also have an owned form"
@@ -115,7 +115,7 @@ pub trait Match<A: ?Sized> {
     fn value(self) -> Self::Value;
 }
 
-/// What results are found by.
+/// The value by which results are found.
 pub fn matched<P: About + Match<P::Argument>>(part: P) -> P::Value {
     part.value()
 }
@@ -141,20 +141,20 @@ impl<B: ?Sized + ToOwned<Owned: Hash + Eq + Send + 'static>> Match<B> for OptRef
     }
 }
 
-/// What `sort_by` sorts an item by.
+/// The value by which `sort_by` sorts an item.
 #[diagnostic::on_unimplemented(
     message = "`sort_by` takes a closure that returns something `Ord + Send + 'static`, and `{A}` is not",
     label = "returns `{A}`, by which items can't be sorted",
     note = "return a value that can be sorted, for example `row.id`; a value that is borrowed from the item must also be `Clone`"
 )]
 pub trait Order<A: ?Sized, M> {
-    /// What is kept.
+    /// The owned form.
     type Held: Ord + Send + 'static;
     /// Makes it, or moves it there.
     fn order(self) -> Self::Held;
 }
 
-/// What an item is sorted by.
+/// The value by which an item is sorted.
 pub fn order<P: About + Order<P::Argument, M>, M>(part: P) -> <P as Order<P::Argument, M>>::Held {
     part.order()
 }
@@ -450,7 +450,7 @@ mod tests {
         }
     }
 
-    /// What is unique about items that all differ.
+    /// The unique value of items that all differ.
     fn differ<H: Hash + Eq>(held: impl Fn() -> Vec<H>) {
         let hasher = RandomState::new();
         for (at, one) in held().iter().enumerate() {

@@ -28,7 +28,7 @@ impl ExecutionSpan {
         opener: None,
     };
 
-    /// Of a body that runs for the call that is made here: a child of the current span.
+    /// The span of a body that runs for the call that is made here: a child of the current span.
     pub(super) fn dedup(function: &str) -> Self {
         Self {
             span: Some(dedup(function)),
@@ -36,7 +36,7 @@ impl ExecutionSpan {
         }
     }
 
-    /// Of a bulk call: a child of its first caller's span.
+    /// The span of a bulk call: a child of its first caller's span.
     pub(super) fn batch(
         function: &str,
         callers: CallerList,

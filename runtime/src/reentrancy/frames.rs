@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::graph::Execution;
 
-/// How deep executions may nest on one thread before their frames go into a list behind a lock.
+/// The depth of nesting on one thread beyond which frames go into a list behind a lock.
 const SHOWN: usize = 8;
 
 /// The list's room that a thread keeps after it was that deep.
@@ -26,7 +26,7 @@ struct Shown {
     frames: [(AtomicUsize, AtomicU64); SHOWN],
     /// The frames beyond the first [`SHOWN`].
     deeper: Mutex<Vec<Execution>>,
-    /// What bulk calls hold, each with the depth of its frame: see [`within_bulk`].
+    /// The limiters that bulk calls hold, each with the depth of its frame: see [`within_bulk`].
     held: Mutex<Vec<(usize, Execution)>>,
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn innermost() -> Option<Execution> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) execution: Execution,
-    /// What it holds: batches that wait for the same limiter wait for this execution.
+    /// The limiters that it holds: batches that wait for one of them wait for this execution.
     pub(crate) held: Vec<Execution>,
 }
 

@@ -252,7 +252,7 @@ impl<H> Graph<H> {
                 any_new = true;
             }
             if !any_new {
-                // What is around it was seen to when this was.
+                // The outer frames were handled together with this one.
                 break;
             }
         }
@@ -340,7 +340,7 @@ impl<H> Graph<H> {
         }
     }
 
-    /// How many nodes and edges there are.
+    /// The number of nodes and edges.
     #[cfg(test)]
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.by_execution.len(), self.by_ends.len())

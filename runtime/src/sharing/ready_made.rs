@@ -40,7 +40,7 @@ macro_rules! shared {
             /// ```
             ///
             /// A caller that shares gets a [`Shared`] in its error, so `downcast_ref` finds the original only behind it.
-            /// What looks into errors, such as the one place that makes a status of them, looks through it:
+            /// Code that inspects errors, such as the place that maps them to a status, must look through it:
             ///
             /// ```
             /// use std::num::ParseIntError;

@@ -11,7 +11,7 @@ use super::{Actions, Budget, Pass, Watched};
 use crate::fixed::Fixed;
 use crate::wake::guarded;
 
-/// How the watch knows a table. It must not keep it: dropping a scope drops its tables, armed or not.
+/// The watch's handle of a table. It must not keep the table alive: dropping a scope drops its tables, armed or not.
 #[derive(Clone)]
 pub(super) enum Held {
     Fixed(&'static dyn Watched),
@@ -71,7 +71,7 @@ pub(super) struct Armed {
     pub(super) pass: Pass,
 }
 
-/// What a visit of a table leads to.
+/// The result of a visit to a table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Visit {
     /// The budget is spent: it goes on from here.
@@ -83,7 +83,7 @@ pub(super) enum Visit {
 }
 
 impl Armed {
-    /// What to add to the list of this process, if the table is not there.
+    /// The entry for the list of this process, or `None` if the table is already there.
     pub(super) fn new<H>(table: &H, process: u32) -> Option<Self>
     where
         H: Deref<Target: Watched + Sized> + 'static,
@@ -161,7 +161,7 @@ impl Job {
 #[derive(Default)]
 pub(super) struct Round {
     pub(super) list: VecDeque<Armed>,
-    /// How many are still to be visited in this pass.
+    /// The number of tables that are still to be visited in this pass.
     pub(super) left: usize,
 }
 

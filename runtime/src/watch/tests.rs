@@ -103,7 +103,7 @@ fn a_pass_that_the_budget_cuts_short_goes_on_where_it_was() {
     };
     round.tick(ID);
     assert_eq!(looks(), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
-    // One that is armed in the meantime waits for the next pass.
+    // A table that is armed in the meantime waits for the next pass.
     let late = notes(0);
     round.list.push_back(armed(&late));
     round.tick(ID);
@@ -128,7 +128,7 @@ fn a_list_that_was_long_for_a_moment_is_not_kept_that_long() {
     round.list.extend(tables.iter().map(armed));
     round.tick(ID);
     assert!(round.list.is_empty() && round.list.capacity() < 100);
-    // One that is in use is left as it is.
+    // A table that is in use is left as it is.
     round.list.reserve(64);
     let room = round.list.capacity();
     for table in &tables[..room / 8] {

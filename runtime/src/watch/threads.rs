@@ -12,7 +12,7 @@ use super::TICK;
 use super::armed::{Armed, Job, Round};
 use crate::sync::StaticU32;
 
-/// How long a thread with nothing to do waits before it ends.
+/// The time for which a thread without work waits before it ends.
 pub(super) const LINGER: Duration = if cfg!(test) {
     Duration::from_millis(200)
 } else {
@@ -22,7 +22,7 @@ pub(super) const LINGER: Duration = if cfg!(test) {
 /// The most threads that run foreign code at the same time.
 pub(super) const MOST_HELPERS: usize = 16;
 
-/// How long to wait after a thread could not be started.
+/// The time to wait after a thread could not be started.
 pub(super) const RETRY: Duration = Duration::from_millis(10);
 
 /// The process that has a watch thread, or 0.
@@ -50,7 +50,7 @@ pub(super) struct State {
     pub(super) retry: Option<Instant>,
     pub(super) jobs: VecDeque<Job>,
     pub(super) helpers: usize,
-    /// How many of them wait for a job.
+    /// The number of helpers that wait for a job.
     pub(super) idle: usize,
 }
 

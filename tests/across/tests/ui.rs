@@ -1,4 +1,4 @@
-//! What `across` says to wrong use where the feature `fleet` is on: each case in `ui/fail` is one mistake, and gets one error.
+//! The messages of `across` for wrong use with the feature `fleet` on: each case in `ui/fail` is one mistake, and gets one error.
 
 use std::fs;
 use std::path::Path;

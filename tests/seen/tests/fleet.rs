@@ -1,4 +1,4 @@
-//! What the world sees of executions in a fleet: the span's field, the counter of outcomes, and the metrics of the store.
+//! The traces of executions in a fleet: the span's field, the counter of outcomes, and the metrics of the store.
 
 extern crate piggyback_seen as piggyback;
 
@@ -21,7 +21,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What the field `fleet` of each span of an execution said in turn.
+/// The values of the field `fleet` of each span of an execution, in turn.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Said>>);
 
@@ -314,7 +314,7 @@ async fn answers_of_the_store_are_timed_by_command() {
     drop(call);
     answered(&[("join", 1.0), ("renew", 1.0), ("land", 1.0)]);
 
-    // What has no answer has no time.
+    // A command without an answer has no time.
     let call = begun(&a, "k");
     store.set_silent(true);
     drop(call);

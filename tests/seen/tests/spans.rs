@@ -133,7 +133,7 @@ impl Recorder {
         all.remove(0)
     }
 
-    /// What a number stands for: the span's field `n`, or its name.
+    /// The meaning of a number: the span's field `n`, or its name.
     fn called(&self, number: u64) -> String {
         let log = self.0.lock().unwrap();
         let seen = &log.spans[number as usize];

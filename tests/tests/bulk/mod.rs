@@ -1,4 +1,4 @@
-//! What bulk calls leave behind, for tests to look at.
+//! The record that bulk calls leave for tests.
 
 #![allow(dead_code)]
 
@@ -58,7 +58,7 @@ pub fn since(start: Instant) -> u128 {
     start.elapsed().as_millis()
 }
 
-/// What a future's panic says.
+/// The message of a future's panic.
 pub async fn panic_of<F>(future: F) -> String
 where
     F: Future<Output: Send + 'static> + Send + 'static,

@@ -42,7 +42,7 @@ struct Db {
     config: Config,
     /// A table of this test's own.
     table: String,
-    /// How long a statement may take.
+    /// The time that a statement may take.
     patience: Duration,
     scope: Scope,
     executions: Arc<AtomicUsize>,
@@ -99,7 +99,7 @@ async fn count(db: &Db, above: i64) -> Result<i64, DbError> {
     .await
 }
 
-/// What a test works with.
+/// The fixture of a test.
 struct Stage {
     db: Db,
     proxy: Arc<Proxy>,

@@ -4,7 +4,7 @@
 //! one of its await points, each in turn; in the last, callers are dropped at random. In half of the stories one callback of
 //! the user's (`Hash`, `Eq`, `Clone`, `Drop`, a waker, a closure of the attribute) panics, and bodies panic now and then.
 //!
-//! What must hold, whatever happens: every caller that stays gets an answer, of its own key, that was not there before it
+//! In every schedule, these must hold: every caller that stays gets an answer, of its own key, that was not there before it
 //! began; nobody panics but for a panic that was injected, which stays with its caller or its execution; items are written
 //! once, in order, in batches within their limits; and in the end nothing is left.
 //!
@@ -85,7 +85,7 @@ struct Caller {
     panicked: bool,
 }
 
-/// What is dropped when.
+/// The things that are dropped, and when.
 #[derive(Clone, Copy)]
 enum Drops {
     AtRandom,

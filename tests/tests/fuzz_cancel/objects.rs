@@ -138,7 +138,7 @@ pub fn silence_injected_panics() {
     }));
 }
 
-/// How many objects of a world there are.
+/// The number of objects of a world.
 pub type Live = Arc<AtomicI64>;
 
 /// One of them.

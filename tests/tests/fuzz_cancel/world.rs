@@ -1,4 +1,4 @@
-//! What bodies and bulk calls see, and what is recorded of them.
+//! The world that bodies and bulk calls see, and the record of their events.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,7 +27,7 @@ struct State {
     a_body_panicked: bool,
     /// When a caller's item came.
     came: HashMap<u64, u64>,
-    /// How often an item was written.
+    /// The number of times that an item was written.
     written: HashMap<u64, u32>,
     /// Bulk calls of a group that are running.
     running: HashMap<u64, u32>,
@@ -152,7 +152,7 @@ impl World {
         {
             let mut state = self.state();
             let came: Vec<u64> = items.iter().map(|item| state.came[&item.id]).collect();
-            // Of a loader, whose place may be taken over by a later caller, only the places have an order.
+            // A later caller may take over a loader's place, so only the places have an order.
             assert!(
                 group == LOADER || came.is_sorted(),
                 "out of order: {came:?}"
@@ -185,7 +185,7 @@ impl World {
         self.state().random.chance(20)
     }
 
-    /// What a body waits for happens.
+    /// The event that a body waits for happens.
     pub fn open_a_gate(&self, random: &mut Random) {
         let mut state = self.state();
         state.gates.retain(|gate| gate.strong_count() > 0);

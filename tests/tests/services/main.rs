@@ -3,7 +3,7 @@
 
 #![allow(clippy::needless_pass_by_value, clippy::ptr_arg)]
 
-/// That calls at once make one execution.
+/// Asserts that simultaneous calls make one execution.
 macro_rules! together {
     ($pool:expr, $($call:expr),+ $(,)?) => {{
         let before = $pool.executions();
@@ -13,7 +13,7 @@ macro_rules! together {
     }};
 }
 
-/// That calls at once are as many executions as they are calls.
+/// Asserts that simultaneous calls make one execution each.
 macro_rules! apart {
     ($pool:expr, $first:expr, $second:expr) => {{
         let before = $pool.executions();

@@ -1,4 +1,4 @@
-//! What stands in for the crates that these signatures come from: the same names and shapes, and no more traits than
+//! Stand-ins for the crates that these signatures come from: the same names and shapes, and no more traits than
 //! the originals have.
 
 /// Extractors: none of them is a key, what they hold may be.

@@ -296,7 +296,7 @@ impl World {
         }
     }
 
-    /// How many callers wait, and how many of these have a body.
+    /// The number of callers that wait, and how many of these have a body.
     fn waiting(&self) -> (u32, u32) {
         let bodies = self.callers.iter().filter_map(|caller| match caller {
             Caller::Waits { body, .. } => Some(*body),

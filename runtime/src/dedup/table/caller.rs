@@ -13,7 +13,7 @@ use crate::observe::Caller;
 use crate::sync::Arc;
 use crate::wake::guarded;
 
-/// What a call is to do.
+/// The role in which a call begins.
 pub(crate) enum Entered<V> {
     /// It opened the flight with this number, in this bucket of its shard.
     Leads(u64, u32),

@@ -1,4 +1,4 @@
-//! Where a flight waits for the execution of another process.
+//! A flight waits for the execution of another process.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{CLOSED, EPOCH, Table};
 use crate::fleet::{OfFunction, Outcome};
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
-    /// What its executions did in a fleet.
+    /// The counts of its executions in a fleet.
     pub(crate) fn of_function(&self) -> &OfFunction {
         self.rare.fleet.get_or_init(Default::default)
     }

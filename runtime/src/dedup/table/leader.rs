@@ -12,7 +12,7 @@ use crate::sharing::Share;
 use crate::sync::{Arc, Mutex};
 use crate::wake::discard;
 
-/// What a lone leader finds when it goes on waiting.
+/// The state of a flight whose leader was alone and goes on waiting.
 pub(crate) enum Rested<V> {
     Lone,
     Shared(Arc<Flight<V>>),
@@ -28,7 +28,7 @@ pub(crate) enum Landed<V, O> {
     Shared(Arc<Flight<V>>, u32),
 }
 
-/// How a leader left.
+/// The ways in which a leader leaves.
 enum Left<K, V> {
     /// Other callers wait, and are offered the vacancy.
     Vacant(Wakers<Waker>),

@@ -11,7 +11,7 @@ use crate::reentrancy::frames;
 use crate::shards::Padded;
 use crate::watch::{Actions, Budget, Pass, Watch, Watched};
 
-/// How many flights the watch looks at before it unlocks their shard for a moment.
+/// The number of flights that the watch looks at before it unlocks their shard for a moment.
 const LOOKS: usize = 32;
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V> {

@@ -253,7 +253,7 @@ fn history(seed: u64) {
 }
 
 thread_local! {
-    /// What the queued batches of a history wait for.
+    /// The limiters for which the queued batches of a history wait.
     static LIMITERS: std::cell::RefCell<BTreeMap<u64, Execution>> = const { std::cell::RefCell::new(BTreeMap::new()) };
 }
 

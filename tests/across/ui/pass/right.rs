@@ -1,4 +1,4 @@
-//! What the messages of the cases suggest.
+//! The code that the messages of the cases suggest.
 
 use piggyback::dedup;
 use piggyback::fleet::Fleet;
