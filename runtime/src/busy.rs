@@ -32,7 +32,7 @@ impl<E, F: Fn() -> E> Busy<E, ByCall> for F {
     }
 }
 
-/// What a call gets that is refused.
+/// The error of a refused call.
 pub fn busy<R: IsResult, B: Busy<R::Err, M>, M>(_: Output<R>, busy: B) -> R {
     R::from_result(Err(busy.__piggyback_busy()))
 }

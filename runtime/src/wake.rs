@@ -49,7 +49,7 @@ pub(crate) fn offer<W>(
     any
 }
 
-/// What a panic said, if it said it in words.
+/// The message of a panic, if it is a string.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     if let Some(message) = payload.downcast_ref::<&str>() {
         message

@@ -44,7 +44,7 @@ impl<V, E, R, F: Fn(&Result<V, E>) -> Result<V, E>> Errors<V, E> for CloneWith<R
     }
 }
 
-/// What copies a result.
+/// The function that copies a result.
 #[diagnostic::on_unimplemented(
     message = "`clone_with` takes a function from `&{R}` to `{R}`",
     label = "not a function from `&{R}` to `{R}`"

@@ -66,7 +66,7 @@ macro_rules! never {
 }
 never!(Never Nowhere);
 
-/// What makes an error of a failure.
+/// The function that makes an error from a failure.
 #[diagnostic::on_unimplemented(
     message = "`failed` takes a function from `piggyback::Failure` to `{E}`",
     label = "not a function from `piggyback::Failure` to `{E}`",

@@ -16,7 +16,7 @@ pub struct Halves<T, E>(PhantomData<fn() -> (T, E)>);
 pub trait Kind {
     /// Itself.
     type Output;
-    /// What is not a `Result`.
+    /// A type that is not a `Result`.
     type Whole;
     /// The success of a `Result`.
     type Ok;

@@ -101,7 +101,7 @@ macro_rules! never {
 }
 never!(Never Nowhere);
 
-/// What makes an error of a shared one.
+/// The function that makes an error from a shared one.
 #[diagnostic::on_unimplemented(
     message = "`share_err` takes a function from `Arc<{E}>` to `{E}`",
     label = "not a function from `Arc<{E}>` to `{E}`",

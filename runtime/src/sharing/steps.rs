@@ -10,7 +10,7 @@ macro_rules! clone_steps {
     ($($(#[$attribute:meta])* $step:ident;)*) => {$(
         $(#[$attribute])*
         pub trait $step<R, M> {
-            /// What the next step is asked of.
+            /// The subject of the next step.
             type Next;
             /// `X`.
             type If<X>;
@@ -71,7 +71,7 @@ clone_steps! {
     RowOf;
 }
 
-/// What is left to be asked of a type.
+/// The bounds of a type that are still to be checked.
 #[derive(Debug)]
 pub struct Next<R>(PhantomData<fn() -> R>);
 
