@@ -4,7 +4,7 @@
 //!
 //! A thread that holds one of these locks takes only locks that stand below it:
 //!
-//! 1. a shard of a table (`dedup/table.rs`, `batch/table.rs`);
+//! 1. a shard of a table (`dedup/table/`, `batch/table/`);
 //! 2. a batch's cell, or the spans of a flight's callers (`observe/spans.rs`);
 //! 3. the graph of waits (`reentrancy/waits.rs`), or the list of threads (`reentrancy/frames.rs`).
 //!

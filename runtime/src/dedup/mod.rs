@@ -10,6 +10,7 @@ mod call;
 mod flight;
 pub(crate) mod forget;
 mod joining;
+mod listed;
 #[cfg(test)]
 mod models;
 mod places;

@@ -1,12 +1,6 @@
 //! The counts of a function's flights.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-
-use super::table::Table;
-use crate::scope::{Listed, UnderWay};
-use crate::stats::{Kind, Row};
-use crate::sync::Arc;
 
 /// Counts that ride in the shards' locks.
 #[derive(Debug, Default, Clone, Copy)]
@@ -41,40 +35,4 @@ pub(crate) struct Rare {
     /// If the function has ever been called with `across`.
     #[cfg(feature = "fleet")]
     pub(crate) fleet: std::sync::OnceLock<crate::fleet::OfFunction>,
-}
-
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Listed for Table<K, V> {
-    fn row(&self) -> Row {
-        let counts = self.counts();
-        let rare = &self.rare;
-        Row {
-            function: self.function.path().clone(),
-            calls: counts.opened + counts.alone + counts.joined + counts.refused,
-            refused: counts.refused,
-            executions: counts.opened + counts.alone + rare.executions.load(Relaxed),
-            shared: counts
-                .joined
-                .saturating_sub(counts.unshared)
-                .saturating_sub(counts.waiting),
-            in_flight: counts.up,
-            waiting: counts.waiting,
-            panics: rare.panics.load(Relaxed),
-            kind: Kind::Dedup {
-                leaders_dropped: rare.left.load(Relaxed),
-                leaders_stalled: rare.stalled.load(Relaxed),
-                reentrant: rare.reentrant.load(Relaxed),
-            },
-            #[cfg(feature = "fleet")]
-            fleet: rare.fleet.get().map(crate::fleet::OfFunction::stats),
-        }
-    }
-
-    /// Flights wait for nothing but their body.
-    fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
-        Vec::new()
-    }
-
-    fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
-        Vec::new()
-    }
 }

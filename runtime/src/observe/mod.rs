@@ -7,9 +7,9 @@
 //! removed when it leaves, so that no span stays open for an execution that its call does not wait for. Spans are user
 //! code: under a lock they are moved, but never made, cloned or dropped.
 
-#[cfg_attr(not(feature = "metrics"), path = "observe/no_meters.rs")]
+#[cfg_attr(not(feature = "metrics"), path = "no_meters.rs")]
 mod meters;
-#[cfg_attr(not(feature = "tracing"), path = "observe/no_spans.rs")]
+#[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
 mod spans;
 
 use std::borrow::Cow;
