@@ -2,7 +2,8 @@
 
 use crate::function::{Argument, Function};
 use crate::options::{Attribute, Given, Options};
-use crate::private::{Place, Private};
+use crate::private::{Place, Private, method_at};
+use crate::types::path_end;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::Expr;
@@ -72,5 +73,28 @@ impl Call<'_> {
             .chain(items.iter().copied())
             .any(|name| name.to_string().starts_with('_'))
             .then(|| quote!(#[allow(clippy::used_underscore_binding)]))
+    }
+
+    /// A sharing by `Clone`. Of what may be a `Result`, each half is asked by itself, so that an error names the one that
+    /// isn't.
+    //
+    // Output: private::cloned(of), private::cloned_as(of.__piggyback_kind())
+    pub(crate) fn cloned(&self, of: TokenStream) -> TokenStream {
+        let (private, place) = (self.private, self.function.output_place());
+        if self.function.output.is_called_result() {
+            let kind = method_at(place, of, "kind", quote!());
+            private.call_at(place, "cloned_as", kind)
+        } else {
+            private.call_at(place, "cloned", of)
+        }
+    }
+}
+
+/// The function of `clone_with`. `Clone::clone` is one of any type, and in a closure a type that has none is one error.
+pub(crate) fn copying(value: &Expr) -> TokenStream {
+    let is_clone = path_end(value).is_some_and(|[owner, name]| owner == "Clone" && name == "clone");
+    match is_clone {
+        true => quote!(|value| #value(value)),
+        false => quote!(#value),
     }
 }

@@ -1,14 +1,12 @@
 //! The expansion of `#[dedup]`. Nothing here can fail.
 
-use crate::call::Call;
+use crate::call::{Call, copying};
 use crate::options::Given;
 use crate::private::{Place, borrow_at, method_at};
 use crate::receiver::without_self;
 use crate::tokens::local;
-use crate::types::path_end;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::Expr;
 
 // Input:  body
 // Output: let call = {
@@ -185,7 +183,7 @@ fn sharing(call: &Call<'_>) -> TokenStream {
             let copy = copying(value);
             private.call_at(Place::of(value), "clone_with", quote!(#of, #copy))
         }
-        (None, None) => cloned(call, of.clone()),
+        (None, None) => call.cloned(of.clone()),
     };
     match &options.failed {
         None => share,
@@ -193,27 +191,5 @@ fn sharing(call: &Call<'_>) -> TokenStream {
             let failed = private.call_at(Place::of(value), "failed", quote!(#of, #value));
             quote!(#private::Failed::new(#share, #failed))
         }
-    }
-}
-
-/// The function of `clone_with`. `Clone::clone` is one of any type, and in a closure a type that has none is one error.
-pub(crate) fn copying(value: &Expr) -> TokenStream {
-    let is_clone = path_end(value).is_some_and(|[owner, name]| owner == "Clone" && name == "clone");
-    match is_clone {
-        true => quote!(|value| #value(value)),
-        false => quote!(#value),
-    }
-}
-
-/// By `Clone`. Of what may be a `Result`, each half is asked by itself, so that an error names the one that isn't.
-//
-// Output: private::cloned(of), private::cloned_as(of.__piggyback_kind())
-pub(crate) fn cloned(call: &Call<'_>, of: TokenStream) -> TokenStream {
-    let (private, place) = (call.private, call.function.output_place());
-    if call.function.output.is_called_result() {
-        let kind = method_at(place, of, "kind", quote!());
-        private.call_at(place, "cloned_as", kind)
-    } else {
-        private.call_at(place, "cloned", of)
     }
 }

@@ -10,6 +10,7 @@ use crate::marker::{self, Expanded};
 use crate::options::{Attribute, Given, Options};
 use crate::output::HandOut;
 use crate::private::Private;
+use crate::types::is_called;
 use crate::{batch, dedup, fallback, siblings};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -293,10 +294,7 @@ fn read_other(
 
 /// Takes an attribute of ours off a function, if it has it.
 fn take(attribute: Attribute, function: &mut Function) -> Option<syn::Attribute> {
-    let is_it = |attr: &syn::Attribute| {
-        let last = attr.path().segments.last();
-        last.is_some_and(|last| last.ident == attribute.name())
-    };
+    let is_it = |attr: &syn::Attribute| is_called(attr.path(), attribute.name());
     let index = function.attrs.iter().position(is_it)?;
     Some(function.attrs.remove(index))
 }

@@ -10,6 +10,7 @@
 use crate::function::Function;
 use crate::options::Attribute;
 use crate::private::Private;
+use crate::types::is_called;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -85,10 +86,7 @@ impl Expanded {
 
     /// Takes the marker off a function, if it has one.
     pub(crate) fn take(function: &mut Function) -> Option<Self> {
-        let is_marker = |attr: &syn::Attribute| {
-            let last = attr.path().segments.last();
-            last.is_some_and(|last| last.ident == MARKER)
-        };
+        let is_marker = |attr: &syn::Attribute| is_called(attr.path(), MARKER);
         let index = function.attrs.iter().position(is_marker)?;
         match function.attrs.remove(index).meta {
             Meta::List(list) => Self::read(list.tokens),

@@ -39,6 +39,12 @@ impl Other {
         }
     }
 
+    /// How the documentation links to the annotated function.
+    fn link(&self, function: &Ident) -> String {
+        let on_self = if self.on_self { "Self::" } else { "" };
+        format!("[`{function}`]({on_self}{function})")
+    }
+
     /// It is called by its path, with all parameters that have a name.
     //
     // Output: Self::user_now::<T>(self, id)
@@ -145,7 +151,8 @@ pub(crate) fn forget(
     private: &Private,
 ) -> TokenStream {
     let other = Other::of(function, called, forget);
-    let mut sig = function.sig.clone();
+    let plain = function.with_plain_names();
+    let (names, mut sig) = (plain.forwarded(), plain.sig);
     sig.ident = forget.ident.clone();
     sig.asyncness = None;
     sig.output = match is_across {
@@ -155,28 +162,19 @@ pub(crate) fn forget(
     // An error about the function, which a trait's implementation can't have, is about its name.
     let place = Span::call_site().located_at(forget.ident.span());
     sig.fn_token.span = place;
-    let (mut arguments, mut lifetimes) = (Vec::new(), Vec::new());
-    for (n, input) in sig.inputs.iter_mut().enumerate() {
-        match input {
-            FnArg::Receiver(receiver) => {
-                receiver.mutability = None;
-                arguments.push((Vec::new(), receiver.self_token.to_token_stream()));
+    let mut lifetimes = Vec::new();
+    let arguments = sig.inputs.iter_mut().zip(&names).map(|(input, name)| {
+        let mut conditions = Vec::new();
+        if let FnArg::Typed(typed) = input {
+            if let Some(ty) = named_lifetimes(&typed.ty, &mut lifetimes) {
+                *typed.ty = ty;
             }
-            FnArg::Typed(typed) => {
-                let name = match &*typed.pat {
-                    Pat::Ident(pat) if pat.subpat.is_none() => pat.ident.clone(),
-                    _ => local(&format!("arg{n}")),
-                };
-                *typed.pat = parse_quote!(#name);
-                if let Some(ty) = named_lifetimes(&typed.ty, &mut lifetimes) {
-                    *typed.ty = ty;
-                }
-                typed.attrs.retain(|attr| attr.path().is_ident("cfg"));
-                let conditions = typed.attrs.iter().filter_map(condition).collect();
-                arguments.push((conditions, quote!(#name)));
-            }
+            typed.attrs.retain(|attr| attr.path().is_ident("cfg"));
+            conditions.extend(typed.attrs.iter().filter_map(condition));
         }
-    }
+        (conditions, quote!(#name))
+    });
+    let arguments: Vec<_> = arguments.collect();
     for lifetime in lifetimes {
         sig.generics.params.insert(0, parse_quote!(#lifetime));
     }
@@ -186,28 +184,24 @@ pub(crate) fn forget(
             true => quote!(#private::forget_across(#call)),
             false => quote!(#private::forget(#call)),
         };
-        if on.is_empty() {
-            call
-        } else {
-            quote!(#[cfg(all(#(#on),*))] { #call })
+        match &on[..] {
+            [] => call,
+            on => quote!(#[cfg(all(#(#on),*))] { #call }),
         }
     });
-    let on_self = if other.on_self { "Self::" } else { "" };
-    let name = &function.sig.ident;
-    let doc = format!(
-        "Calls of [`{name}`]({on_self}{name}) that begin after this one don't join a flight that began before it."
-    );
-    let cfgs = function
-        .attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"));
-    let (vis, without_lints) = (&function.vis, lints::none());
     let mut body = Group::new(Delimiter::Brace, quote!(#(#calls)*));
     body.set_span(place);
+    let doc = format!(
+        "Calls of {} that begin after this one don't join a flight that began before it.",
+        other.link(&function.sig.ident)
+    );
+    let attrs = function.attrs.iter();
+    let cfgs = attrs.filter(|attr| attr.path().is_ident("cfg"));
+    let (vis, no_lints) = (&function.vis, lints::none());
     quote! {
         #(#cfgs)*
         #[doc = #doc]
-        #without_lints
+        #no_lints
         #vis #sig #body
     }
 }
@@ -226,9 +220,9 @@ pub(crate) fn many(
     let name = &function.sig.ident;
     let other = Other::of(function, name, many);
     let mut plural = items.plural(function, &many.ident, one);
-    let on_self = if other.on_self { "Self::" } else { "" };
     let doc = format!(
-        "Calls [`{name}`]({on_self}{name}) with a list of items, which join its batches together. Returns what each item gets, in order."
+        "Calls {} with a list of items, which join its batches together. Returns what each item gets, in order.",
+        other.link(name)
     );
     plural.attrs.retain(|attr| attr.path().is_ident("cfg"));
     plural.attrs.push(parse_quote!(#[doc = #doc]));

@@ -44,6 +44,11 @@ pub(crate) fn plain(ty: &Type) -> Option<&Ident> {
     }
 }
 
+/// Whether the last name of a path is this one.
+pub(crate) fn is_called(path: &Path, name: &str) -> bool {
+    path.segments.last().is_some_and(|last| last.ident == name)
+}
+
 /// Whether the type is called like one that everybody knows.
 pub(crate) fn is_well_known(path: &TypePath) -> bool {
     let last = path.path.segments.last();

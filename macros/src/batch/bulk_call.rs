@@ -1,7 +1,7 @@
 //! The body as a bulk call, and how its results reach the callers.
 
 use super::{Bulk, part};
-use crate::dedup;
+use crate::call::copying;
 use crate::options::Given;
 use crate::output::{HandOut, Map};
 use crate::private::{Place, Private, method_at};
@@ -95,11 +95,11 @@ impl Bulk<'_> {
                 private.call_at(Place::of(value), "share_err_in_batch", quote!(#of, #value))
             }
             (None, Some(Given { value, .. })) => {
-                let copy = dedup::copying(value);
+                let copy = copying(value);
                 return private.call_at(Place::of(value), "clone_with", quote!(#of, #copy));
             }
             // The same words at the same place as `#[dedup]` has for what is not `Clone`: the compiler says them once.
-            (None, None) if self.call.has_both => return dedup::cloned(self.call, of),
+            (None, None) if self.call.has_both => return self.call.cloned(of),
             (None, None) if one_is_known && shares_errors && may_fail => {
                 let kind = method_at(place, of.clone(), "kind", quote!());
                 private.call_at(place, "by_clone", kind)

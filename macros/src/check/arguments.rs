@@ -5,7 +5,7 @@ use crate::errors::{Errors, no_argument};
 use crate::function::{Argument, Binding, Function};
 use crate::items::List;
 use crate::tokens::{in_words, shows_borrow};
-use crate::types::{self, holds, peel, type_arguments};
+use crate::types::{self, arguments_of, holds, is_called, peel};
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
@@ -204,15 +204,14 @@ fn borrow_of_type(ty: &Type) -> Borrow {
                 (Borrow::Within, _) => Borrow::Within,
             })
         }
-        Type::Path(path) => match path.path.segments.last() {
-            Some(last) if last.ident == "Option" => match type_arguments(last).next().map(peel) {
+        Type::Path(path) if is_called(&path.path, "Option") => {
+            match arguments_of(path).first().map(|inner| peel(inner)) {
                 Some(Type::Reference(reference)) if reference.mutability.is_some() => Borrow::Mut,
                 Some(inner) => within(peel_reference(inner)),
                 None => Borrow::No,
-            },
-            Some(last) if last.ident == "Cow" => Borrow::No,
-            _ => within(ty),
-        },
+            }
+        }
+        Type::Path(path) if is_called(&path.path, "Cow") => Borrow::No,
         ty => within(ty),
     }
 }

@@ -4,7 +4,7 @@ use super::Seen;
 use crate::errors::Errors;
 use crate::output::{HandOut, Output, ResultOf, Shape};
 use crate::tokens::{mentions, shows_borrow};
-use crate::types::{arguments_of, peel};
+use crate::types::{arguments_of, is_called, peel};
 use proc_macro2::{Ident, Span};
 use quote::{ToTokens, quote};
 use syn::{Type, TypeParamBound, TypePath, TypeReference, TypeTraitObject};
@@ -245,22 +245,14 @@ fn is_unshareable_box(result: &ResultOf) -> bool {
     let Some(Type::Path(error)) = &result.error else {
         return false;
     };
-    let is_box = error
-        .path
-        .segments
-        .last()
-        .is_some_and(|last| last.ident == "Box");
     let inside = arguments_of(error).first().map(|inside| peel(inside));
-    is_box
+    is_called(&error.path, "Box")
         && matches!(inside, Some(Type::TraitObject(object)) if has_bound(object, "Error") && !(has_bound(object, "Send") && has_bound(object, "Sync")))
 }
 
 fn has_bound(object: &TypeTraitObject, name: &str) -> bool {
     object.bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => {
-            let last = bound.path.segments.last();
-            last.is_some_and(|last| last.ident == name)
-        }
+        TypeParamBound::Trait(bound) => is_called(&bound.path, name),
         _ => false,
     })
 }

@@ -1,6 +1,6 @@
 //! In which way a function is asynchronous, what it gives in the end, and which part of it is the user's code.
 
-use crate::types::{peel, type_arguments_mut};
+use crate::types::{is_called, peel, type_arguments_mut};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeParamBound};
@@ -63,33 +63,23 @@ pub(super) fn output_mut(sig: &mut Signature) -> Option<&mut Type> {
 /// The `T` in `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and `BoxFuture<'_, T>`.
 fn output_of(ty: &mut Type) -> Option<(Form, &mut Type)> {
     match ty {
-        Type::ImplTrait(ty) => ty
-            .bounds
-            .iter_mut()
-            .find_map(future_output)
-            .map(|output| (Form::Future, output)),
+        Type::ImplTrait(ty) => {
+            let output = ty.bounds.iter_mut().find_map(future_output);
+            output.map(|output| (Form::Future, output))
+        }
         Type::Path(path) => {
             let last = path.path.segments.last_mut()?;
             let name = last.ident.to_string();
             let inside = type_arguments_mut(last).next()?;
             match (name.as_str(), inside) {
                 ("BoxFuture" | "LocalBoxFuture", output) => Some((Form::Boxed, output)),
-                ("Pin", Type::Path(boxed)) => {
-                    let last = boxed.path.segments.last_mut()?;
-                    if last.ident != "Box" {
-                        return None;
-                    }
-                    let PathArguments::AngleBracketed(arguments) = &mut last.arguments else {
+                ("Pin", Type::Path(boxed)) if is_called(&boxed.path, "Box") => {
+                    let inside = type_arguments_mut(boxed.path.segments.last_mut()?).next()?;
+                    let Type::TraitObject(object) = inside else {
                         return None;
                     };
-                    match arguments.args.first_mut()? {
-                        GenericArgument::Type(Type::TraitObject(object)) => object
-                            .bounds
-                            .iter_mut()
-                            .find_map(future_output)
-                            .map(|output| (Form::Boxed, output)),
-                        _ => None,
-                    }
+                    let output = object.bounds.iter_mut().find_map(future_output);
+                    output.map(|output| (Form::Boxed, output))
                 }
                 _ => None,
             }
@@ -162,7 +152,6 @@ pub(super) fn static_future(sig: &Signature) -> Option<&Type> {
 }
 
 fn is_static(ty: &Type) -> bool {
-    let last = |path: &syn::TypePath| path.path.segments.last().cloned();
     let says_static = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
         bounds.iter().any(|bound| matches!(bound, TypeParamBound::Lifetime(lifetime) if lifetime.ident == "static"))
     };
@@ -175,7 +164,7 @@ fn is_static(ty: &Type) -> bool {
             let names_one = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(_));
             says_static(&ty.bounds) || !ty.bounds.iter().any(names_one)
         }
-        Type::Path(path) => last(path).is_some_and(|last| {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
             let arguments = match &last.arguments {
                 PathArguments::AngleBracketed(arguments) => arguments.args.first(),
                 _ => None,

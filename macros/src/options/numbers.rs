@@ -2,6 +2,7 @@
 
 use super::Reading;
 use super::values::value;
+use crate::types::path_end;
 use proc_macro2::Ident;
 use syn::{Expr, ExprCall, ExprLit, Lit};
 
@@ -25,12 +26,13 @@ pub(super) fn number(reading: Reading<'_, '_>) -> syn::Result<Expr> {
     let expr: Expr = value(reading)?;
     let lit = match &expr {
         Expr::Lit(ExprLit { lit, .. }) => lit,
-        Expr::Call(call) if is_duration(&call.func) => {
-            return Err(syn::Error::new_spanned(
-                &expr,
-                not_a_duration(name, call, example),
-            ));
-        }
+        Expr::Call(call) => match duration(&call.func) {
+            Some(unit) => {
+                let message = not_a_duration(name, &unit, call, example);
+                return Err(syn::Error::new_spanned(&expr, message));
+            }
+            None => return Ok(expr),
+        },
         _ => return Ok(expr),
     };
     let wrong = match lit {
@@ -56,38 +58,22 @@ pub(super) fn number(reading: Reading<'_, '_>) -> syn::Result<Expr> {
     Err(syn::Error::new_spanned(&expr, wrong))
 }
 
-/// `Duration::from_millis`, by whatever path.
-fn is_duration(function: &Expr) -> bool {
-    let Expr::Path(path) = function else {
-        return false;
-    };
-    let mut names = path
-        .path
-        .segments
-        .iter()
-        .rev()
-        .map(|segment| &segment.ident);
-    names
-        .next()
-        .is_some_and(|name| name.to_string().starts_with("from_"))
-        && names.next().is_some_and(|name| name == "Duration")
+/// `from_millis` of `Duration::from_millis`, by whatever path.
+fn duration(function: &Expr) -> Option<String> {
+    let [owner, name] = path_end(function)?;
+    (owner == "Duration" && name.starts_with("from_")).then_some(name)
 }
 
-fn not_a_duration(name: &Ident, call: &ExprCall, example: &str) -> String {
-    let in_ms = match (&*call.func, call.args.first()) {
-        (
-            Expr::Path(path),
-            Some(Expr::Lit(ExprLit {
-                lit: Lit::Int(n), ..
-            })),
-        ) => {
-            let unit = path.path.segments.last().map(|last| last.ident.to_string());
-            match (unit.as_deref(), n.base10_parse::<u64>()) {
-                (Some("from_millis"), Ok(n)) => Some(n),
-                (Some("from_secs"), Ok(n)) => n.checked_mul(1_000),
-                _ => None,
-            }
-        }
+fn not_a_duration(name: &Ident, unit: &str, call: &ExprCall, example: &str) -> String {
+    let number = match call.args.first() {
+        Some(Expr::Lit(ExprLit {
+            lit: Lit::Int(n), ..
+        })) => n.base10_parse::<u64>().ok(),
+        _ => None,
+    };
+    let in_ms = match (unit, number) {
+        ("from_millis", Some(n)) => Some(n),
+        ("from_secs", Some(n)) => n.checked_mul(1_000),
         _ => None,
     };
     match in_ms {

@@ -1,44 +1,29 @@
 //! Reads what the messages in `ui/fail` suggest, and applies it to the case as a reader would.
 
+use piggyback_tests::fresh::repository;
+use std::fs;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-/// All options of both attributes.
-const OPTIONS: &[&str] = &[
-    "skip",
-    "key",
-    "scope",
-    "share_err",
-    "clone_with",
-    "failed",
-    "direct",
-    "name",
-    "crate",
-    "spawn",
-    "across",
-    "across_err",
-    "max_age_ms",
-    "max_followers",
-    "max_waiting",
-    "busy",
-    "sort_by",
-    "forget",
-    "size",
-    "delay_ms",
-    "items",
-    "by_ref",
-    "one_by",
-    "many_by",
-    "many",
-    "limit",
-    "item_by",
-    "shared",
-    "eager",
-    "concurrency",
-    "weight",
-    "max_weight",
-    "unique",
-    "split_on_err",
-];
+/// Whether an attribute has this option: the tables of the documentation have all of them.
+fn is_option(name: &str) -> bool {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let read = |attribute| {
+            let path = repository().join(format!("runtime/docs/{attribute}.md"));
+            let text = fs::read_to_string(path).unwrap();
+            let rows = text
+                .lines()
+                .skip_while(|line| !line.starts_with("| option |"));
+            let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+            let codes =
+                rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+            let names = codes.filter_map(|code| code.split([' ', '(']).next());
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        ["dedup", "batch"].into_iter().flat_map(read).collect()
+    });
+    NAMES.iter().any(|known| known == name)
+}
 
 /// Words before a suggestion. Behind one, `, or` brings an alternative of the same kind.
 const VERBS: &[&str] = &["did you mean `", "write `", "add `", "remove `"];
@@ -141,9 +126,7 @@ fn apply(source: &str, at: Option<Range<usize>>, suggestion: &Suggestion<'_>) ->
         .clone()
         .filter(|at| attribute.contains(&at.start))
         .map(|at| &source[at])
-        .filter(|there| {
-            !OPTIONS.contains(there) && there.chars().all(|c| c.is_alphabetic() || c == '_')
-        });
+        .filter(|there| !is_option(there) && there.chars().all(|c| c.is_alphabetic() || c == '_'));
     if text.starts_with("#[") {
         fixed.replace_range(attribute, text);
     } else if suggestion.removes {
@@ -152,13 +135,13 @@ fn apply(source: &str, at: Option<Range<usize>>, suggestion: &Suggestion<'_>) ->
         .clone()
         // An option that is missing is missed in the whole attribute.
         .filter(|at| !source[at.clone()].starts_with("#["))
-        .filter(|_| !OPTIONS.contains(&name) || !text.contains([' ', '(']))
+        .filter(|_| !is_option(name) || !text.contains([' ', '(']))
     {
         // A name, a type, or an option without a value.
         let there = &source[at.clone()];
         let at = match option(source, &attribute, name) {
             Some(option) if there.starts_with('=') => option,
-            _ if OPTIONS.contains(&name) && !attribute.contains(&at.start) => {
+            _ if is_option(name) && !attribute.contains(&at.start) => {
                 return add(source, &attribute, text);
             }
             _ => inner(there, text).map_or(at.clone(), |inner| {
