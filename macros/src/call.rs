@@ -1,4 +1,4 @@
-//! What both expansions need to know of the function.
+//! A function and one of its attributes: what both expansions need to know.
 
 use crate::function::{Argument, Function};
 use crate::options::{Attribute, Given, Options};
@@ -9,31 +9,31 @@ use quote::{ToTokens, quote};
 use syn::Expr;
 use syn::ext::IdentExt;
 
-/// A function and one of its attributes.
 pub(crate) struct Call<'a> {
     pub(crate) private: &'a Private,
     pub(crate) attribute: Attribute,
     pub(crate) options: &'a Options,
     pub(crate) function: &'a Function,
-    /// Whether it has the other attribute, too.
+    /// Whether the function also has the other attribute.
     pub(crate) has_both: bool,
 }
 
 impl Call<'_> {
-    /// Whether its key is the group of a batch. With both attributes, `#[dedup]` speaks of the arguments.
+    /// Whether messages about the key call it a group. On a function with both attributes, the arguments belong to the key of
+    /// `#[dedup]`.
     pub(crate) fn is_group(&self) -> bool {
         self.attribute == Attribute::Batch && !self.has_both
     }
 
-    /// Whether an argument is one of the call. The items of a batch are not its caller's.
+    /// Whether an argument selects the group or the key. A batch's items do not select its group.
     pub(crate) fn takes(&self, argument: &Argument) -> bool {
         self.attribute == Attribute::Dedup || !argument.is_item
     }
 
-    /// The static beside the function, with what the function is called in stats.
+    /// The static of the function, which holds its name in stats.
     //
     // Output: static __PIGGYBACK: private::Site = private::Site::free(private::module_path!(), "user");
-    pub(crate) fn beside(&self) -> TokenStream {
+    pub(crate) fn site(&self) -> TokenStream {
         let private = self.private;
         let name = self.function.sig.ident.unraw().to_string();
         let new = match &self.options.name {
@@ -56,14 +56,14 @@ impl Call<'_> {
         self.private.output_at(self.function.output_place(), ty)
     }
 
-    /// What a call gets that is refused, which is a `one`.
+    /// The result of a call that is refused; its type is `one`.
     pub(crate) fn busy(&self, one: impl ToTokens, busy: &Given<Expr>) -> TokenStream {
         let (of, value) = (self.typed(one), &busy.value);
         let place = Place::of(value);
         self.private.call_at(place, "busy", quote!(#of, #value))
     }
 
-    /// A lint that the user's own names in our code would set off.
+    /// Silences a lint that names with a leading underscore would set off in added code.
     pub(crate) fn allow(&self, items: &[&Ident]) -> Option<TokenStream> {
         let arguments = self.function.arguments.iter();
         let taken = arguments.filter(|argument| self.takes(argument));
@@ -75,8 +75,8 @@ impl Call<'_> {
             .then(|| quote!(#[allow(clippy::used_underscore_binding)]))
     }
 
-    /// A sharing by `Clone`. Of what may be a `Result`, each half is asked by itself, so that an error names the one that
-    /// isn't.
+    /// Shares the output by `Clone`. If the output may be a `Result`, each half is checked separately, so that an error names
+    /// the half that is not `Clone`.
     //
     // Output: private::cloned(of), private::cloned_as(of.__piggyback_kind())
     pub(crate) fn cloned(&self, of: TokenStream) -> TokenStream {
@@ -90,7 +90,8 @@ impl Call<'_> {
     }
 }
 
-/// The function of `clone_with`. `Clone::clone` is one of any type, and in a closure a type that has none is one error.
+/// The function of `clone_with`. `Clone::clone` fits every type, so a type that is not `Clone` would cause several errors;
+/// inside a closure it causes one.
 pub(crate) fn copying(value: &Expr) -> TokenStream {
     let is_clone = path_end(value).is_some_and(|[owner, name]| owner == "Clone" && name == "clone");
     match is_clone {

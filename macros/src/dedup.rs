@@ -1,4 +1,4 @@
-//! The expansion of `#[dedup]`. Nothing here can fail.
+//! The expansion of `#[dedup]`, which cannot fail: all mistakes have been found before.
 
 use crate::call::{Call, copying};
 use crate::options::Given;
@@ -22,7 +22,7 @@ use quote::quote;
 //         };
 //         private::Call::run(call, trip.__piggyback_across(async move { body })).await
 //
-// A loader's body, which is a place in a batch, gets the flight that it may lead: `let heir = private::Call::heir(&call);`
+// The body of a function with both attributes takes a place in a batch, and may hand it to a new leader: `let heir = private::Call::heir(&call);`
 pub(crate) fn expand(call: &Call<'_>, body: TokenStream) -> TokenStream {
     let (private, options) = (call.private, call.options);
     let [started, heir] = ["call", "heir"].map(local);
@@ -49,7 +49,7 @@ pub(crate) fn expand(call: &Call<'_>, body: TokenStream) -> TokenStream {
     }
 }
 
-/// Enters the table, by a key.
+/// Looks up the key, and joins a flight or opens one.
 //
 // Output: let call = { imports static enter };
 //
@@ -61,14 +61,14 @@ fn begin(call: &Call<'_>) -> TokenStream {
     let (private, options) = (call.private, call.options);
     let [started, across, trip, forgets] = ["call", "across", "trip", "forgets"].map(local);
     let (allow, imports) = (call.allow(&[]), private.probing(call.are_probed(false)));
-    let (function, enter) = (call.beside(), enter(call));
+    let (function, enter) = (call.site(), enter(call));
     let enter = quote!({ #imports #function #enter });
     let (enter, begun) = match &options.across {
         None => (enter, quote!(#started)),
         Some(Given { value, .. }) => {
             let place = Place::of(value);
             let fleet = private.call_at(place, "fleet", borrow_at(place, value));
-            // In a `match`, what the expression makes lives for as long as it is needed.
+            // A `match` keeps the temporaries of the expression alive until the end.
             (
                 quote!(match #fleet { #across => #enter }),
                 quote!((#started, #trip)),
@@ -142,7 +142,7 @@ fn joining(call: &Call<'_>) -> TokenStream {
     joining
 }
 
-/// Runs the body, or waits for the leader's.
+/// Runs the body, or waits for the leader to run it.
 fn run(call: &Call<'_>, body: TokenStream) -> TokenStream {
     let (private, options) = (call.private, call.options);
     let [started, trip] = ["call", "trip"].map(local);
@@ -171,7 +171,7 @@ fn run(call: &Call<'_>, body: TokenStream) -> TokenStream {
     }))
 }
 
-/// How one result becomes everybody's. Errors about it point at the option, or at the return type.
+/// Says how callers share one result. Errors about it point at the option, or at the return type.
 fn sharing(call: &Call<'_>) -> TokenStream {
     let (private, options) = (call.private, call.options);
     let of = call.output();

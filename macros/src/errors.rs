@@ -1,15 +1,15 @@
-//! The mistakes of one run, all of them, each at the tokens to change.
+//! Collects all mistakes of an attribute, each at the tokens to change.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use std::fmt::Display;
 
-/// What is wrong so far.
+/// The mistakes so far.
 #[derive(Default)]
 pub(crate) struct Errors(Option<syn::Error>);
 
 impl Errors {
-    /// Notes a mistake at `at`, which is what the user should change.
+    /// Adds a mistake at the tokens that the user should change.
     pub(crate) fn at(&mut self, at: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(at, message));
     }
@@ -25,7 +25,7 @@ impl Errors {
         self.0.is_none()
     }
 
-    /// A `compile_error!` for each.
+    /// One `compile_error!` per mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0
             .map(|error| error.to_compile_error())
@@ -33,7 +33,7 @@ impl Errors {
     }
 }
 
-/// Of `known`, the name that `word` was most likely meant to be.
+/// Finds the known name that `word` was most likely meant to be.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -59,7 +59,7 @@ pub(crate) fn did_you_mean<'a>(
         .map(|(_, name)| name)
 }
 
-/// What to say of an argument that is not there.
+/// The message for an argument that does not exist.
 pub(crate) fn no_argument(word: &str, known: &[String]) -> String {
     match did_you_mean(word, known.iter().map(String::as_str)) {
         _ if word == "self" => "this function has no `self`".to_owned(),
@@ -74,7 +74,7 @@ pub(crate) fn no_argument(word: &str, known: &[String]) -> String {
     }
 }
 
-/// How many letters are to be added, dropped, changed or swapped with their neighbour.
+/// Counts the letters to add, drop, change, or swap with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

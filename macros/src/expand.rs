@@ -1,4 +1,4 @@
-//! The way of both attributes: read, merge, check, emit.
+//! The path of both attributes: read, merge, check, emit.
 
 use crate::call::Call;
 use crate::check::{self, Seen};
@@ -6,7 +6,7 @@ use crate::errors::Errors;
 use crate::function::{Body, Function};
 use crate::items::Items;
 use crate::lints;
-use crate::marker::{self, Expanded};
+use crate::marker::{self, Marker};
 use crate::options::{Attribute, Given, Options};
 use crate::output::HandOut;
 use crate::private::Private;
@@ -32,7 +32,7 @@ pub(crate) fn expand(attribute: Attribute, tokens: TokenStream, item: TokenStrea
         options.merge(other, &mut errors);
     }
     let may_meet_other = other.is_none() && function.attrs.iter().any(marker::may_be_ours);
-    let marker = may_meet_other.then(|| Expanded::new(attribute, tokens, &function));
+    let marker = may_meet_other.then(|| Marker::new(attribute, tokens, &function));
     let private = Private::new(options.krate.as_ref().map(|krate| &krate.value));
     let (dedup, batch) = match attribute {
         Attribute::Dedup => (Some(options), other),
@@ -68,16 +68,15 @@ pub(crate) fn expand(attribute: Attribute, tokens: TokenStream, item: TokenStrea
     }
 }
 
-/// What is emitted.
 struct Emitted {
     attrs: Vec<syn::Attribute>,
     function: TokenStream,
     siblings: TokenStream,
 }
 
-/// Expands from the inside out. `#[batch]` comes first, whichever of the two stands above: it makes a function of one item
-/// out of the bulk function. That one is what `#[dedup]` then sees: a single item, which is part of the key; the result
-/// of one caller, which is shared; and a body that takes a place in a batch.
+/// Expands from the inside out. `#[batch]` comes first, whichever attribute stands above: it turns the bulk function into
+/// a function of one item. `#[dedup]` then sees that function: the single item is part of the key, the result of one
+/// caller is shared, and the body takes a place in a batch. In the other order, `#[dedup]` would compare whole lists.
 fn emit(seen: &Seen<'_>, imported: Option<TokenStream>, private: &Private) -> Emitted {
     let mut expansion = Expansion::of_body(seen, private);
     if let (Some(options), Some(items), Some(by)) = (seen.batch, seen.items, seen.hand_out) {
@@ -102,12 +101,12 @@ fn emit(seen: &Seen<'_>, imported: Option<TokenStream>, private: &Private) -> Em
     }
 }
 
-/// A function that is being expanded.
+/// A function during its expansion.
 struct Expansion<'a> {
     private: &'a Private,
-    /// With the signature so far.
+    /// Its signature changes with each attribute.
     function: Function,
-    /// Its body so far.
+    /// The body that the next attribute wraps.
     code: TokenStream,
     /// The functions beside it.
     siblings: TokenStream,
@@ -116,11 +115,11 @@ struct Expansion<'a> {
 }
 
 impl<'a> Expansion<'a> {
-    /// The user's code, or a call of the function that `direct` adds and that holds it.
+    /// Starts with the user's code, or with a call of the function that `direct` adds for it.
     fn of_body(seen: &Seen<'_>, private: &'a Private) -> Self {
         let mut function = seen.function.clone();
         if function.ends_in_fragment() {
-            // The compiler takes the braces of a block that a macro was given for written here.
+            // The compiler attributes the braces of a block fragment to this function.
             function.attrs.push(parse_quote!(#[allow(unused_braces)]));
         }
         let direct = seen.common().direct.as_ref();
@@ -142,7 +141,7 @@ impl<'a> Expansion<'a> {
             (None, Body::Async(body)) => typed(&function, body, private),
             (None, Body::Plain(body)) => {
                 let code = quote!(#private::future(move || { #body }).await);
-                // The function that is made of it is but an async block, whatever it was.
+                // The expanded function consists of an async block, whatever the original did.
                 function
                     .attrs
                     .push(parse_quote!(#[allow(clippy::manual_async_fn)]));
@@ -215,8 +214,8 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// A body in an async block has no place to write its type, without which its errors would be other ones than in a
-/// function.
+/// Tells the compiler the type of a body, for which an async block has no syntax. Without it, errors in the body would
+/// differ from those in a plain function.
 //
 // Input:  body
 // Output: if false { return private::never::<R>(); }
@@ -241,7 +240,7 @@ fn not_a_function(attribute: Attribute, item: &TokenStream, error: syn::Error) -
     syn::Error::new_spanned(head, message)
 }
 
-/// Reads the other attribute on the same function, whichever of the two runs first: the one that does expands both.
+/// Reads the other attribute on the same function: the attribute that runs first expands both.
 fn read_other(
     attribute: Attribute,
     function: &mut Function,
@@ -251,7 +250,7 @@ fn read_other(
         "`#[{}]` is on this function twice; remove one of them",
         attribute.name()
     );
-    let other = match Expanded::take(function) {
+    let other = match Marker::take(function) {
         None => take(attribute.other(), function).map(|attr| {
             let path = attr.path().clone();
             let tokens = match attr.meta {
@@ -292,14 +291,14 @@ fn read_other(
     other
 }
 
-/// Takes an attribute of ours off a function, if it has it.
+/// Removes an attribute from a function.
 fn take(attribute: Attribute, function: &mut Function) -> Option<syn::Attribute> {
     let is_it = |attr: &syn::Attribute| is_called(attr.path(), attribute.name());
     let index = function.attrs.iter().position(is_it)?;
     Some(function.attrs.remove(index))
 }
 
-/// The compiler never sees the attribute that was taken off, and would call its import unused.
+/// Uses the import of an attribute that was removed, which the compiler would report as unused.
 fn in_use(options: &Options) -> Option<TokenStream> {
     let path = options.taken.as_ref()?;
     Some(quote! {

@@ -1,4 +1,4 @@
-//! What is emitted beside errors: functions that callers can't tell from the right ones, so that nothing else breaks.
+//! Emits functions beside the errors whose signatures are those of the correct ones, so that callers still compile.
 
 use crate::check::Seen;
 use crate::function::Function;
@@ -12,7 +12,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{FnArg, Pat, ReturnType, parse_quote};
 
-/// The function, without its attributes.
+/// The function without its attributes.
 pub(crate) fn function(
     seen: &Seen<'_>,
     imported: Option<&TokenStream>,
@@ -26,9 +26,9 @@ pub(crate) fn function(
     }
 }
 
-/// As written, and at least `async`.
+/// The function as written, but always `async`.
 fn dedup(mut function: Function) -> TokenStream {
-    // `#[tokio::main]` makes a function that blocks on what it does, so that nobody waits for it.
+    // `#[tokio::main]` turns a function into one that blocks, which its callers don't await.
     let is_made_sync = mentions(&function.text(), &Ident::new("block_on", Span::call_site()));
     if function.form.is_none() && !is_made_sync {
         function.make_async();
@@ -36,7 +36,7 @@ fn dedup(mut function: Function) -> TokenStream {
     function.as_written()
 }
 
-/// With the signature that callers see, as far as it is known, and a body that fits it.
+/// The function with the signature that callers see, as far as it is known.
 fn batch(
     mut function: Function,
     seen: &Seen<'_>,
@@ -46,7 +46,7 @@ fn batch(
     if function.form.is_none() {
         function.make_async();
     }
-    // What the user imported for the result stays in use.
+    // Uses the imports for the result, which would otherwise be reported as unused.
     let mentioned = function.writes_output().then(|| {
         let output = &function.output.ty;
         let (traits, output) = (traits(output), without_impl(output));
@@ -61,10 +61,10 @@ fn batch(
         }
         items.singular(&mut function);
     } else {
-        // It is not known which argument is the items, so callers may give what they like.
+        // It is not known which argument is the items, so each accepts any type.
         for argument in &mut function.sig.inputs {
             if let FnArg::Typed(argument) = argument {
-                // A pattern does not fit that.
+                // A pattern would restrict the type.
                 if !matches!(*argument.pat, Pat::Ident(_)) {
                     *argument.pat = parse_quote!(_);
                 }
@@ -79,7 +79,7 @@ fn batch(
     )
 }
 
-/// What each caller gets, if it can be told.
+/// What each caller gets, if it is known.
 fn one(
     function: &Function,
     items: &Items,
@@ -95,53 +95,37 @@ fn one(
     is_known.then(|| with_static_lifetimes(output.one(by, &items.item(), private)))
 }
 
-/// The functions that options add, unless their names are mistakes.
+/// The functions that options add, except those whose names are taken.
 pub(crate) fn siblings(seen: &Seen<'_>, private: &Private) -> TokenStream {
     let function = seen.function;
-    let mut siblings = TokenStream::new();
-    let mut taken = vec![function.sig.ident.clone()];
-    let mut is_new = |name: &Ident| {
-        let is_new = !taken.contains(name);
-        taken.push(name.clone());
-        is_new
-    };
+    let mut taken = vec![&function.sig.ident];
+    let [direct, forget, many] = seen.siblings().map(|sibling| {
+        let name = &sibling?.value.ident;
+        let is_new = !taken.contains(&name);
+        taken.push(name);
+        is_new.then_some(name)
+    });
     let renamed = |name: &Ident| {
         let mut function = function.clone();
         function.sig.ident = name.clone();
         function
     };
-    let direct = seen
-        .common()
-        .direct
-        .as_ref()
-        .map(|direct| &direct.value.ident);
-    if let Some(direct) = direct.filter(|name| is_new(name)) {
+    let mut siblings = TokenStream::new();
+    if let Some(direct) = direct {
         siblings.extend(dedup(renamed(direct)));
     }
-    let forget = seen.dedup.and_then(|dedup| dedup.forget.as_ref());
-    if let Some(forget) = forget
-        .map(|forget| &forget.value.ident)
-        .filter(|name| is_new(name))
-    {
+    if let Some(forget) = forget {
         let mut function = renamed(forget);
         function.sig.asyncness = None;
-        let body = match seen.given("across") {
-            Some(_) => {
-                function.sig.output = parse_quote!(-> #private::Forgotten);
-                quote!(::core::unreachable!())
-            }
-            None => {
-                function.sig.output = ReturnType::Default;
-                TokenStream::new()
-            }
-        };
         function.attrs.push(lints::none());
-        siblings.extend(function.with_block(body));
+        let is_across = seen.given("across").is_some();
+        let body = is_across.then(|| quote!(::core::unreachable!()));
+        function.sig.output = match is_across {
+            true => parse_quote!(-> #private::Forgotten),
+            false => ReturnType::Default,
+        };
+        siblings.extend(function.with_block(quote!(#body)));
     }
-    let many = seen.batch.and_then(|batch| batch.many.as_ref());
-    let many = many
-        .map(|many| &many.value.ident)
-        .filter(|name| is_new(name));
     if let (Some(many), Some(items)) = (many, seen.items) {
         let one = one(function, items, seen.hand_out, private).unwrap_or_else(|| quote!(()));
         let mut plural = items.plural(function, many, &one);

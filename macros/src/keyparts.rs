@@ -1,4 +1,4 @@
-//! What becomes of the arguments of a call: parts of the key, and, if an execution outlives its caller, their owned forms.
+//! Turns the arguments of a call into parts of the key, and, if an execution outlives its caller, into owned forms.
 
 use crate::call::Call;
 use crate::function::{Argument, Binding};
@@ -9,15 +9,15 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Index, Type};
 
-/// What is plain to see of an argument's type. For all others the compiler finds it out, which takes it some time: an
-/// alias, a type parameter or a pattern's binding may be anything.
+/// What the tokens of an argument's type show. Knowing it here saves the compiler the work of method resolution, which all
+/// other types need: an alias, a type parameter or a pattern's binding may be anything.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A type that everybody knows, without a lifetime: a key, and its own owned form.
+    /// A well-known type without a lifetime, which is its own owned form.
     Plain,
-    /// A reference to a single thing.
+    /// A reference to a single value.
     Ref,
-    /// A reference to such a reference, which is a key by what both refer to.
+    /// A reference to such a reference, which is compared by the value.
     RefRef,
     Unknown,
 }
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// The parts of a tuple that borrows: it is a key by the owned forms of these.
+/// The parts of a tuple that borrows. Each has an owned form, although the tuple has none.
 fn parts(argument: &Argument) -> Option<Vec<&Type>> {
     match &argument.ty {
         Some(Type::Tuple(tuple)) if argument.is_plain_name => {
@@ -54,7 +54,7 @@ fn parts(argument: &Argument) -> Option<Vec<&Type>> {
     }
 }
 
-/// A `let` for an argument's owned form, and one for what the body sees of it.
+/// A `let` for an argument's owned form, and one for what the body sees.
 pub(crate) struct Owned {
     pub(crate) own: TokenStream,
     pub(crate) lend: TokenStream,
@@ -66,7 +66,7 @@ impl Call<'_> {
         self.key_of(|_, part| part)
     }
 
-    /// The same, with each part made another one.
+    /// The same key, with each part mapped by a function.
     pub(crate) fn key_of(&self, of: impl Fn(Place, TokenStream) -> TokenStream) -> TokenStream {
         let mut key = quote!(());
         for (argument, binding) in self.bindings().rev() {
@@ -144,7 +144,7 @@ impl Call<'_> {
         }
     }
 
-    /// Whether it takes the compiler to find out what one of the arguments is, or an expression that stands for it.
+    /// Whether any part needs method resolution.
     pub(crate) fn are_probed(&self, in_owned_form: bool) -> bool {
         self.bindings().any(|(argument, binding)| {
             let in_key = self.options.key_expr(&binding.ident).is_some();
@@ -154,7 +154,6 @@ impl Call<'_> {
         })
     }
 
-    /// What the arguments bind; a batch's items are not its caller's.
     fn bindings(&self) -> impl DoubleEndedIterator<Item = (&Argument, &Binding)> {
         let arguments = self.function.arguments.iter();
         let arguments = arguments.filter(|argument| self.takes(argument));
@@ -170,7 +169,7 @@ impl Call<'_> {
         self.options.skips(&binding.ident, argument.receiver)
     }
 
-    /// Whether the expression of an option that all have uses a binding.
+    /// Whether an option of both attributes uses a binding in an expression.
     fn is_in_common(&self, binding: &Binding) -> bool {
         let scope = self.options.scope.iter().map(|given| &given.value);
         let key = self.options.key.iter().flat_map(|given| &given.value);
@@ -178,9 +177,9 @@ impl Call<'_> {
         uses(&quote!(#(#scope;)* #(#key;)*), &binding.ident)
     }
 
-    /// For executions that outlive their caller. What the key borrows, or an option's expression, while the call is made
-    /// can't be moved, if that is `while_called`; and nothing can, if the arguments are wanted `again`. What `others`, the
-    /// expressions of its own options, use as well has its use, whether the body uses it or not.
+    /// The owned forms, for executions that outlive their caller. An argument that the key or the expression of an option
+    /// borrows `while_called` is copied instead of moved; so is every argument that is needed `again`. An argument that
+    /// `others`, the expressions of the attribute's own options, use is never reported as unused.
     //
     // Output: let pool = private::own(private::arg(pool).__piggyback_part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::part(private::Part(&id).__piggyback_key()));   // in the key, which borrows it
@@ -247,7 +246,7 @@ impl Call<'_> {
         } = binding;
         let indices: Vec<Index> = (0..parts.len()).map(Index::from).collect();
         let forms = indices.iter().zip(parts).map(|(n, ty)| {
-            let form = self.form(
+            let form = self.owned_part(
                 argument,
                 binding,
                 Kind::of_type(ty),
@@ -275,7 +274,7 @@ impl Call<'_> {
             mutability,
             cfgs,
         } = binding;
-        let form = self.form(argument, binding, kind, ident.to_token_stream(), is_moved);
+        let form = self.owned_part(argument, binding, kind, ident.to_token_stream(), is_moved);
         let name = local_name(argument, binding);
         let own = if argument.receiver { "own_self" } else { "own" };
         let form = self.private.call_at(argument.place(), own, form);
@@ -298,8 +297,8 @@ impl Call<'_> {
         }
     }
 
-    /// What an owned form is made of.
-    fn form(
+    /// The part from which an owned form is made.
+    fn owned_part(
         &self,
         argument: &Argument,
         binding: &Binding,
@@ -315,13 +314,13 @@ impl Call<'_> {
                 let arg = self.private.call_at(place, "arg", of);
                 method_at(place, arg, "part", quote!())
             }
-            // What can't be in the key has an error there, and is not asked for more here.
+            // An argument that can't be in the key already has an error there, so this repeats the same call.
             _ if in_key => self.part(argument, kind, of),
             _ => self.borrowed(kind, place, of),
         }
     }
 
-    /// A copy of each owned form, for a body that runs several times.
+    /// Copies each owned form, for a body that runs several times.
     pub(crate) fn copies(&self) -> TokenStream {
         let copy = |(argument, binding): (&Argument, &Binding)| {
             let name = local_name(argument, binding);
@@ -332,7 +331,7 @@ impl Call<'_> {
     }
 }
 
-/// What an owned form is called. No local can be called `self`.
+/// The name of an owned form. No local can be called `self`.
 fn local_name(argument: &Argument, binding: &Binding) -> Ident {
     match argument.receiver {
         true => local("self"),
@@ -340,7 +339,7 @@ fn local_name(argument: &Argument, binding: &Binding) -> Ident {
     }
 }
 
-/// `&str`, `&Pool`; not `&[…]`, which may be a list of references, whatever its elements are called.
+/// Recognises `&str` and `&Pool`, but not `&[T]`: `T` may be an alias of a reference.
 fn is_ref(ty: &Type) -> bool {
     match ty {
         Type::Reference(reference) => {
@@ -350,7 +349,7 @@ fn is_ref(ty: &Type) -> bool {
     }
 }
 
-/// `&[&T]`, which needs a list of references made anew.
+/// Recognises `&[&T]`, whose owned form must lend a new list of references.
 fn is_slice_of_refs(ty: &Type) -> bool {
     match ty {
         Type::Reference(outer) => {

@@ -1,9 +1,8 @@
 //! The attributes of the `piggyback` crate. Depend on `piggyback`, which re-exports and documents them.
 //!
-//! One way through, for both (`expand`): the parentheses become `options` and the function becomes a `function`, plain data
-//! that is read once; `check` says whether the two fit together; `batch` and `dedup` write the expansion, which can't
-//! fail. Mistakes are collected on the way (`errors`); if there are any, `fallback` emits a function that callers can't
-//! tell from the right one.
+//! Both attributes take the same path (`expand`): the parentheses are read into `options` and the function into a
+//! `function`, which are plain data; `check` says whether the two fit together; `batch` and `dedup` write the expansion,
+//! which cannot fail. If there were mistakes (`errors`), `fallback` emits a function with the correct signature.
 #![forbid(unsafe_code)]
 
 mod batch;

@@ -1,10 +1,10 @@
-//! Lints: what is said of them stays true of the code of the user, and nothing fires in code that is added.
+//! Keeps lints away from added code, and the lint levels of the user on the user's code.
 
 use crate::tokens::mentions;
 use proc_macro2::{Ident, Span};
 use syn::{Attribute, Meta, parse_quote};
 
-/// Keeps lints away from code that a user can't change.
+/// Silences all lints in code that a user can't change.
 pub(crate) fn none() -> Attribute {
     parse_quote!(#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery)])
 }
@@ -18,7 +18,7 @@ pub(crate) fn levels(attrs: &[Attribute]) -> Vec<Attribute> {
     attrs.iter().filter(is_level).cloned().collect()
 }
 
-/// Turns `#[expect(…)]` into `#[allow(…)]`: what is expected of the body is found where that is.
+/// Turns `#[expect(…)]` into `#[allow(…)]` on a function that no longer holds the body to which it refers.
 pub(crate) fn allow(attrs: &mut [Attribute]) {
     for attr in attrs {
         if let Meta::List(list) = &mut attr.meta {
@@ -29,7 +29,7 @@ pub(crate) fn allow(attrs: &mut [Attribute]) {
     }
 }
 
-/// The same of what is unused, since each argument has its use in the key, or is a task's.
+/// Does the same if the attribute is about unused variables: the expansion uses every argument.
 pub(crate) fn allow_unused<'a>(attrs: impl Iterator<Item = &'a mut Attribute>) {
     for attr in attrs {
         let Meta::List(list) = &attr.meta else {

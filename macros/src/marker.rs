@@ -1,5 +1,4 @@
-//! The other attribute on the same function: whichever expands first leaves the function in a form in which the other
-//! recognises it.
+//! Lets two attributes on a function meet under any names.
 //!
 //! An attribute can't know what a name below it stands for: `#[in_bulk(…)]` may be our `batch` under another name, or
 //! anything else. If it is ours, both have to be expanded together. If it is not, we must expand now, since an attribute
@@ -18,25 +17,24 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{LitInt, Meta, Path, Token, parse_quote};
 
-/// The marker's name, which nothing else has.
 const MARKER: &str = "__piggyback_expanded";
 
-/// What a marker says.
-pub(crate) struct Expanded {
-    /// Which attribute has expanded.
+/// The contents of a marker.
+pub(crate) struct Marker {
+    /// The attribute that has expanded.
     pub(crate) attribute: Attribute,
     /// Its options.
     pub(crate) options: TokenStream,
     /// The function as it was written, without its attributes.
     pub(crate) original: TokenStream,
-    /// Functions that were made beside it.
+    /// The functions that its options added.
     siblings: TokenStream,
-    /// Of the expansion.
+    /// The fingerprint of the expansion.
     fingerprint: u64,
 }
 
-impl Expanded {
-    /// What there is to be found again of a function that is about to be expanded.
+impl Marker {
+    /// Keeps a function as it is before its expansion.
     pub(crate) fn new(attribute: Attribute, options: TokenStream, function: &Function) -> Self {
         let mut function = function.clone();
         function.attrs.clear();
@@ -49,8 +47,8 @@ impl Expanded {
         }
     }
 
-    /// The expansion with the marker. Mistakes are told in its body, and functions beside it are made by the marker, so that
-    /// both are gone if it is discarded.
+    /// The expansion with the marker. Errors stand in its body, and the marker emits the added functions, so that both
+    /// disappear with a discarded expansion.
     //
     // Output: #[in_bulk(…)] #[private::__piggyback_expanded(dedup {options} {original} {siblings} 123)] async fn user(…) { … }
     pub(crate) fn mark(
@@ -84,7 +82,7 @@ impl Expanded {
         }
     }
 
-    /// Takes the marker off a function, if it has one.
+    /// Removes the marker from a function.
     pub(crate) fn take(function: &mut Function) -> Option<Self> {
         let is_marker = |attr: &syn::Attribute| is_called(attr.path(), MARKER);
         let index = function.attrs.iter().position(is_marker)?;
@@ -115,7 +113,7 @@ impl Expanded {
         })
     }
 
-    /// Whether the function is still what it was expanded to.
+    /// Whether no attribute has changed the function since its expansion.
     pub(crate) fn is_unchanged(&self, function: &Function) -> bool {
         let mut function = function.clone();
         function.attrs.clear();
@@ -123,13 +121,13 @@ impl Expanded {
     }
 }
 
-/// What the marker expands to, if no attribute of ours took it.
+/// Expands a marker that no attribute of ours has removed.
 pub(crate) fn expanded(marker: TokenStream, function: TokenStream) -> TokenStream {
-    let siblings = Expanded::read(marker).map(|expanded| expanded.siblings);
+    let siblings = Marker::read(marker).map(|expanded| expanded.siblings);
     quote!(#function #siblings)
 }
 
-/// Puts `errors` into the body, the last thing in braces.
+/// Puts `errors` into the body, which is the last group.
 fn in_body(errors: TokenStream, function: TokenStream) -> TokenStream {
     let mut trees: Vec<TokenTree> = function.into_iter().collect();
     if let Some(TokenTree::Group(body)) = trees.last_mut() {
@@ -143,7 +141,7 @@ fn in_body(errors: TokenStream, function: TokenStream) -> TokenStream {
     trees.into_iter().collect()
 }
 
-/// Tells whether two functions are the same, but for their attributes, spaces, and invisible groups.
+/// A hash by which two functions are equal if they differ only in attributes, spaces and invisible groups.
 fn fingerprint(function: TokenStream) -> u64 {
     fn feed(tokens: TokenStream, hasher: &mut DefaultHasher) {
         for tree in tokens {
@@ -191,7 +189,7 @@ pub(crate) fn wraps(attr: &syn::Attribute) -> bool {
     })
 }
 
-/// Whether that holds for the attribute, or for one of those that it stands for under a condition.
+/// Whether a condition holds for the attribute, or for one inside its `cfg_attr`.
 fn any(attr: &syn::Attribute, holds: fn(&Path) -> bool) -> bool {
     if attr.path().is_ident("cfg_attr") {
         let Meta::List(list) = &attr.meta else {
@@ -209,7 +207,7 @@ fn any(attr: &syn::Attribute, holds: fn(&Path) -> bool) -> bool {
     holds(attr.path())
 }
 
-/// The compiler's own attributes, those of its tools, and those of others that everybody knows.
+/// Whether an attribute is the compiler's, a tool's, or a well-known one.
 fn is_known(path: &Path) -> bool {
     let (Some(first), Some(last)) = (path.segments.first(), path.segments.last()) else {
         return false;

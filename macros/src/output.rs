@@ -1,6 +1,6 @@
-//! What a function returns, read once: its shape, as far as the names of its types tell, and what each caller of a batch
-//! gets of it. The runtime has the same table as traits (`batch/results.rs`); an expansion asks these only if an alias
-//! hides the shape, so that signatures stay readable.
+//! The return type, read once: its shape, as far as the names of its types tell, and what each caller of a batch gets.
+//! The runtime has the same table as traits, which an expansion uses only if an alias hides the shape, so that signatures
+//! stay readable.
 
 use crate::private::{Place, Private};
 use crate::types::{arguments_of, is_well_known, peel, plain, type_arguments_mut};
@@ -8,14 +8,14 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Type, TypePath};
 
-/// The output of a function, or the success of one that is a `Result`.
+/// The output of a function, or the success type of a `Result`.
 #[derive(Clone)]
 pub(crate) struct Output {
     pub(crate) ty: Type,
     pub(crate) shape: Shape,
 }
 
-/// What is plain to see of a type.
+/// What the tokens of a type show.
 #[derive(Clone)]
 pub(crate) enum Shape {
     /// `()`
@@ -26,9 +26,9 @@ pub(crate) enum Shape {
     Map(Box<Map>),
     /// `Result<T, E>`, `io::Result<T>`, or another type whose name ends so
     Result(Box<ResultOf>),
-    /// A type that everybody knows, and that is none of these.
+    /// A well-known type that is none of these.
     Known,
-    /// A name that may stand for anything.
+    /// A name that may be an alias of anything.
     Unknown,
     /// A type without a name, such as a reference or an `impl Trait`.
     Unnamed,
@@ -38,7 +38,7 @@ pub(crate) enum Shape {
 pub(crate) struct Map {
     pub(crate) name: Ident,
     pub(crate) keys: Type,
-    /// None if the number of arguments shows that it is another map.
+    /// None if the number of type arguments shows that it is another kind of map.
     value: Option<Type>,
 }
 
@@ -46,16 +46,16 @@ pub(crate) struct Map {
 pub(crate) struct ResultOf {
     pub(crate) path: TypePath,
     pub(crate) ok: Output,
-    /// None if the path is an alias that says which one it is.
+    /// None if the path is an alias that fixes the error type.
     pub(crate) error: Option<Type>,
 }
 
-/// How the output is handed out to the callers of a batch.
+/// How the output of a bulk call is distributed among its callers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandOut {
     /// By the order of the items, or by looking them up in a map.
     Each,
-    /// The same, if each item has a `Result` of its own within a `Result` of the bulk call.
+    /// The same, if each item has its own `Result` inside the `Result` of the bulk call.
     Flat,
     OneBy,
     ManyBy,
@@ -63,7 +63,7 @@ pub(crate) enum HandOut {
 }
 
 impl HandOut {
-    /// The runtime's name for it.
+    /// The name of the strategy in the runtime.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Each => "Each",
@@ -74,7 +74,7 @@ impl HandOut {
         }
     }
 
-    /// Whether rows are found by a closure.
+    /// Whether a closure tells which rows belong to an item.
     pub(crate) fn is_by_rows(self) -> bool {
         matches!(self, Self::OneBy | Self::ManyBy)
     }
@@ -132,7 +132,7 @@ impl Output {
         }
     }
 
-    /// `Result<R, E>` in `Result<Vec<Result<R, E>>, E>`, if that is what it is.
+    /// The `Result<R, E>` in a `Result<Vec<Result<R, E>>, E>`.
     fn flat(&self) -> Option<&Type> {
         let Shape::Result(outer) = &self.shape else {
             return None;
@@ -178,7 +178,7 @@ impl Output {
         }
     }
 
-    /// Whether it is plain to see that it can't be handed out so.
+    /// Whether the tokens show that the output can't be distributed this way.
     pub(crate) fn is_hopeless(&self, by: HandOut) -> bool {
         match (by, &self.shape) {
             (HandOut::Shared | HandOut::Flat, _) => false,
@@ -189,7 +189,7 @@ impl Output {
         }
     }
 
-    /// The map that it is, or that is its success.
+    /// The map, also inside a `Result`.
     pub(crate) fn map(&self) -> Option<&Map> {
         match &self.shape {
             Shape::Map(map) => Some(map),
@@ -207,7 +207,7 @@ impl Output {
         }
     }
 
-    /// Whether callers that get it may find an error in it, as far as the name tells.
+    /// Whether the name of the type says that it is a `Result`.
     pub(crate) fn is_called_result(&self) -> bool {
         match peel(&self.ty) {
             Type::Path(path) => {
@@ -218,7 +218,7 @@ impl Output {
         }
     }
 
-    /// Whether it is plain to see that it is no `Result`.
+    /// Whether the tokens show that it is not a `Result`.
     pub(crate) fn is_no_result(&self) -> bool {
         matches!(
             self.shape,
@@ -228,7 +228,7 @@ impl Output {
 }
 
 impl ResultOf {
-    /// Tells whether two have the same error: by what is written of it, or by the alias that they are.
+    /// Equal for two types with the same error: the error types as written, or the alias that fixes one.
     fn failure(&self) -> String {
         match &arguments_of(&self.path)[1..] {
             [] => {
@@ -246,7 +246,7 @@ impl ResultOf {
 }
 
 impl Map {
-    /// Whether its keys are not called what the items are: they may be something else.
+    /// Whether the keys are named differently from the items, and so may be another type.
     pub(crate) fn has_other_keys(&self, item: &TokenStream) -> bool {
         let (keys, item) = (self.keys.to_token_stream().to_string(), item.to_string());
         let is_in_path = |name: &str, path: &str| {
@@ -256,7 +256,7 @@ impl Map {
         !is_in_path(&keys, &item) && !is_in_path(&item, &keys)
     }
 
-    /// Whether its keys are plainly not the items.
+    /// Whether the tokens show that the keys are another type than the items.
     pub(crate) fn has_wrong_keys(&self, item: &TokenStream) -> bool {
         let Ok(item) = syn::parse2::<Type>(item.clone()) else {
             return false;

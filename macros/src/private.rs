@@ -1,4 +1,4 @@
-//! Where the runtime is, and how calls of it are shown: at the place of what the user wrote.
+//! Calls of the runtime, shown at the place of the code that the user wrote.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -16,8 +16,7 @@ impl Private {
         }
     }
 
-    /// `private::name(arguments)`, shown by the compiler as if it stood where `place` does: an error about the value of
-    /// the call then points at `place`.
+    /// `private::name(arguments)`, with spans such that an error about the call points at `place`.
     pub(crate) fn call_at(&self, place: Place, name: &str, arguments: TokenStream) -> TokenStream {
         let Self(path) = self;
         let name = Ident::new(name, Span::call_site());
@@ -48,15 +47,15 @@ impl Private {
         quote!(#open #ty #close #arguments)
     }
 
-    /// The traits by which arguments are told apart, where that is not plain to see.
+    /// Imports the traits that method resolution chooses among, for arguments whose types don't show what they are.
     pub(crate) fn probing(&self, needed: bool) -> TokenStream {
         let Self(path) = self;
-        // What an argument turns out to be may need no trait.
+        // For some types, method resolution finds an inherent method.
         let imports = needed.then(|| quote!(#[allow(unused_imports)] use #path::probing::*;));
         imports.into_token_stream()
     }
 
-    /// What the runtime's trait for it says that each caller of a batch gets, shown where `output` stands.
+    /// The type that each caller of a batch gets, as the runtime's trait for the output says.
     pub(crate) fn outcome_at(
         &self,
         place: Place,
@@ -80,7 +79,7 @@ impl ToTokens for Private {
     }
 }
 
-/// The first and the last token of something that the user wrote.
+/// The spans of the first and the last token of something that the user wrote.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     start: Span,
@@ -142,7 +141,7 @@ pub(crate) fn method_at(
     quote!(#receiver #method #group)
 }
 
-/// The same tokens, resolved as they are, but shown at `span`.
+/// The same tokens, with the same hygiene, but shown at `span`.
 fn located(tokens: TokenStream, span: Span) -> TokenStream {
     tokens
         .into_iter()

@@ -1,7 +1,7 @@
-//! A body that has no `self`, since it runs in a task: there, a local holds what the receiver was.
+//! Replaces `self` in a body that runs in a task by a local.
 //!
-//! `self` is a keyword, so no local can be called that. What a body says of its receiver is renamed, and where the name
-//! itself would show, in a text, the text is kept:
+//! `self` is a keyword, so no local can have this name. Uses of the receiver are renamed, but a text in which the name
+//! would be visible stays as it is:
 //!
 //! | written | what is made of it |
 //! |---|---|
@@ -26,7 +26,7 @@ pub(crate) fn without_self(body: TokenStream, local: &Ident) -> TokenStream {
         let tree = match tree {
             TokenTree::Ident(ident) if ident == "self" => {
                 let is_path = next.is_some_and(|next| is(next, ':'));
-                // The name of a macro's argument.
+                // `$self` is the name of a macro's argument.
                 let is_named = before(1).is_some_and(|before| is(before, '$'));
                 if at_item || is_path || is_named {
                     tree.clone()
@@ -162,7 +162,7 @@ fn in_macro(name: &str, tokens: TokenStream, local: &Ident) -> TokenStream {
     quote!(#(#out),* #comma)
 }
 
-/// What stands between the commas.
+/// Splits tokens at the commas.
 fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut arguments = vec![Vec::new()];
     for tree in tokens {
@@ -221,7 +221,7 @@ fn is_text_of_self(tree: &TokenTree) -> bool {
     }
     let mut rest = text.as_str();
     while let Some((_, after)) = rest.split_once('{') {
-        // What is doubled stands for itself.
+        // A doubled brace is a literal brace.
         if let Some(literally) = after.strip_prefix('{') {
             rest = literally;
             continue;

@@ -1,11 +1,11 @@
-//! The functions that `direct`, `forget` and `many` add, and how one function passes its arguments on to another.
+//! The functions that `direct`, `forget` and `many` add, and how one function passes its arguments to another.
 //!
-//! The function of `direct` holds the body, which the annotated one then calls: so the body is compiled once. That of
-//! `forget` polls the annotated one once, which takes note and forgets instead of running. Both need no more of their
-//! surroundings than each other's names, and can stand in a trait as well.
+//! The function of `direct` holds the body, and the annotated function calls it, so that the body is compiled once. The
+//! function of `forget` polls the annotated one once, which then forgets the flight instead of running. Both need only each
+//! other's names, so they can also stand in a trait.
 //!
-//! An attribute that stands below ours may wrap the function in code of its own, which neither the body nor a call that
-//! only forgets shall go through. Then there is a third function, which holds what is between the two.
+//! An attribute below ours may wrap the function in its own code, through which neither the body nor a call that only
+//! forgets should go. Then a third function holds the code between the two.
 
 use crate::function::Function;
 use crate::items::Items;
@@ -28,8 +28,8 @@ pub(crate) struct Other {
 }
 
 impl Other {
-    /// Under this name. Of two that have no `Self` in sight, nothing tells whether they belong to one: `sibling` may. If it
-    /// doesn't and they do, the compiler says so where `sibling` is, and what to write.
+    /// Another function of this name. If nothing shows whether the functions belong to a `Self`, `sibling` may say so.
+    /// Otherwise the compiler reports it at `sibling`, with what to write.
     fn of(function: &Function, name: &Ident, sibling: &Sibling) -> Self {
         let mut name = name.clone();
         name.set_span(name.span().located_at(sibling.ident.span()));
@@ -39,13 +39,13 @@ impl Other {
         }
     }
 
-    /// How the documentation links to the annotated function.
+    /// A link to the annotated function, for the documentation.
     fn link(&self, function: &Ident) -> String {
         let on_self = if self.on_self { "Self::" } else { "" };
         format!("[`{function}`]({on_self}{function})")
     }
 
-    /// It is called by its path, with all parameters that have a name.
+    /// Calls the function by its path, with all named generic parameters.
     //
     // Output: Self::user_now::<T>(self, id)
     fn call(&self, function: &Function, arguments: &[TokenStream]) -> TokenStream {
@@ -66,13 +66,13 @@ impl Other {
     }
 }
 
-/// The functions that hold the body, and how that is called with what the arguments bind: not at all, if the arguments
-/// can't be put together again. The body is compiled twice then.
+/// The functions that hold the body, and the call of it with what the arguments bind. If the arguments can't be put
+/// together again, there is no call, and the body is compiled twice.
 // Input:  async fn user(id: u64) -> User { body }
 // Output: async fn user_now(id: u64) -> User { body }
 //         user_now(id).await
 //
-// `used` is what options use: an argument in it is not unused, even if the body does not mention it.
+// An argument that options use (`used`) is not unused, even if the body does not mention it.
 pub(crate) fn direct(
     function: &Function,
     direct: &Sibling,
@@ -89,7 +89,7 @@ pub(crate) fn direct(
         }
     }
     let Some(arguments) = function.passed_on() else {
-        // What it says is said of the other.
+        // The annotated function has the same body, and reports its lints.
         written.attrs.push(lints::none());
         return (written.as_written(), None);
     };
@@ -112,10 +112,10 @@ pub(crate) fn direct(
     )
 }
 
-/// The call of another function that is `async` as this one is.
+/// Calls and awaits another function.
 //
-// In a trait's implementation, the other function is an error of its own, which should be the only one: there, the name
-// stands for a function that fits each call.
+// In a trait's implementation, the other function is an error itself. So that it is the only error, a blanket trait
+// provides a function of this name for every call.
 fn called(
     other: &Other,
     function: &Function,
@@ -159,7 +159,7 @@ pub(crate) fn forget(
         true => parse_quote!(-> #private::Forgotten),
         false => ReturnType::Default,
     };
-    // An error about the function, which a trait's implementation can't have, is about its name.
+    // In a trait's implementation, the error about the function points at its name.
     let place = Span::call_site().located_at(forget.ident.span());
     sig.fn_token.span = place;
     let mut lifetimes = Vec::new();
@@ -234,7 +234,7 @@ pub(crate) fn many(
         quote!(#lent #name)
     });
     let call = other.call(function, &arguments.collect::<Vec<_>>());
-    // By reference, the call borrows from the item.
+    // With `by_ref`, the call borrows from the item.
     let call = match items.by_ref {
         true => quote!(async move { #call.await }),
         false => call,
@@ -251,7 +251,7 @@ pub(crate) fn many(
     plural.with_code(&code, private)
 }
 
-/// The argument's type with a name for each `'_` behind `impl`, if there is one: only an `async fn` needs no name there.
+/// Names each `'_` in an `impl Trait` type, where only an `async fn` may leave the name out.
 //
 // Input:  impl PgExecutor<'_>
 // Output: impl PgExecutor<'__a0>
@@ -260,7 +260,7 @@ fn named_lifetimes(ty: &Type, lifetimes: &mut Vec<Lifetime>) -> Option<Type> {
     let (mut is_impl, mut after_tick, mut types) = (false, false, TokenStream::new());
     for tree in ty.to_token_stream() {
         match tree {
-            // `impl Fn(&T) -> &'_ U`: the result's lifetime is that of the parameter.
+            // In `impl Fn(&T) -> &'_ U`, the lifetime of the result is that of the parameter.
             TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => return None,
             TokenTree::Ident(ident) if after_tick && ident == "_" => {
                 let name = format!("'__a{}", lifetimes.len());
@@ -287,7 +287,7 @@ fn named_lifetimes(ty: &Type, lifetimes: &mut Vec<Lifetime>) -> Option<Type> {
     named
 }
 
-/// What `#[cfg(…)]` says.
+/// The condition of a `#[cfg(…)]`.
 fn condition(attr: &Attribute) -> Option<TokenStream> {
     match &attr.meta {
         Meta::List(list) => Some(list.tokens.clone()),
@@ -295,7 +295,8 @@ fn condition(attr: &Attribute) -> Option<TokenStream> {
     }
 }
 
-/// A call's argument can't have a `#[cfg]`, but a statement can: one for each set of arguments that may be there.
+/// All sets of arguments that may exist. An argument of a call can't have a `#[cfg]`, but a statement can, so there is one
+/// call per set.
 fn combinations(
     arguments: &[(Vec<TokenStream>, TokenStream)],
 ) -> Vec<(Vec<TokenStream>, Vec<TokenStream>)> {
@@ -318,8 +319,8 @@ fn combinations(
     all
 }
 
-/// Puts a function with `code` beside the annotated one, if an attribute would wrap the latter: returns the former, and
-/// what calls it.
+/// Moves `code` to another function if an attribute would wrap the annotated one. Returns that function's name, the
+/// function, and a call of it.
 pub(crate) fn inner(
     function: &Function,
     code: &TokenStream,
@@ -342,7 +343,7 @@ fn inner_name(name: &Ident) -> Ident {
     format_ident!("__{}_itself", name.unraw(), span = Span::call_site())
 }
 
-/// Without the attributes that wrap it, or tell users of it.
+/// The function without its documentation and the attributes that wrap it.
 fn hidden(mut function: Function) -> Function {
     function
         .attrs

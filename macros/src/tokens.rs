@@ -1,10 +1,9 @@
-//! Token streams: names in them, and lifetimes.
+//! Names and lifetimes in token streams.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
-/// A name for a local of ours. The user's names and those of other macros, even the same, are never mixed up with it:
-/// `mixed_site` keeps them apart.
+/// A name for a local of ours. `mixed_site` keeps it apart from equal names of the user and of other macros.
 pub(crate) fn local(name: &str) -> Ident {
     Ident::new(&format!("__{name}"), Span::mixed_site())
 }
@@ -18,7 +17,7 @@ pub(crate) fn mentions(tokens: &TokenStream, ident: &Ident) -> bool {
     })
 }
 
-/// Whether an expression may use the variable `ident`: fields and methods of that name are others.
+/// Whether an expression may use the variable `ident`, and not just a field or method of that name.
 pub(crate) fn uses(tokens: &TokenStream, ident: &Ident) -> bool {
     let mut dots = 0;
     tokens.clone().into_iter().any(|tree| {
@@ -35,7 +34,7 @@ pub(crate) fn uses(tokens: &TokenStream, ident: &Ident) -> bool {
     })
 }
 
-/// A type as it is written in a message: tokens that no user wrote come with spaces between them.
+/// A type as a message shows it, without the spaces between tokens.
 pub(crate) fn in_words(ty: impl ToTokens) -> String {
     let spaced = ty.to_token_stream().to_string();
     let pairs = [
@@ -51,7 +50,7 @@ pub(crate) fn in_words(ty: impl ToTokens) -> String {
         .fold(spaced, |text, (wide, tight)| text.replace(wide, tight))
 }
 
-/// `'a` and `'_` to `'_`, so that a type can be written where its lifetimes are other ones. `'static` stays.
+/// Replaces lifetimes by `'_`, except `'static`, so that a type can be written in another place.
 pub(crate) fn without_lifetimes(tokens: TokenStream) -> TokenStream {
     let mut out = TokenStream::new();
     let mut trees = tokens.into_iter().peekable();
@@ -76,7 +75,7 @@ pub(crate) fn without_lifetimes(tokens: TokenStream) -> TokenStream {
     out
 }
 
-/// All references as `&'static`: a type that fits any signature, where nothing is ever returned.
+/// Makes all references `&'static`, which fits any signature whose function never returns.
 pub(crate) fn with_static_lifetimes(tokens: TokenStream) -> TokenStream {
     let mut out = TokenStream::new();
     let mut trees = tokens.into_iter().peekable();
@@ -105,7 +104,7 @@ pub(crate) fn with_static_lifetimes(tokens: TokenStream) -> TokenStream {
     out
 }
 
-/// What is called: the arguments that follow borrow from nobody.
+/// Words before the arguments of a function type, which borrow nothing.
 const CALLABLE: &[&str] = &[
     "for",
     "fn",
@@ -117,7 +116,7 @@ const CALLABLE: &[&str] = &[
     "AsyncFnOnce",
 ];
 
-/// Whether there is a lifetime other than `'static`, or a reference without one.
+/// Whether a type has a lifetime other than `'static`, or a reference without a lifetime.
 pub(crate) fn shows_borrow(tokens: TokenStream) -> bool {
     let mut trees = tokens.into_iter().peekable();
     while let Some(tree) = trees.next() {
@@ -128,7 +127,7 @@ pub(crate) fn shows_borrow(tokens: TokenStream) -> bool {
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
                 !matches!(trees.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
             }
-            // The arguments of a function type borrow from nobody.
+            // The arguments of a function type borrow nothing.
             TokenTree::Ident(name) if CALLABLE.iter().any(|known| name == known) => {
                 return false;
             }

@@ -1,4 +1,4 @@
-//! What can be told of types and expressions by the names in them. What is not recognised is left to the compiler.
+//! Recognises types and expressions by the names in them. All others are left to the compiler.
 
 use crate::tokens::in_words;
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
@@ -8,13 +8,13 @@ use syn::{
     TypePath, parse_quote,
 };
 
-/// Names that nobody gives to a type of their own.
+/// Types without lifetimes whose names no program redefines.
 const PLAIN: &[&str] = &[
     "bool", "char", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
     "usize", "String",
 ];
 
-/// Other types that everybody knows, none of which is a list of results, nor a `Result`.
+/// Other well-known types, none of which is a list of results or a `Result`.
 const KNOWN: &[&str] = &[
     "f32", "f64", "str", "Option", "Box", "Arc", "Rc", "HashSet", "BTreeSet", "VecDeque",
 ];
@@ -28,12 +28,12 @@ pub(crate) fn peel(ty: &Type) -> &Type {
     }
 }
 
-/// Whether the type is such a one.
+/// Whether the type is a plain one.
 pub(crate) fn is_plain(ty: &Type) -> bool {
     plain(ty).is_some()
 }
 
-/// Such a name, if the type is one.
+/// The name of a plain type.
 pub(crate) fn plain(ty: &Type) -> Option<&Ident> {
     match peel(ty) {
         Type::Path(path) if path.qself.is_none() => {
@@ -49,7 +49,7 @@ pub(crate) fn is_called(path: &Path, name: &str) -> bool {
     path.segments.last().is_some_and(|last| last.ident == name)
 }
 
-/// Whether the type is called like one that everybody knows.
+/// Whether the type has the name of a well-known one.
 pub(crate) fn is_well_known(path: &TypePath) -> bool {
     let last = path.path.segments.last();
     let is_last = |name: &&str| last.is_some_and(|last| last.ident == **name);
@@ -69,7 +69,7 @@ pub(crate) fn type_arguments(segment: &PathSegment) -> impl Iterator<Item = &Typ
     })
 }
 
-/// The same, to be changed.
+/// The same types, mutable.
 pub(crate) fn type_arguments_mut(segment: &mut PathSegment) -> impl Iterator<Item = &mut Type> {
     let arguments = match &mut segment.arguments {
         PathArguments::AngleBracketed(arguments) => Some(&mut arguments.args),
@@ -99,7 +99,7 @@ pub(crate) fn item_of(bound: &TraitBound) -> Option<&Type> {
     })
 }
 
-/// What to take instead of an `impl AsRef<str>` or `impl Into<String>`, of which nothing else is known.
+/// The type to take instead of an `impl AsRef<str>` or `impl Into<String>`, which has no other bounds.
 pub(crate) fn converted(ty: &Type) -> Option<String> {
     let Type::ImplTrait(ty) = peel(ty) else {
         return None;
@@ -124,7 +124,7 @@ pub(crate) fn converted(ty: &Type) -> Option<String> {
     instead
 }
 
-/// What stands for a float in the key.
+/// The expression to write in the key for a float.
 pub(crate) fn float(ty: &Type, name: &str) -> Option<String> {
     let is_float = |ty: &Type| match peel(ty) {
         Type::Path(path) => path.path.is_ident("f64") || path.path.is_ident("f32"),
@@ -146,8 +146,7 @@ pub(crate) fn float(ty: &Type, name: &str) -> Option<String> {
     }
 }
 
-/// An output that a bulk function might return instead of one with an `impl`: what is iterated over in a `Vec`, or
-/// nothing.
+/// Replaces each `impl` in an output: by a `Vec` of the items of an iterator, or by `()`.
 pub(crate) fn without_impl(output: &Type) -> Type {
     match peel(output) {
         Type::ImplTrait(ty) => {
@@ -173,7 +172,7 @@ pub(crate) fn without_impl(output: &Type) -> Type {
     }
 }
 
-/// The traits in the `impl`s of an output, to be named where it isn't.
+/// The traits in the `impl`s of an output.
 pub(crate) fn traits(output: &Type) -> Vec<Path> {
     match peel(output) {
         Type::ImplTrait(ty) => {
@@ -194,7 +193,8 @@ pub(crate) fn traits(output: &Type) -> Vec<Path> {
     }
 }
 
-/// Whether a closure returns what can be told without knowing what it should: a field of its argument, or a copy of one.
+/// Whether the return type of a closure can be inferred without knowing what is expected: a field of its argument, or a copy
+/// of a field.
 pub(crate) fn is_plain_access(closure: &Expr) -> bool {
     fn is_field(expr: &Expr) -> bool {
         match expr {
@@ -204,7 +204,7 @@ pub(crate) fn is_plain_access(closure: &Expr) -> bool {
         }
     }
     match closure {
-        // Some functions give what is wanted of them.
+        // Some functions return the type that is expected.
         Expr::Path(path) => {
             let last = path.path.segments.last();
             last.is_some_and(|last| last.ident != "into" && last.ident != "from")
@@ -259,7 +259,7 @@ pub(crate) fn owned(ty: TokenStream) -> TokenStream {
     out
 }
 
-/// Whether the expression for a scope is an argument, or something in it: `app.scope`, `&app.scope`, `app.scope()`.
+/// Whether an expression is an argument, or a part of it: `app.scope`, `&app.scope`, `app.scope()`.
 pub(crate) fn holds(expr: &Expr, ident: &Ident) -> bool {
     match expr {
         Expr::Reference(reference) => holds(&reference.expr, ident),

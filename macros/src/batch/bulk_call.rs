@@ -1,4 +1,4 @@
-//! The body as a bulk call, and how its results reach the callers.
+//! The bulk call of a batch, and how its results reach the callers.
 
 use super::{Bulk, part};
 use crate::call::copying;
@@ -45,7 +45,7 @@ impl Bulk<'_> {
         quote!(#handing.#method(#splits move |#items: #private::Vec<#item>| #run))
     }
 
-    /// How results are handed out, and how what several callers get is shared by them.
+    /// Says how results are distributed, and how callers share one result or error.
     fn handing(&self) -> TokenStream {
         let (private, place, options) = (self.private, self.place, self.call.options);
         let (item, output) = (&self.item, &self.call.function.output);
@@ -81,11 +81,12 @@ impl Bulk<'_> {
         method_at(place, shape, share, self.sharing())
     }
 
-    /// How an error for all becomes one for each.
+    /// Says how callers share one result or error.
     fn sharing(&self) -> TokenStream {
         let (private, place, options) = (self.private, self.place, self.call.options);
         let of = self.call.typed(self.one);
-        // Of an alias, it is the runtime's trait that says what a caller gets; an error about that should be one.
+        // For an alias, a trait of the runtime says what a caller gets, and reports an error about it. Naming the type here would
+        // repeat the error.
         let one_is_known = !mentions(self.one, &Ident::new("Outcome", Span::call_site()));
         // Only with a closure do the callers of a part share an error.
         let shares_errors = !matches!(&options.split_on_err, Some(Given { value: None, .. }));
@@ -98,7 +99,7 @@ impl Bulk<'_> {
                 let copy = copying(value);
                 return private.call_at(Place::of(value), "clone_with", quote!(#of, #copy));
             }
-            // The same words at the same place as `#[dedup]` has for what is not `Clone`: the compiler says them once.
+            // `#[dedup]` makes the same call at the same place, so the compiler reports one error.
             (None, None) if self.call.has_both => return self.call.cloned(of),
             (None, None) if one_is_known && shares_errors && may_fail => {
                 let kind = method_at(place, of.clone(), "kind", quote!());
@@ -113,13 +114,13 @@ impl Bulk<'_> {
         private.call_at(place, "rows", quote!(#row, #sharing))
     }
 
-    /// Whether results are rows that are found by their item, which two callers may have in common.
+    /// Whether results are looked up by item, so that two callers may get the same row.
     fn finds_rows(&self) -> bool {
         let is_map = || self.call.function.output.map().is_some();
         self.hand_out.is_by_rows() || self.hand_out == HandOut::Each && is_map()
     }
 
-    /// The closure that tells to which item a row belongs.
+    /// The closure that returns the item to which a row belongs.
     fn by(&self) -> Option<&Expr> {
         let options = self.call.options;
         let by = options.one_by.as_ref().or(options.many_by.as_ref());
@@ -139,7 +140,7 @@ impl Bulk<'_> {
     }
 }
 
-/// A closure from an item, or a row, to what results are found by.
+/// A closure from an item or a row to the value by which results are found.
 //
 // Output: |part| private::matched(private::arg(private::of(part, |new| new.email)).__piggyback_part())
 fn part_by(closure: &Expr, private: &Private) -> TokenStream {

@@ -1,4 +1,4 @@
-//! How a call joins a batch: with one item or several, with or without a limit of those that wait.
+//! How a call joins a batch: with one item or several, with or without a limit of waiting items.
 
 use super::{Bulk, part};
 use crate::options::Given;
@@ -8,14 +8,14 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
 /// The statements of a call.
-pub(super) struct Joining {
-    /// Those that read what the closure that opens a batch may take.
+pub(super) struct Statements {
+    /// Statements that read arguments before the closure that opens a batch may move them.
     pub(super) before: TokenStream,
     pub(super) join: TokenStream,
 }
 
 impl Bulk<'_> {
-    pub(super) fn joining(&self) -> Joining {
+    pub(super) fn joining(&self) -> Statements {
         let options = self.call.options;
         match (&options.many, &options.max_waiting) {
             (Some(_), _) => self.join_several(),
@@ -26,20 +26,20 @@ impl Bulk<'_> {
 
     // Output: let seat = private::item(item).__piggyback_join(&__PIGGYBACK, waker, key, open);
     //         seat.await
-    fn join_one(&self) -> Joining {
+    fn join_one(&self) -> Statements {
         let (before, item) = self.item(self.items.value(self.private));
         let (seat, allow) = (local("seat"), &self.allow);
         let joined = self.or_failed(self.join(item, "join"));
         let join = quote!(#allow let #seat = #joined; #seat.await);
-        Joining { before, join }
+        Statements { before, join }
     }
 
-    /// With `max_waiting`, nothing is made of the item before there is a place for it.
+    /// With `max_waiting`, the item is made only once there is a place for it, so a refused call copies nothing.
     //
     // Output: let Some(seat) = private::lazily(max_waiting, || item).__piggyback_try_join(…) else {
     //             return private::busy(private::ty::<R>(), AppError::Busy);
     //         };
-    fn join_one_or_busy(&self) -> Joining {
+    fn join_one_or_busy(&self) -> Statements {
         let (before, lazy) = self.lazily();
         let (seat, allow) = (local("seat"), &self.allow);
         let joined = self.join(lazy, "try_join");
@@ -57,10 +57,10 @@ impl Bulk<'_> {
             #seated
             #seat.await
         };
-        Joining { before, join }
+        Statements { before, join }
     }
 
-    /// With `many`, a call may come with a list, of which it hands in the first item itself.
+    /// With `many`, a call may bring a list of items, the first of which is its own argument.
     //
     // Output: let mut several = private::several(|other: User| private::item(other));
     //         let busy = || private::busy(private::ty::<R>(), AppError::Busy);
@@ -68,7 +68,7 @@ impl Bulk<'_> {
     //         let failed = private::Arc::new(private::failed(private::ty::<R>(), AppError::Failed));
     //         several.__piggyback_wait_or(&failed);
     //         private::or_failed(seat, move |failure| failed(failure)).await
-    fn join_several(&self) -> Joining {
+    fn join_several(&self) -> Statements {
         let (private, item, allow) = (self.private, &self.item, &self.allow);
         let [seat, several, other, refused] = ["seat", "several", "other", "busy"].map(local);
         let (before, lazy) = self.lazily();
@@ -99,7 +99,7 @@ impl Bulk<'_> {
             let ::core::option::Option::Some(#seat) = #joined else { #otherwise };
             #wait
         };
-        Joining { before, join }
+        Statements { before, join }
     }
 
     /// `item.__piggyback_join(&__PIGGYBACK, …, waker, key, open)`, or another method of that kind.
@@ -120,7 +120,7 @@ impl Bulk<'_> {
         method_at(self.items.place, item, &method, given)
     }
 
-    /// An item, weighed and told apart before it is handed in: statements, and the item.
+    /// Statements that evaluate `weight`, `unique` and `sort_by` for an item, and the item with their values.
     //
     // Output: let item: T = users; let weight = private::weight(&item, |row| …);
     //         private::Item::weight(private::item(item), weight)
@@ -156,7 +156,7 @@ impl Bulk<'_> {
         }
     }
 
-    /// The limit of those that wait, read; and an item that is made when there is a place.
+    /// A statement that reads `max_waiting`, and an item that is made only once there is a place for it.
     fn lazily(&self) -> (TokenStream, TokenStream) {
         let (weighed, item) = self.item(self.items.value(self.private));
         let (name, allow) = (local("max_waiting"), &self.allow);
@@ -168,7 +168,7 @@ impl Bulk<'_> {
         (read, self.private.call_at(self.items.place, "lazily", lazy))
     }
 
-    /// What makes a caller's result of a failure.
+    /// The function that turns a failure into a caller's result.
     fn failed(&self) -> Option<TokenStream> {
         let Given { value, .. } = self.call.options.failed.as_ref()?;
         let of = self.call.typed(self.one);

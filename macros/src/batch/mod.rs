@@ -1,4 +1,4 @@
-//! The expansion of `#[batch]`. Nothing here can fail.
+//! The expansion of `#[batch]`, which cannot fail: all mistakes have been found before.
 
 mod bulk_call;
 mod joining;
@@ -13,7 +13,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Expr;
 
-/// A bulk function, and what its callers give and get.
+/// A bulk function, with what its callers pass and get.
 struct Bulk<'a> {
     call: &'a Call<'a>,
     private: &'a Private,
@@ -25,7 +25,7 @@ struct Bulk<'a> {
     one: &'a TokenStream,
     /// Where the function's output is written.
     place: Place,
-    /// A lint that the user's own names would set off in our statements.
+    /// Silences lints about the user's names in added statements.
     allow: Option<TokenStream>,
 }
 
@@ -70,12 +70,12 @@ pub(crate) fn expand(
     let closures = [&options.unique, &options.sort_by, &options.item_by];
     let is_probed = options.many.is_some() || closures.iter().any(|closure| closure.is_some());
     let imports = private.probing(is_probed || call.are_probed(true));
-    let (batches, allow) = (call.beside(), &bulk.allow);
+    let (batches, allow) = (call.site(), &bulk.allow);
     let (before, join) = (joining.before, joining.join);
     quote! {
         #imports
         #batches
-        // First, so that nothing else is held over it.
+        // This is the only `.await` before the call joins, so it comes before anything that would be held across it.
         let #waker = #private::Waker.await;
         #before
         #allow
@@ -141,7 +141,7 @@ impl Bulk<'_> {
     }
 }
 
-/// What a closure says of an item, or of a row, as a part.
+/// The value that a closure returns for an item or a row, as a part.
 //
 // Output: private::arg(private::of(&item, |row| row.id)).__piggyback_part()
 fn part(of: &TokenStream, closure: &Expr, private: &Private) -> TokenStream {

@@ -1,4 +1,4 @@
-//! What the options say of arguments, and whether the arguments can be what they are then.
+//! Checks the arguments: those that options name, and whether each can be in the key, or outlive the caller.
 
 use super::Seen;
 use crate::errors::{Errors, no_argument};
@@ -46,7 +46,7 @@ fn of_list(seen: &Seen<'_>, list: &List) -> Option<String> {
     })
 }
 
-/// What is wrong with an argument that is not a list of items.
+/// Checks an argument that is not a list of items.
 fn of_argument(seen: &Seen<'_>, index: usize, argument: &Argument) -> Option<String> {
     let options = seen.common();
     let (key, execution, outlives) = (seen.key(), seen.execution(), seen.outlives());
@@ -55,7 +55,7 @@ fn of_argument(seen: &Seen<'_>, index: usize, argument: &Argument) -> Option<Str
         |name: &Ident| options.key_expr(name).is_none() && !options.skips(name, argument.receiver);
     let mut names = argument.bindings.iter().map(|binding| &binding.ident);
     let in_key = is_clear && names.clone().any(is_in_key);
-    // With a `#[cfg]`, it may not be there.
+    // An argument with a `#[cfg]` may not exist.
     let is_one = argument.bindings.len() == 1 && argument.cfgs.is_empty();
     let name = names.next().map_or_else(String::new, Ident::to_string);
     let ty = argument.ty.as_ref();
@@ -91,7 +91,7 @@ fn of_argument(seen: &Seen<'_>, index: usize, argument: &Argument) -> Option<Str
     Some(message)
 }
 
-/// What is wrong with an argument that borrows nothing and is part of the key.
+/// Checks an argument that borrows nothing and is part of the key.
 fn of_value(ty: &Type, name: &str, key: &str) -> Option<String> {
     if let Some(bits) = types::float(ty, name) {
         return Some(format!(
@@ -105,7 +105,7 @@ fn of_value(ty: &Type, name: &str, key: &str) -> Option<String> {
     ))
 }
 
-/// The names in `skip(…)` and `key(…)`.
+/// Checks the names in `skip(…)` and `key(…)`.
 fn named(seen: &Seen<'_>, errors: &mut Errors) {
     let (arguments, options) = (&seen.function.arguments, seen.common());
     let bindings = arguments.iter().flat_map(|argument| &argument.bindings);
@@ -135,7 +135,7 @@ fn named(seen: &Seen<'_>, errors: &mut Errors) {
     }
 }
 
-/// Names that two arguments have. The compiler tells them apart, if a macro made one of them; an option can't.
+/// Finds names that two arguments share. If a macro made one of them, the compiler can tell them apart, but an option can't.
 fn ambiguous(seen: &Seen<'_>, errors: &mut Errors) {
     let options = seen.common();
     let skip = options.skip.iter().flat_map(|skip| &skip.value);
@@ -166,7 +166,7 @@ fn ambiguous(seen: &Seen<'_>, errors: &mut Errors) {
     }
 }
 
-/// In which way an argument borrows, as far as its type shows.
+/// How an argument borrows, as far as its type shows.
 enum Borrow {
     No,
     Mut,
@@ -188,7 +188,7 @@ fn borrow_of(function: &Function, index: usize, argument: &Argument) -> Borrow {
 fn borrow_of_type(ty: &Type) -> Borrow {
     match peel(ty) {
         Type::Reference(reference) if reference.mutability.is_some() => Borrow::Mut,
-        // These are keys by their borrowed contents.
+        // These are compared by the value to which they refer.
         Type::Reference(reference) => match peel(&reference.elem) {
             Type::Slice(slice) => within(peel_reference(&slice.elem)),
             elem => within(peel_reference(elem)),
@@ -235,7 +235,7 @@ fn not_owned(list: &List) -> String {
     )
 }
 
-/// Whether the argument's type is a parameter that may borrow by its bounds, such as `E: PgExecutor<'e>`.
+/// Whether the argument's type is a parameter whose bounds allow it to borrow, such as `E: PgExecutor<'e>`.
 fn is_lent_to(function: &Function, argument: &Argument) -> bool {
     let Some(Type::Path(path)) = argument.ty.as_ref().map(peel) else {
         return matches!(argument.ty.as_ref().map(peel), Some(Type::ImplTrait(ty)) if may_borrow(&ty.bounds));
@@ -279,7 +279,7 @@ fn may_borrow(bounds: &Bounds) -> bool {
         })
 }
 
-/// A future that may outlive what the key is made of, which is read when it is first polled.
+/// Finds a `'static` future with borrowed arguments: the key is read when the future is first polled.
 fn outlives_its_arguments(seen: &Seen<'_>, errors: &mut Errors) {
     let function = seen.function;
     let borrows = |argument: &&Argument| match &argument.ty {

@@ -1,4 +1,4 @@
-//! Whether the options and the function fit together: all that can be seen without knowing types.
+//! Checks whether the options and the function fit together, as far as tokens show.
 
 mod arguments;
 mod options;
@@ -8,11 +8,11 @@ mod recursion;
 use crate::errors::Errors;
 use crate::function::Function;
 use crate::items::{Items, List};
-use crate::options::{Attribute, Options};
+use crate::options::{Attribute, Given, Options, Sibling};
 use crate::output::HandOut;
 use proc_macro2::Ident;
 
-/// What is to be expanded, as far as it could be read.
+/// The function and its attributes, as far as they could be read.
 pub(crate) struct Seen<'a> {
     pub(crate) function: &'a Function,
     pub(crate) dedup: Option<&'a Options>,
@@ -21,7 +21,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) hand_out: Option<HandOut>,
 }
 
-/// Notes all mistakes, in the order in which a reader meets them.
 pub(crate) fn all(seen: &Seen<'_>, errors: &mut Errors) {
     let function = seen.function;
     if function.form.is_none() {
@@ -31,12 +30,8 @@ pub(crate) fn all(seen: &Seen<'_>, errors: &mut Errors) {
         );
     }
     options::of_both(seen.common(), errors);
-    let siblings = [
-        seen.common().direct.as_ref(),
-        seen.dedup.and_then(|dedup| dedup.forget.as_ref()),
-        seen.batch.and_then(|batch| batch.many.as_ref()),
-    ];
-    options::names(&function.sig.ident, siblings.into_iter().flatten(), errors);
+    let siblings = seen.siblings().into_iter().flatten();
+    options::names(&function.sig.ident, siblings, errors);
     for (attribute, options) in [
         (Attribute::Dedup, seen.dedup),
         (Attribute::Batch, seen.batch),
@@ -48,7 +43,7 @@ pub(crate) fn all(seen: &Seen<'_>, errors: &mut Errors) {
     if let (Some(dedup), Some(batch)) = (seen.dedup, seen.batch) {
         options::together(dedup, batch, errors);
     }
-    // Without the items, it is not known what the other arguments are.
+    // Which arguments select the group is known only if the items are.
     if seen.batch.is_none() || seen.items.is_some() {
         arguments::all(seen, errors);
         recursion::calls_itself(seen, errors);
@@ -64,28 +59,37 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// The options of either, for those that hold for both.
+    /// The options of either attribute, for those that hold for both.
     pub(crate) fn common(&self) -> &'a Options {
         let one = self.dedup.or(self.batch);
         one.expect("an attribute is expanded for its options")
+    }
+
+    /// The functions that `direct`, `forget` and `many` add.
+    pub(crate) fn siblings(&self) -> [Option<&'a Given<Sibling>>; 3] {
+        [
+            self.common().direct.as_ref(),
+            self.dedup.and_then(|dedup| dedup.forget.as_ref()),
+            self.batch.and_then(|batch| batch.many.as_ref()),
+        ]
     }
 
     fn outlives(&self) -> bool {
         self.batch.is_some() || self.dedup.is_some_and(|dedup| dedup.spawn.is_some())
     }
 
-    /// The list of items that an argument is.
+    /// The list of items at this argument.
     fn list(&self, index: usize) -> Option<&'a List> {
         self.items?.lists.iter().find(|list| list.index == index)
     }
 
-    /// The name of an option, on whichever attribute it stands.
+    /// The name of an option, on whichever attribute it is given.
     pub(crate) fn given(&self, name: &str) -> Option<&'a Ident> {
         let all = [self.dedup, self.batch].into_iter().flatten();
         all.into_iter().find_map(|options| options.given(name))
     }
 
-    /// What the arguments belong to by which calls are told apart.
+    /// The name of what the arguments select.
     fn key(&self) -> &'static str {
         match self.attribute() {
             Attribute::Dedup => "key",

@@ -1,4 +1,4 @@
-//! Whether options go with each other, whatever the function is.
+//! Checks the options by themselves, whatever the function is.
 
 use crate::errors::Errors;
 use crate::options::{Attribute, Given, Options, Sibling};
@@ -7,7 +7,7 @@ use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit};
 
-/// Two options of which one must go, and what is said at the first of them.
+/// Two options that exclude each other, and the message at the first of them.
 const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     (
         "item_by",
@@ -21,7 +21,7 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// An option, another one that it needs on the same attribute, and what is said if that is missing.
+/// An option, another one that it needs on the same attribute, and the message if that is missing.
 const NEEDS: &[(Attribute, &str, &str, &str)] = &[
     (
         Attribute::Dedup,
@@ -61,7 +61,7 @@ const NEEDS: &[(Attribute, &str, &str, &str)] = &[
     ),
 ];
 
-/// The options that hold for both attributes, and the functions that options add.
+/// Checks the options that hold for both attributes.
 pub(super) fn of_both(options: &Options, errors: &mut Errors) {
     if let (Some(_), Some(clone)) = (&options.share_err, &options.clone_with) {
         errors.at(
@@ -81,7 +81,7 @@ pub(super) fn of_both(options: &Options, errors: &mut Errors) {
     }
 }
 
-/// The functions that options add need names of their own.
+/// Checks that the functions that options add have different names.
 pub(super) fn names<'a>(
     function: &Ident,
     siblings: impl Iterator<Item = &'a Given<Sibling>>,

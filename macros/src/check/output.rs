@@ -1,4 +1,4 @@
-//! Results that can't be shared or handed out, whatever the types turn out to be.
+//! Finds results that can't be shared or distributed, whatever the types turn out to be.
 
 use super::Seen;
 use crate::errors::Errors;
@@ -9,7 +9,7 @@ use proc_macro2::{Ident, Span};
 use quote::{ToTokens, quote};
 use syn::{Type, TypeParamBound, TypePath, TypeReference, TypeTraitObject};
 
-/// Notes one mistake at most: what is said of an output that is to be changed may not hold for the next one.
+/// Reports at most one mistake: a second message about a type that must be changed may not hold for the new type.
 pub(super) fn all(seen: &Seen<'_>, errors: &mut Errors) {
     let function = seen.function;
     if let Some((name, message)) = without_result(seen) {
@@ -37,7 +37,7 @@ pub(super) fn all(seen: &Seen<'_>, errors: &mut Errors) {
     }
 }
 
-/// An option that needs a `Result`, on a function of which it is plain to see that there is none.
+/// Finds an option that needs a `Result`, on a function that plainly returns none.
 fn without_result<'a>(seen: &Seen<'a>) -> Option<(&'a Ident, String)> {
     let output = &seen.function.output;
     let callers_get_none = match (seen.hand_out, &output.shape) {
@@ -62,7 +62,7 @@ fn without_result<'a>(seen: &Seen<'a>) -> Option<(&'a Ident, String)> {
     })
 }
 
-/// A reference in what other processes receive: in the whole, or, if the error stays, in the success of a `Result`.
+/// Finds a reference in the type that other processes receive: without `across_err`, only the success of a `Result`.
 fn received_reference<'a>(seen: &Seen<'a>) -> Option<&'a TypeReference> {
     fn find(ty: &Type) -> Option<&TypeReference> {
         match peel(ty) {
@@ -84,7 +84,7 @@ fn finds_nothing(seen: &Seen<'_>) -> bool {
     seen.hand_out == Some(HandOut::Each) && seen.function.output.is_rows()
 }
 
-/// A map that is not by the items, or that is taken for a list of rows: what to change, and why.
+/// Reports a map that is not keyed by the items, or that is used as a list of rows.
 fn misuses_map(seen: &Seen<'_>, errors: &mut Errors) -> bool {
     let output = &seen.function.output;
     let Some(map) = output.map() else {
@@ -117,7 +117,7 @@ fn misuses_map(seen: &Seen<'_>, errors: &mut Errors) -> bool {
     }
 }
 
-/// An error that can't be shared, known by its name.
+/// Finds a well-known error type that can't be shared.
 fn unshareable(seen: &Seen<'_>) -> Option<String> {
     let Shape::Result(result) = &seen.function.output.shape else {
         return None;
@@ -171,7 +171,7 @@ fn hidden_or_borrowed(seen: &Seen<'_>) -> Option<String> {
     }
 }
 
-/// What to write for an error that is never `Clone`.
+/// Advice for an error type that is never `Clone`.
 fn foreign(result: &ResultOf) -> Option<(&'static str, String)> {
     match &result.error {
         None => reporter(&result.path),
@@ -240,7 +240,7 @@ fn boxed(inside: &Type) -> Option<(&'static str, String)> {
     })
 }
 
-/// Whether the error is a box of what may not go to other threads.
+/// Whether the error is a `Box<dyn Error>` that may not be sent to other threads.
 fn is_unshareable_box(result: &ResultOf) -> bool {
     let Some(Type::Path(error)) = &result.error else {
         return false;

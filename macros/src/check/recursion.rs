@@ -1,12 +1,12 @@
-//! Functions that call themselves. In a task, such a function must know that its future is `Send` before it is made.
+//! Finds functions that call themselves and run in a task.
 
 use super::Seen;
 use crate::errors::Errors;
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use syn::Visibility;
 
-/// A function that calls itself in a task must know that its future is `Send` before it is made. Only what is plainly
-/// such a call is one: a free function's name, without a path.
+/// A task must know that its future is `Send`, which the compiler can't tell for a future that contains itself. Only plain
+/// calls are found: a free function by its name without a path, and a method of `self` or `Self`.
 pub(super) fn calls_itself(seen: &Seen<'_>, errors: &mut Errors) {
     let function = seen.function;
     let name = &function.sig.ident;
@@ -15,7 +15,7 @@ pub(super) fn calls_itself(seen: &Seen<'_>, errors: &mut Errors) {
     }
     let way_out = "a function that runs in its own task can't call itself directly; call it through a plain `fn` that returns `Pin<Box<dyn Future<Output = …> + Send>>`";
     if function.is_method() {
-        // Without a visibility, it may be in a trait's implementation, and this a method of the type's own.
+        // A function without a visibility may be in a trait's implementation, and this call may be of an inherent method.
         let is_inherent = !matches!(function.vis, Visibility::Inherited);
         if let Some(call) = method_call_of(name, &function.text()).filter(|_| is_inherent) {
             errors.at(call, way_out);
@@ -28,7 +28,7 @@ pub(super) fn calls_itself(seen: &Seen<'_>, errors: &mut Errors) {
     }
 }
 
-/// Where `self.name(…)` or `Self::name(…)` is called.
+/// Finds a call `self.name(…)` or `Self::name(…)`.
 fn method_call_of(name: &Ident, body: &TokenStream) -> Option<Ident> {
     let trees: Vec<TokenTree> = body.clone().into_iter().collect();
     let is_word = |tree: &TokenTree, word| matches!(tree, TokenTree::Ident(ident) if ident == word);
@@ -55,7 +55,7 @@ fn method_call_of(name: &Ident, body: &TokenStream) -> Option<Ident> {
     })
 }
 
-/// Where `name(…)` is called, unless it may be another thing of that name.
+/// Finds a call `name(…)`, unless the name may be a local or an item of the body.
 fn call_of(name: &Ident, body: &TokenStream) -> Option<Ident> {
     let trees: Vec<TokenTree> = body.clone().into_iter().collect();
     let mut found = None;

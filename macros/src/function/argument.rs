@@ -1,4 +1,4 @@
-//! The arguments of a function, the receiver among them.
+//! The arguments of a function, including the receiver.
 
 use super::async_trait::MovedPat;
 use super::pattern::bindings_of;
@@ -15,18 +15,18 @@ use syn::{Attribute, FnArg, Pat, Receiver, ReceiverKind, Token, Type};
 pub(crate) struct Argument {
     /// `#[cfg(…)]`s on it.
     pub(crate) cfgs: Vec<Attribute>,
-    /// What it says of lints: of the body's binding, wherever that is.
+    /// Its lint attributes, which belong to the binding in the body.
     pub(crate) lints: Vec<Attribute>,
-    /// What it binds, in order: several for a pattern, none for `_`.
+    /// The names that it binds, in order: several for a pattern, none for `_`.
     pub(crate) bindings: Vec<Binding>,
-    /// As written, for messages and the place of errors.
+    /// The argument as written, for messages and the place of errors.
     pub(crate) written: TokenStream,
     /// Its type; none for `self`, `&self`, `&mut self`.
     pub(crate) ty: Option<Type>,
     pub(crate) receiver: bool,
-    /// Whether it is what a caller of a batch gives for its list of items.
+    /// Whether it is the items of a batch: the list, or the single item that a caller passes.
     pub(crate) is_item: bool,
-    /// Whether it is just a name, which then has the argument's type.
+    /// Whether it is just a name, so that the name has the argument's type.
     pub(crate) is_plain_name: bool,
 }
 
@@ -93,12 +93,12 @@ impl Argument {
         }
     }
 
-    /// Whether this is one of its bindings.
+    /// Whether it binds this name.
     pub(crate) fn binds(&self, ident: &Ident) -> bool {
         self.bindings.iter().any(|binding| binding.ident == *ident)
     }
 
-    /// Whether this is `&self`.
+    /// Whether it is `&self`.
     pub(crate) fn is_shared_self(&self) -> bool {
         let mut written = self.written.clone().into_iter();
         let is_ref = matches!(written.next(), Some(TokenTree::Punct(and)) if and.as_char() == '&');

@@ -20,7 +20,7 @@ pub(super) struct MovedPat {
 }
 
 impl MovedPat {
-    /// Takes the patterns that `#[async_trait]` has moved into a body out of it, so that the key sees their bindings.
+    /// Moves the patterns that `#[async_trait]` put into the body out of it, so that the key sees their bindings.
     //
     // Input:  fn handler(__arg0: Path<u64>) -> Pin<Box<…>> { Box::pin(async move { let Path(id) = __arg0; body }) }
     // Output: the body without the `let`, and the `let`
@@ -82,8 +82,8 @@ impl MovedPat {
 }
 
 impl Function {
-    /// Takes those lifetimes out that `#[async_trait]` has given to the reference around a list, which is gone: the
-    /// trait's function has none there.
+    /// Removes the lifetimes that `#[async_trait]` gave to the reference around a list. The list is now an item, and the
+    /// trait's function has no such lifetime.
     //
     // Input:  fn save<'life0, 'life1, 'async_trait>(&'life0 self, users: User) where 'life1: 'async_trait, …
     // Output: fn save<'life0, 'async_trait>(&'life0 self, users: User) where …
@@ -109,8 +109,8 @@ impl Function {
         }
     }
 
-    /// The lifetime of a reference that takes the place of argument number `index`. A box has to name it, and
-    /// `#[async_trait]` gives each reference one of its own, in their order.
+    /// The lifetime of a reference that replaces the argument at `index`. A boxed future must name it, and `#[async_trait]`
+    /// gives each reference its own lifetime, in order.
     //
     // Input:  fn save<'life0, 'async_trait>(&'life0 self, users: Vec<User>) -> Pin<Box<… + 'async_trait>> where 'life0: 'async_trait
     // Output: 'life_users, of fn save<'life0, 'life_users, 'async_trait>(…) … where 'life0: 'async_trait, 'life_users: 'async_trait

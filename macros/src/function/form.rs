@@ -1,11 +1,11 @@
-//! In which way a function is asynchronous, what it gives in the end, and which part of it is the user's code.
+//! How a function is asynchronous, what it returns once awaited, and which part of it is the user's code.
 
 use crate::types::{is_called, peel, type_arguments_mut};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeParamBound};
 
-/// In which way a function is asynchronous.
+/// How a function is asynchronous.
 #[derive(Clone, Copy)]
 pub(crate) enum Form {
     /// `async fn … -> T { body }`
@@ -16,17 +16,17 @@ pub(crate) enum Form {
     Boxed,
 }
 
-/// The code that gives an execution its result.
+/// The user's code.
 #[derive(Clone)]
 pub(crate) enum Body {
     /// Statements that run in an async block, and may `return` a value of the output's type.
     Async(TokenStream),
-    /// Statements of a plain function, which give a future.
+    /// Statements of a plain function that returns a future.
     Plain(TokenStream),
 }
 
 impl Form {
-    /// In which way a function is asynchronous, if it is.
+    /// None for a function that is not asynchronous.
     pub(super) fn of(sig: &Signature) -> Option<Self> {
         if sig.asyncness.is_some() {
             return Some(Self::Async);
@@ -48,7 +48,7 @@ impl Form {
     }
 }
 
-/// What a call gives in the end: the `T` of all forms.
+/// The type that an awaited call returns.
 pub(super) fn output_mut(sig: &mut Signature) -> Option<&mut Type> {
     let ReturnType::Type(_, ty) = &mut sig.output else {
         return None;
@@ -143,7 +143,7 @@ fn in_box_pin(body: &TokenStream) -> Option<TokenStream> {
     (is_box_pin && arguments.delimiter() == Delimiter::Parenthesis).then(|| arguments.stream())
 }
 
-/// The return type, if it is a future that is written as one that borrows nothing.
+/// The return type, if it is a future whose type says that it borrows nothing.
 pub(super) fn static_future(sig: &Signature) -> Option<&Type> {
     match &sig.output {
         ReturnType::Type(_, ty) if sig.asyncness.is_none() && is_static(ty) => Some(ty),

@@ -1,4 +1,4 @@
-//! The annotated function as plain data, read once. Its body stays opaque tokens; only its outer form is recognised.
+//! The annotated function, read once into plain data. Its body stays opaque tokens, of which only the outer form is read.
 
 mod argument;
 mod async_trait;
@@ -28,16 +28,16 @@ pub(crate) struct Function {
     pub(crate) vis: Visibility,
     default: Option<Ident>,
     pub(crate) sig: Signature,
-    /// The braces of the body, and what stands between them.
+    /// The body with its braces.
     braces: Group,
     /// Inner attributes, `#![…]`, which stay at the head of the function.
     inner_attrs: TokenStream,
     /// Patterns of arguments that `#[async_trait]` has moved into the body.
     moved: Vec<MovedPat>,
-    /// In which way it is asynchronous, if it is.
+    /// None if it is not asynchronous.
     pub(crate) form: Option<Form>,
     pub(crate) arguments: Vec<Argument>,
-    /// What a call gives in the end; `()` if nothing is written.
+    /// What an awaited call returns; `()` if nothing is written.
     pub(crate) output: Output,
     /// The user's code.
     pub(crate) body: Body,
@@ -96,7 +96,7 @@ impl Parse for Function {
     }
 }
 
-/// Out of the invisible parentheses that a `macro_rules!` fragment comes in.
+/// Removes the invisible group around a `macro_rules!` fragment.
 fn peel_group(group: Group) -> Group {
     let mut inside = group.stream().into_iter();
     match (group.delimiter(), inside.next(), inside.next()) {
@@ -140,12 +140,12 @@ fn output(sig: &Signature) -> Output {
 }
 
 impl Function {
-    /// Whether it says what it gives, and be it `()`.
+    /// Whether the output is written, even if it is `()`.
     pub(crate) fn writes_output(&self) -> bool {
         form::output_mut(&mut self.sig.clone()).is_some()
     }
 
-    /// Where errors about its output are shown.
+    /// The place of errors about the output.
     pub(crate) fn output_place(&self) -> Place {
         match self.writes_output() {
             true => Place::of(&self.output.ty),
@@ -153,7 +153,7 @@ impl Function {
         }
     }
 
-    /// Makes it return another output, in the same form.
+    /// Changes the output, in the same form.
     pub(crate) fn set_output(&mut self, output: TokenStream) {
         let is_unit = output.to_string() == "()";
         let output = syn::parse2(output.clone()).unwrap_or(Type::Verbatim(output));
@@ -169,7 +169,7 @@ impl Function {
         }
     }
 
-    /// Makes an argument take an item, or several, by a plain name.
+    /// Changes the type of the items, and binds them by a plain name.
     pub(crate) fn set_item(&mut self, index: usize, name: &Ident, ty: TokenStream) {
         let Some(input @ FnArg::Typed(_)) = self.sig.inputs.iter_mut().nth(index) else {
             return;
@@ -188,40 +188,40 @@ impl Function {
         self.arguments[index].is_item = true;
     }
 
-    /// Makes it `async`, which it is not in any form.
+    /// Makes a function `async` that is not asynchronous in any form.
     pub(crate) fn make_async(&mut self) {
         self.sig.asyncness = Some(parse_quote!(async));
         self.form = Some(Form::Async);
         self.output = output(&self.sig);
     }
 
-    /// What stands between the braces.
+    /// All tokens between the braces.
     pub(crate) fn text(&self) -> TokenStream {
         self.braces.stream()
     }
 
-    /// The return type, if it is a future that is written as one that borrows nothing.
+    /// The return type, if it is a future whose type says that it borrows nothing.
     pub(crate) fn static_future(&self) -> Option<&Type> {
         form::static_future(&self.sig)
     }
 
-    /// Whether the last thing in its body is the fragment of a `macro_rules!`.
+    /// Whether its body ends in a `macro_rules!` fragment.
     pub(crate) fn ends_in_fragment(&self) -> bool {
         let last = self.text().into_iter().last();
         matches!(last, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::None)
     }
 
-    /// Whether it is plain to see that it belongs to a `Self`.
+    /// Whether the tokens show that it belongs to a `Self`.
     pub(crate) fn is_method(&self) -> bool {
         let says = |tokens: &TokenStream, word| mentions(tokens, &format_ident!("{word}"));
         let (sig, body) = (self.sig.to_token_stream(), self.text());
-        // An item within the body may have a `Self` of its own.
+        // An item inside the body may have its own `Self`.
         let in_body = || says(&body, "Self") && !says(&body, "impl") && !says(&body, "trait");
         self.sig.receiver().is_some() || says(&sig, "Self") || in_body()
     }
 
-    /// What the arguments bind, put together again as another function with the same arguments takes it; if they bind
-    /// all that there is.
+    /// Expressions that rebuild the arguments from what they bind, for a call of a function with the same signature. None if a
+    /// pattern does not bind everything.
     pub(crate) fn passed_on(&self) -> Option<Vec<TokenStream>> {
         let passed = |input: &FnArg| match input {
             FnArg::Receiver(receiver) => Some(receiver.self_token.to_token_stream()),
@@ -237,7 +237,7 @@ impl Function {
         self.sig.inputs.iter().map(passed).collect()
     }
 
-    /// Takes `mut` off all arguments, where it is the body's bindings that are to be mutable, and not these.
+    /// Removes `mut` from all arguments: only the bindings in the body are mutable.
     pub(crate) fn without_mut(&mut self) {
         for input in &mut self.sig.inputs {
             match input {
@@ -250,7 +250,7 @@ impl Function {
         }
     }
 
-    /// Silences what is said of unused arguments.
+    /// Allows unused arguments where the user expects them.
     pub(crate) fn allow_unused(&mut self) {
         let inputs = self.sig.inputs.iter_mut();
         let arguments = inputs.flat_map(|input| match input {
@@ -260,7 +260,7 @@ impl Function {
         lints::allow_unused(self.attrs.iter_mut().chain(arguments));
     }
 
-    /// The same signature, but that each argument is a name.
+    /// The same function with a name for each argument that is a pattern.
     pub(crate) fn with_plain_names(&self) -> Self {
         let mut function = self.clone();
         function.moved.clear();
@@ -281,7 +281,7 @@ impl Function {
         function
     }
 
-    /// The names of all arguments, which are plain.
+    /// The names of all arguments, which must be plain.
     pub(crate) fn forwarded(&self) -> Vec<Ident> {
         let name = |input: &FnArg| match input {
             FnArg::Receiver(receiver) => Some(receiver.self_token.into()),
@@ -293,7 +293,7 @@ impl Function {
         self.sig.inputs.iter().filter_map(name).collect()
     }
 
-    /// The whole function, with `code`, which runs in an async context, as its body.
+    /// The function with another body: `code` runs in an async context.
     pub(crate) fn with_code(&self, code: &TokenStream, private: &impl ToTokens) -> TokenStream {
         let moved = self.moved.iter().map(|moved| &moved.statement);
         let code = &quote!(#(#moved)* #code);
@@ -306,7 +306,7 @@ impl Function {
         self.with_block(quote!(#inner_attrs #block))
     }
 
-    /// As it was written, but for what has been changed in its signature.
+    /// The function with its original body.
     pub(crate) fn as_written(&self) -> TokenStream {
         self.with_block(self.braces.stream())
     }

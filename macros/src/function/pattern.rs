@@ -1,11 +1,11 @@
-//! What patterns of arguments bind.
+//! The names that the patterns of arguments bind.
 
 use super::argument::{Binding, cfgs};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Attribute, Pat};
 
-/// What a pattern was matched with, if it binds all of it.
+/// An expression that rebuilds the value that a pattern matched. None if the pattern does not bind everything.
 pub(super) fn as_expr(pat: &Pat) -> Option<TokenStream> {
     match pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
@@ -38,7 +38,7 @@ pub(super) fn as_expr(pat: &Pat) -> Option<TokenStream> {
     }
 }
 
-/// The names that a pattern binds, in order, and the `#[cfg(…)]`s that they are under.
+/// Lists the names that a pattern binds, in order, with the `#[cfg(…)]`s above them.
 pub(super) fn bindings_of(pat: &Pat, under: &[Attribute], out: &mut Vec<Binding>) {
     match pat {
         Pat::Ident(pat) => {

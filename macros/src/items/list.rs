@@ -1,4 +1,4 @@
-//! One argument that takes a list.
+//! An argument that is a list of items.
 
 use crate::function::Function;
 use crate::lints;
@@ -9,29 +9,28 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Attribute, FnArg, Pat, Type, TypeParamBound, TypePath, TypeReference};
 
-/// One argument that takes a list.
 #[derive(Clone)]
 pub(crate) struct List {
     /// Its place among the arguments.
     pub(crate) index: usize,
-    /// What a caller's single item is called.
+    /// The name of a caller's single item.
     pub(crate) name: Ident,
     pub(super) pat: TokenStream,
-    /// What is said of lints.
+    /// The lint attributes of the argument.
     pub(super) lints: Vec<Attribute>,
     form: ListForm,
     /// The type of an item.
     pub(crate) item: TokenStream,
     /// The `T` as it is written in the list.
     elem: TokenStream,
-    /// What it is lent as, for `by_ref`: `str` for a `String`.
+    /// The type that a caller lends with `by_ref`: `str` for a `String`.
     pub(super) lent: TokenStream,
 }
 
 /// How the function takes its list.
 #[derive(Clone, Copy)]
 enum ListForm {
-    /// `Vec<T>`, or what else only a `Vec` can be
+    /// `Vec<T>`, or another type that is given a `Vec`
     Vec,
     /// `&[T]`
     Slice,
@@ -44,7 +43,7 @@ enum ListForm {
 }
 
 impl List {
-    /// Reads argument number `index` as a list, if it is one.
+    /// Reads the argument at `index`, if it is a list.
     pub(super) fn read(function: &Function, index: usize) -> Option<Self> {
         let FnArg::Typed(argument) = function.sig.inputs.iter().nth(index)? else {
             return None;
@@ -69,7 +68,7 @@ impl List {
         })
     }
 
-    /// Reads argument number `index` as a list by another name. That it is a `Vec` is found out where the body has it.
+    /// Reads the argument at `index` as a list by another name. The compiler checks in the body that it is a `Vec`.
     pub(super) fn behind_alias(function: &Function, index: usize) -> Option<Self> {
         let FnArg::Typed(argument) = function.sig.inputs.iter().nth(index)? else {
             return None;
@@ -94,7 +93,7 @@ impl List {
         })
     }
 
-    /// Whether the body takes the list as it comes.
+    /// Whether the body gets the `Vec` itself.
     pub(super) fn is_taken(&self) -> bool {
         matches!(self.form, ListForm::Vec)
     }
@@ -110,7 +109,7 @@ impl List {
         }
     }
 
-    /// Gives the body its list, out of the items called `name`.
+    /// Binds the list that the body expects to the items called `name`.
     pub(super) fn bind(&self, name: &TokenStream, private: &impl ToTokens) -> TokenStream {
         let (pat, lints, elem) = (&self.pat, &self.lints, &self.elem);
         let value = match self.form {
@@ -146,7 +145,7 @@ fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
             };
             let last = bound.path.segments.last()?;
             let form = match last.ident.to_string().as_str() {
-                // With more bounds, these are a `Vec`'s business.
+                // A `Vec` may meet the other bounds.
                 "IntoIterator" if ty.bounds.len() > 1 => ListForm::Vec,
                 "IntoIterator" => ListForm::IntoIterator,
                 "Iterator" => ListForm::Iterator,
@@ -158,7 +157,7 @@ fn list_of(ty: &Type) -> Option<(ListForm, &Type)> {
     }
 }
 
-/// Whether a type may be the `String` of the standard library: it has no path, or a path of it.
+/// Whether a path may name the `String` of the standard library.
 fn is_string(path: &TypePath) -> bool {
     let first = path.path.segments.first();
     let is_of_std = path.path.segments.len() == 1
@@ -173,7 +172,7 @@ fn is_static(reference: &TypeReference) -> bool {
         .is_some_and(|lifetime| lifetime.ident == "static")
 }
 
-/// The type of an item, and what it is lent as: in a `&[&T]`, `str` comes from a `String`.
+/// The type of an item, and the type as which it is lent. In a `&[&str]`, the item is a `String`.
 fn owned_and_lent(item: &Type, form: ListForm) -> (TokenStream, TokenStream) {
     let lent = without_lifetimes(item.to_token_stream());
     match (form, item) {

@@ -1,4 +1,4 @@
-//! The items of a bulk function: which argument they are, in which form it wants them, and what a caller gives instead.
+//! The items of a bulk function: which argument they are, how the function takes them, and what a caller passes instead.
 
 mod list;
 
@@ -14,12 +14,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::Attribute;
 
-/// The lists of items: one, or several that go in step.
+/// The list of items, or several parallel lists.
 #[derive(Clone)]
 pub(crate) struct Items {
     pub(crate) lists: Vec<List>,
     pub(crate) by_ref: bool,
-    /// Where the function is given them.
+    /// Where errors about the items are shown.
     pub(crate) place: Place,
 }
 
@@ -29,7 +29,7 @@ fn in_a_pattern(name: &str) -> String {
     )
 }
 
-/// As many as the runtime takes apart.
+/// The runtime takes apart tuples of at most this size.
 const MOST_LISTS: usize = 24;
 
 impl Items {
@@ -123,14 +123,14 @@ impl Items {
         list
     }
 
-    /// Makes the lists bound by their names, for a body that is elsewhere.
+    /// Binds the lists by their names, for a body in another function.
     pub(crate) fn by_name(&mut self) {
         for list in &mut self.lists {
             list.pat = list.name.to_token_stream();
         }
     }
 
-    /// The type of a batch's item: of one list, or a tuple.
+    /// The type of an item: a tuple for parallel lists.
     pub(crate) fn item(&self) -> TokenStream {
         match &self.lists[..] {
             [list] => list.item.clone(),
@@ -157,12 +157,12 @@ impl Items {
         function.without_unused_lifetimes();
     }
 
-    /// What a caller's single items are called.
+    /// The names of a caller's single items.
     pub(crate) fn names(&self) -> Vec<&Ident> {
         self.lists.iter().map(|list| &list.name).collect()
     }
 
-    /// The same function under another name, for a list of items.
+    /// The function of `many`: the same signature, with lists of items.
     pub(crate) fn plural(&self, function: &Function, name: &Ident, one: &TokenStream) -> Function {
         let mut plural = function.with_plain_names();
         plural.sig.ident = name.clone();
@@ -190,7 +190,7 @@ impl Items {
         }
     }
 
-    /// What the bulk call's closure takes, with attributes, and `let`s that give the function's body its lists out of that.
+    /// The lint attributes and the name of the closure's argument, and `let`s that bind the lists that the body expects.
     //
     // Output: items
     //         let (ids, items1) = private::unzip(items); let names = &items1[..];
@@ -217,7 +217,7 @@ impl Items {
         if let [name] = &names[..] {
             return (quote!(#(#said)*), name.clone(), lets);
         }
-        // They are bound together, so what is expected of one of them is not of another.
+        // One pattern binds all lists, and a lint that is expected for one may not fire for another.
         lints::allow(&mut said);
         let unzip = quote!(#(#said)* let (#(#names),*) = #private::unzip(#items););
         (

@@ -1,4 +1,4 @@
-//! How lists in parentheses are read, and what to write instead of what is none.
+//! Reads lists in parentheses, and suggests what to write instead of something else.
 
 use super::Reading;
 use super::values::{KeyPart, tree_before_comma};
@@ -18,7 +18,7 @@ pub(super) fn parts(reading: Reading<'_, '_>) -> syn::Result<Vec<KeyPart>> {
     list(reading, KeyPart::parse)
 }
 
-/// `name(a, b)`; also `name = a` for a single one would be understood by a reader, but is told apart here.
+/// Reads `name(a, b)`.
 fn list<T>(
     reading: Reading<'_, '_>,
     item: fn(ParseStream<'_>) -> syn::Result<T>,
@@ -31,7 +31,7 @@ fn list<T>(
     } = reading;
     if !input.peek(syn::token::Paren) {
         let rest: Vec<TokenTree> = std::iter::from_fn(|| tree_before_comma(input)).collect();
-        // `skip = pool` and `key = user.id` show what is meant.
+        // `skip = pool` and `key = user.id` show the intention.
         let example = match &rest[..] {
             [TokenTree::Punct(equals), TokenTree::Ident(one)]
                 if equals.as_char() == '=' && name != "key" =>
@@ -56,7 +56,7 @@ fn list<T>(
     let items = match Punctuated::<T, Token![,]>::parse_terminated_with(&content, item) {
         Ok(items) => items,
         Err(error) => {
-            // What is left would be another error.
+            // Otherwise, the rest of the list would be another error.
             content.parse::<TokenStream>()?;
             if let Some((fields, message)) = part_in_list(name, &written) {
                 return Err(syn::Error::new_spanned(fields, message));
@@ -76,7 +76,7 @@ fn list<T>(
     Ok(items.into_iter().collect())
 }
 
-/// `self.pool` in `skip(…)`, and what to write instead: to skip all of `self` would be more than is meant.
+/// Finds a field such as `self.pool` in `skip(…)`. To suggest `skip(self)` would leave out more than the user means.
 fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, String)> {
     if name != "skip" {
         return None;
@@ -109,7 +109,7 @@ fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, Str
     })
 }
 
-/// What to write instead of what was found in the list of the option `name`.
+/// Suggests what to write instead of the contents of a list.
 fn not_in_list(name: &Ident, written: &TokenStream, example: &str) -> String {
     let words = written.clone().into_iter();
     let argument = words.into_iter().find_map(|tree| match tree {

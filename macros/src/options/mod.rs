@@ -1,4 +1,4 @@
-//! What may stand in the parentheses of the two attributes, as plain data with its spans.
+//! The options of the two attributes, as plain data with its spans.
 
 mod lists;
 mod numbers;
@@ -37,15 +37,15 @@ impl Attribute {
         }
     }
 
-    /// The options that it has, those of both attributes first.
-    fn options(self) -> impl Iterator<Item = &'static Known> {
+    /// Its options, starting with those of both attributes.
+    fn options(self) -> impl Iterator<Item = &'static Row> {
         let all = || OPTIONS.iter().filter(move |option| option.of.is(self));
         let common = all().filter(|option| option.of == Of::Both);
         common.chain(all().filter(|option| option.of != Of::Both))
     }
 }
 
-/// An option as given: its name for messages about the whole of it, and its value.
+/// An option as given. The name is the place of messages about the whole option.
 #[derive(Clone)]
 pub(crate) struct Given<T> {
     pub(crate) name: Ident,
@@ -57,9 +57,9 @@ pub(crate) struct Given<T> {
 pub(crate) enum Of {
     Dedup,
     Batch,
-    /// Either of them, for itself.
+    /// Each attribute, with a value of its own.
     Each,
-    /// Either of them, and what is said on one holds for both.
+    /// Each attribute, and a value on one holds for both.
     Both,
 }
 
@@ -73,15 +73,15 @@ impl Of {
     }
 }
 
-/// An option that there is.
-pub(crate) struct Known {
+/// A row of the table.
+pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) of: Of,
     pub(crate) example: &'static str,
     read: fn(&mut Options, Reading<'_, '_>) -> syn::Result<()>,
 }
 
-/// An option whose value is to be read, behind its name.
+/// An option whose name has been read, and whose value follows.
 struct Reading<'a, 'b> {
     input: ParseStream<'a>,
     name: &'b Ident,
@@ -90,7 +90,7 @@ struct Reading<'a, 'b> {
 }
 
 impl Options {
-    /// Reads all options; what can't be read is noted and skipped.
+    /// Reads all options, and skips those that can't be read.
     pub(crate) fn read(attribute: Attribute, tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();
         let parsed = (|input: ParseStream<'_>| {
@@ -119,7 +119,7 @@ impl Options {
     ) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
             let token: TokenTree = input.parse()?;
-            // Where one name is missing, the others are, too: one mistake.
+            // If one name is missing, the others usually are, too. That is one mistake.
             input.parse::<TokenStream>()?;
             let example = match attribute {
                 Attribute::Dedup => "skip(pool)",
@@ -154,7 +154,7 @@ impl Options {
         }
     }
 
-    /// Takes what both attributes on a function say, each from the other.
+    /// Merges the options of both attributes on a function, in both directions.
     pub(crate) fn merge(&mut self, other: &mut Self, errors: &mut Errors) {
         let mut differs = |name: &Ident, here: String, there: String| {
             if here != there {
@@ -173,10 +173,10 @@ impl Options {
     }
 
     fn fill_from(&mut self, other: &Self) {
-        // Each of the two says how an error is shared, so that one makes up for the other.
+        // Both say how an error is shared, so either replaces the other.
         let shares = ["share_err", "clone_with"];
         let says_sharing = shares.iter().any(|name| self.given(name).is_some());
-        for Known { name, .. } in OPTIONS.iter().filter(|option| option.of == Of::Both) {
+        for Row { name, .. } in OPTIONS.iter().filter(|option| option.of == Of::Both) {
             let is_said = self.given(name).is_some() || says_sharing && shares.contains(name);
             if !is_said {
                 self.take(name, other);
@@ -185,14 +185,14 @@ impl Options {
         self.unread.extend(other.unread.iter().cloned());
     }
 
-    /// The expression that stands for an argument's binding in the key.
+    /// The expression that replaces a binding in the key.
     pub(crate) fn key_expr(&self, binding: &Ident) -> Option<&Expr> {
         let parts = &self.key.as_ref()?.value;
         let part = parts.iter().find(|part| part.argument == *binding);
         part.map(|part| &part.expr)
     }
 
-    /// Whether a binding stays out of the key: it is skipped, or holds the scope.
+    /// Whether a binding is not in the key, because it is skipped or holds the scope.
     pub(crate) fn skips(&self, binding: &Ident, is_receiver: bool) -> bool {
         let skip = self.skip.as_ref();
         let scope = self.scope.as_ref();
@@ -200,7 +200,7 @@ impl Options {
             || scope.is_some_and(|scope| is_receiver || holds(&scope.value, binding))
     }
 
-    /// Whether an option is there, but could not be read: what it would say is not missing.
+    /// Whether an option is given, but could not be read, and so must not be reported as missing.
     pub(crate) fn is_unread(&self, name: &str) -> bool {
         self.unread.iter().any(|unread| unread == name)
     }
@@ -230,7 +230,7 @@ fn unknown_option(attribute: Attribute, unknown: &str) -> String {
         }
     }
 }
-/// What does here what an option of the other attribute does there.
+/// What to use instead of an option of the other attribute.
 fn of_the_other(unknown: &str) -> Option<&'static str> {
     match unknown {
         "concurrency" => Some(
@@ -243,7 +243,7 @@ fn of_the_other(unknown: &str) -> Option<&'static str> {
     }
 }
 
-/// What people look for who know a cache, or another crate.
+/// What to use instead of options that caches and other crates have.
 fn never_had(attribute: Attribute, unknown: &str) -> Option<&'static str> {
     match (unknown, attribute) {
         (

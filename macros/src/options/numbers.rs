@@ -1,4 +1,4 @@
-//! How numbers are read: a literal is looked at, and a `Duration` is known by its name.
+//! Reads numbers. Literals are checked, and a `Duration` is recognised by its name.
 
 use super::Reading;
 use super::values::value;
@@ -58,7 +58,7 @@ pub(super) fn number(reading: Reading<'_, '_>) -> syn::Result<Expr> {
     Err(syn::Error::new_spanned(&expr, wrong))
 }
 
-/// `from_millis` of `Duration::from_millis`, by whatever path.
+/// The name of a constructor of `Duration`, by any path.
 fn duration(function: &Expr) -> Option<String> {
     let [owner, name] = path_end(function)?;
     (owner == "Duration" && name.starts_with("from_")).then_some(name)

@@ -1,27 +1,26 @@
-//! The one table of all options. From it come the fields of [`Options`], how they are read, what a misspelt name may
-//! have been, and what the two attributes on a function tell each other. A test compares the tables of the documentation
-//! with it.
+//! The table of all options. It defines the fields of [`Options`], how they are read, the suggestions for misspelt names,
+//! and which options two attributes on a function share. A test compares the tables of the documentation with it.
 
 use super::lists::{names, parts};
 use super::numbers::{count, number};
 use super::values::{KeyPart, Sibling, Value, flag, flag_or_function, function, path, set, value};
-use super::{Given, Known, Of};
+use super::{Given, Of, Row};
 use proc_macro2::Ident;
 use syn::{Expr, LitStr, Path};
 
 macro_rules! options {
     ($($of:ident $name:literal $field:ident: $ty:ty = $read:ident like $example:literal;)*) => {
-        /// The options of one attribute. Those that it does not have are never set.
+        /// The options of one attribute. Those of the other attribute are never set.
         #[derive(Default, Clone)]
         pub(crate) struct Options {
             $(pub(crate) $field: Option<Given<$ty>>,)*
-            /// The path of the attribute that these stood in, if it was taken off the function.
+            /// The path of the attribute, if this was removed from the function.
             pub(crate) taken: Option<Path>,
-            /// Options that are there, but could not be read: what they would say is not missing.
+            /// Options that are given, but could not be read, and so must not be reported as missing.
             pub(super) unread: Vec<Ident>,
         }
 
-        pub(crate) const OPTIONS: &[Known] = &[$(Known {
+        pub(crate) const OPTIONS: &[Row] = &[$(Row {
             name: $name,
             of: Of::$of,
             example: $example,
@@ -32,7 +31,7 @@ macro_rules! options {
         },)*];
 
         impl Options {
-            /// The name of an option as it stands there, if it does.
+            /// The name of an option as given.
             pub(crate) fn given(&self, name: &str) -> Option<&Ident> {
                 match name {
                     $($name => self.$field.as_ref().map(|given| &given.name),)*
@@ -40,13 +39,13 @@ macro_rules! options {
                 }
             }
 
-            /// The expressions in all options, which may use arguments.
+            /// The expressions of all options, which may use arguments.
             pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
                 std::iter::empty()
                     $(.chain(self.$field.iter().flat_map(|given| given.value.expressions())))*
             }
 
-            /// Takes the value of an option from another attribute on the same function.
+            /// Copies an option from the other attribute.
             pub(super) fn take(&mut self, name: &str, other: &Self) {
                 match name {
                     $($name => self.$field.clone_from(&other.$field),)*
@@ -105,7 +104,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// The names in the first column of the table of options: each begins a piece of code.
+    /// The names in the first column of the table of options, where each starts a code span.
     fn documented(attribute: Attribute) -> BTreeSet<String> {
         let path = format!("../runtime/docs/{}.md", attribute.name());
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

@@ -1,4 +1,4 @@
-//! How the values of options are read.
+//! Reads the values of options.
 
 use super::{Given, Reading};
 use crate::tokens::in_words;
@@ -8,14 +8,14 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::{Expr, LitStr, Path, Token};
 
-/// What an option says.
+/// The value of an option.
 pub(super) trait Value {
     /// The expressions in it.
     fn expressions(&self) -> Vec<&Expr> {
         Vec::new()
     }
 
-    /// What to write instead of the option `name` with this value and another one with `other`.
+    /// What to write instead of giving the option `name` twice, with this value and with `other`.
     fn once(&self, _name: &Ident, _other: &Self) -> String {
         "remove one of them".to_owned()
     }
@@ -62,8 +62,8 @@ impl<T: Value + ToTokens> Value for Vec<T> {
     }
 }
 
-/// The name of a function that is made beside the annotated one: `user_now`, or `Self::user_now` where nothing else shows
-/// that the two belong to a `Self`.
+/// The name of an added function: `user_now`, or `Self::user_now` if nothing else shows that the functions belong to a
+/// `Self`.
 #[derive(Clone)]
 pub(crate) struct Sibling {
     pub(crate) on_self: bool,
@@ -107,7 +107,7 @@ impl ToTokens for KeyPart {
     }
 }
 
-/// Keeps the value of the option `name`; a second one is a mistake.
+/// Stores the value of an option. A second value is a mistake.
 pub(super) fn set<T: Value>(slot: &mut Option<Given<T>>, name: Ident, value: T) -> syn::Result<()> {
     if let Some(before) = slot {
         let once = before.value.once(&name, &value);
@@ -175,7 +175,7 @@ pub(super) fn value<T: Parse>(reading: Reading<'_, '_>) -> syn::Result<T> {
     })
 }
 
-/// A closure, or the path of a function. A literal is neither, but is kept: the option is there.
+/// Reads a closure or the path of a function. A literal is a mistake, but counts as given.
 pub(super) fn function(reading: Reading<'_, '_>) -> syn::Result<Expr> {
     let Reading {
         input,
@@ -218,7 +218,7 @@ pub(super) fn tree_before_comma(input: ParseStream<'_>) -> Option<TokenTree> {
     }
 }
 
-/// Over what is left of an option, and its comma.
+/// Skips the rest of an option, and its comma.
 pub(super) fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
     while tree_before_comma(input).is_some() {}
     if input.peek(Token![,]) {
