@@ -10,8 +10,11 @@
 //!
 //! The list of armed tables (`watch/threads.rs`), a scope's tables (`scope.rs`) and the places that loaders leave (`batch/inherit.rs`)
 //! are locked alone.
-//! No user code runs under any of them, except a key's `Eq`, the `Clone` of a small key that owns nothing, and a unique
-//! value's `Eq`. Wakers, items, keys and results are cloned, woken and dropped after unlocking.
+//! A batch that waits for a permit polls tokio's semaphore, which has a lock of its own, under its shard's lock.
+//!
+//! No user code runs under any of them, except a key's `Eq`, the `Clone` of a small key (one that owns nothing, or a
+//! `String` or `Vec<u8>`, up to 4 KiB), and a unique value's `Eq`. Wakers, items, keys, permits and results are cloned, woken
+//! and dropped after unlocking. Unit tests check this: see [`held`].
 //!
 //! `Arc` is std's in either case: the checker's `Arc` can't hold a trait object, and what there is to prove happens under
 //! the locks.
@@ -24,14 +27,17 @@ use loom::sync as imp;
 #[cfg(not(all(test, piggyback_loom)))]
 use std::sync as imp;
 
+#[cfg(test)]
+pub(crate) use self::held::MutexGuard;
+#[cfg(not(test))]
 pub(crate) use imp::MutexGuard;
 pub(crate) use imp::atomic::{AtomicBool, AtomicU32};
 
 /// For statics: the checker's atomics have no constant constructor.
 pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
 
-/// A mutex without poisoning. What user code may run under one of ours (a key's `Eq` and `to_owned`) runs before
-/// anything is changed, so a panic there leaves nothing half done and is no reason to fail other callers.
+/// A mutex without poisoning. The user code that may run under it (see the opening of this file) runs before anything is
+/// changed, so a panic there leaves nothing half done and is no reason to fail other callers.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
@@ -66,14 +72,71 @@ impl<T> Mutex<T> {
                 return guard;
             }
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        let guard = MutexGuard::new(guard);
+        guard
     }
 
     fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
+        let guard = match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        #[cfg(test)]
+        let guard = MutexGuard::new(guard);
+        Some(guard)
+    }
+}
+
+/// In unit tests, threads count the locks that they hold, so that user code that runs under one is found.
+#[cfg(test)]
+pub(crate) mod held {
+    use std::cell::Cell;
+    use std::ops::{Deref, DerefMut};
+
+    use super::imp;
+
+    thread_local! {
+        static HELD: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Called wherever user code is about to run.
+    #[track_caller]
+    pub(crate) fn assert_none() {
+        let held = HELD.try_with(Cell::get).unwrap_or(0);
+        assert!(
+            held == 0 || std::thread::panicking(),
+            "user code runs under a lock"
+        );
+    }
+
+    pub(crate) struct MutexGuard<'a, T>(imp::MutexGuard<'a, T>);
+
+    impl<'a, T> MutexGuard<'a, T> {
+        pub(super) fn new(guard: imp::MutexGuard<'a, T>) -> Self {
+            HELD.with(|held| held.set(held.get() + 1));
+            Self(guard)
+        }
+    }
+
+    impl<T> Drop for MutexGuard<'_, T> {
+        fn drop(&mut self) {
+            let _ = HELD.try_with(|held| held.set(held.get() - 1));
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.0
         }
     }
 }

@@ -7,6 +7,8 @@ use std::task::Waker;
 
 /// Runs user code whose panic must not stop the caller. The panic hook has reported it.
 pub(crate) fn guarded(user: impl FnOnce()) {
+    #[cfg(test)]
+    crate::sync::held::assert_none();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
         // A payload may panic in its own `Drop`; once is enough.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

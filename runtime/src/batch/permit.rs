@@ -50,6 +50,16 @@ enum Place {
     Closed,
 }
 
+/// A place or a permit that was given up. Dropping it wakes the next in the semaphore's queue.
+struct GivenUp(#[expect(dead_code, reason = "it is there to be dropped")] Place);
+
+#[cfg(test)]
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        crate::sync::held::assert_none();
+    }
+}
+
 impl<B> Start for Limited<B> {
     const MAY_NEED_PERMIT: bool = true;
 
@@ -88,7 +98,7 @@ impl<B> Start for Limited<B> {
         self.asked = None;
         match mem::replace(&mut self.place, Place::None) {
             Place::None | Place::Closed => None,
-            place => Some(Box::new(place)),
+            place => Some(Box::new(GivenUp(place))),
         }
     }
 

@@ -5,7 +5,7 @@
 //! by std's clock. It depends on no runtime, so a runtime that is paused, late, stopped or without timers changes nothing
 //! for it, and it changes nothing for the runtime: a paused clock is neither advanced nor kept busy.
 //!
-//! The thread never runs foreign code. A waker, the drop of a value and a subscriber of events may panic or block, so
+//! The thread runs no foreign code, unless no other thread can be started. A waker, the drop of a value and a subscriber of events may panic or block, so
 //! what a look finds is handed to a second thread, `piggyback-wake`, one job per table. There are more of these threads
 //! only while one of them is blocked: if a job is still queued at the next look, another thread is started, up to
 //! [`MOST_HELPERS`](threads::MOST_HELPERS). A table is not looked at while a job of it is pending, so a waker that blocks occupies one thread and

@@ -109,7 +109,7 @@ impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
         };
         let Orphaned { wake, place } = group.orphan(cell.id, turn);
         drop(shard);
-        drop(place);
+        guarded(|| drop(place));
         let any = !wake.is_empty();
         wake_all(wake.into_iter().chain(cell.observers()));
         any

@@ -76,7 +76,7 @@ impl<U> Leftover<U> {
 }
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
-    /// Whether so many items of the group wait that a further call with so many is refused, which is counted.
+    /// Whether the items that wait leave no room for this many more. If so, the refusal is counted.
     pub(crate) fn refuses(
         &self,
         key: &impl Key<Owned = K>,
@@ -89,7 +89,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             .groups
             .find(hash, |entry| entry.hash == hash && key.is(&entry.key));
         let waiting = found.map_or(0, |entry| entry.group.waiting());
-        // An item at a time, a limit is kept by looking at those who wait.
+        // A list could exceed the limit even if the limit is not reached yet, so the list is counted, too.
         let refuses = waiting.saturating_add(items) > max_waiting;
         if refuses {
             shard.counts.refuse(items);
@@ -169,7 +169,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         self.open(hash, key, coming, max_waiting, open(), needs)
     }
 
-    /// Opens a batch, unless somebody else did in the meantime.
+    /// Opens a batch, unless another call did in the meantime.
     #[inline(never)]
     pub(super) fn open(
         &self,
@@ -199,14 +199,18 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         let now = opening.now;
 
         let mut guard = self.shard(hash).lock();
+        let mut copied = copied;
+        let is = |entry: &Entry<K, T, U, B, R>| entry.hash == hash && key.is(&entry.key);
+        if copied.is_none() && !key.is_little() && guard.groups.find(hash, is).is_none() {
+            // Its group has ended since this call looked at it. A large key is copied without the lock.
+            drop(guard);
+            copied = Some(key.to_owned());
+            guard = self.shard(hash).lock();
+        }
         let shard = &mut *guard;
         let id = shard.next_id;
         shard.next_id += self.shards.len() as u64;
-        let entry = match shard.groups.entry(
-            hash,
-            |entry| entry.hash == hash && key.is(&entry.key),
-            |entry| entry.hash,
-        ) {
+        let entry = match shard.groups.entry(hash, is, |entry| entry.hash) {
             hash_table::Entry::Occupied(entry) => entry.into_mut(),
             hash_table::Entry::Vacant(place) => {
                 let key = copied.unwrap_or_else(|| key.to_owned());
@@ -222,7 +226,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             }
         };
         if entry.group.is_busy(max_waiting) {
-            // Others came while this call was about to open a batch.
+            // Other items came while this call was about to open a batch.
             shard.counts.refused += 1;
             drop(guard);
             guarded(|| drop(coming));

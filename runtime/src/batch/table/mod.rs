@@ -1,8 +1,7 @@
 //! The groups of one function.
 //!
-//! Sharded by the hash of the group's key. A shard's lock protects its groups, whose queues hold the items: a call with a
-//! place in a batch takes this one lock. User code runs under it only as a key's `Eq` and `to_owned` and as a unique
-//! value's `Eq`, before anything is changed; items, keys, wakers and bulk calls are dropped after unlocking.
+//! The map is sharded by the hash of the group's key. A shard's lock protects its groups, whose queues hold the items: a call
+//! whose batch has room takes this one lock. The opening of `sync.rs` says which user code may run under it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -97,7 +97,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 }
                 Err(Again::GivesUp(permit)) => {
                     drop(guard);
-                    drop(permit);
+                    guarded(|| drop(permit));
                     continue;
                 }
                 Ok(Step::Run(run)) => Step::Run(self.run(guard, cell, run)),
@@ -193,7 +193,12 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             .map(|group| group.go(cell.id, turn, Some(0), Instant::now, |_| false, &mut None));
         let ready = match step {
             Some(Ok(Step::Run(run))) => Some(self.run(shard, &cell, run)),
-            _ => None,
+            other => {
+                // It may hold a permit that the batch gives up, whose next user is woken as it is dropped.
+                drop(shard);
+                guarded(|| drop(other));
+                None
+            }
         };
         Asked::Takes(Taken { cell, turn, ready })
     }
