@@ -6,7 +6,7 @@ mod bulk;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, mpsc};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -255,6 +255,40 @@ fn a_runtime_that_stops_gives_back_its_batches_permits() {
     lives.block_on(ends(third)).unwrap();
     assert_eq!(log.calls(), [[1], [3]]);
     assert_eq!(permits.available_permits(), 1);
+}
+
+/// A batch has a permit when its runtime stops. The next in the semaphore's queue is the user's own, and its waker panics.
+#[test]
+fn a_waker_that_panics_behind_a_batch_leaves_no_caller_waiting() {
+    #[batch(size = 10, delay_ms = 1, limit = permits, skip(permits))]
+    async fn save(permits: Arc<Semaphore>, ids: Vec<u64>) -> Vec<u64> {
+        let _ = permits;
+        ids
+    }
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    let permits = permits(1);
+    let own = permits.clone().try_acquire_owned().unwrap();
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let (stops, lives) = (runtime(), runtime());
+    stops.block_on(async {
+        tokio::spawn(save(permits.clone(), 1));
+        sleep_ms(20).await;
+    });
+    let other = lives.spawn(save(permits.clone(), 2));
+    lives.block_on(sleep_ms(20));
+    let mut behind = Box::pin(permits.acquire());
+    let waker = Arc::new(Panics).into();
+    let mut cx = Context::from_waker(&waker);
+    assert!(behind.as_mut().poll(&mut cx).is_pending());
+    drop(own);
+    drop(stops);
+    drop(behind);
+    assert_eq!(lives.block_on(ends(other)).unwrap(), 2);
 }
 
 /// A runtime that is alive but not driven gets a permit.
