@@ -1,8 +1,9 @@
-//! The place in a batch that the leader of a loader's flight leaves to its successor.
+//! The seat in a batch that the leader of a loader's flight leaves to the next leader.
 //!
-//! The body of a loader, which has both attributes, is a place in a batch. If its leader is dropped while others wait, the
-//! next leader goes on with the same place: the item may be in a running bulk call, and must not be sent again. So a place
-//! is not given up when it is dropped; it is kept here, by the flight, until the next leader takes it or the flight is over.
+//! The body of a loader, which has both attributes, is a seat in a batch. If the leader is dropped while followers wait, the
+//! next leader continues with the same seat: the item may be part of a running bulk call, and must not be sent again. So the
+//! seat of a dropped leader does not leave its batch. It is kept here, under its flight, until the next leader takes it or the
+//! flight has ended.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,10 +21,10 @@ use crate::reentrancy::frames;
 use crate::reentrancy::graph::Execution;
 use crate::wake::guarded;
 
-/// Places by the flights whose leaders left them.
+/// Seats by the flights whose leaders left them.
 static LEFT: Mutex<BTreeMap<Execution, Box<dyn Any + Send>>> = Mutex::new(BTreeMap::new());
 
-/// How many there are: a flight that ends looks at this before it locks.
+/// The number of seats in [`LEFT`]. A flight that ends reads it first, and takes the lock only if there are any.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 fn left() -> MutexGuard<'static, BTreeMap<Execution, Box<dyn Any + Send>>> {
@@ -47,7 +48,7 @@ fn leave(flight: Execution, place: Box<dyn Any + Send>) {
     guarded(|| drop(other));
 }
 
-/// Nobody will take what the flight's leader has left.
+/// The flight has ended: drops what its leader has left.
 #[inline]
 pub(crate) fn forget(flight: Execution) {
     if COUNT.load(SeqCst) > 0 {
@@ -56,17 +57,17 @@ pub(crate) fn forget(flight: Execution) {
     }
 }
 
-/// A call of a loader, as its body knows it: the flight that it may lead.
+/// The flight that a call of a loader may lead.
 #[derive(Debug, Clone, Copy)]
 pub struct Heir(pub(crate) Option<Execution>);
 
 impl Heir {
-    /// The flight, if the call leads it: then it is what is being polled.
+    /// The flight, if the call leads it: then the flight is the innermost execution that is being polled.
     fn leads(self) -> Option<Execution> {
         self.0.filter(|&flight| frames::innermost() == Some(flight))
     }
 
-    /// The place that the last leader left, or a new one.
+    /// Takes the seat that the last leader left, or a new one.
     pub(super) fn take_or<H, R>(self, sit: impl FnOnce() -> Seat<H, R>) -> Inherited<H, R>
     where
         H: Deref<Target: Queue<R>> + Send + 'static,
@@ -98,7 +99,7 @@ impl Heir {
     }
 }
 
-/// A place in a batch that is left to the next leader of a flight, unless it has had its result.
+/// A seat that is left to the next leader of a flight, unless it has had its result.
 pub struct Inherited<H, R>
 where
     H: Deref<Target: Queue<R>> + Send + 'static,

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use crate::bounds::{Always, Never, Nothing};
 
-/// What a caller hands in.
+/// An item with its weight and its unique value.
 #[derive(Debug)]
 pub struct Item<T, U = ()> {
     pub(super) item: T,
@@ -24,13 +24,13 @@ impl<T> Item<T> {
 }
 
 impl<T, U> Item<T, U> {
-    /// What counts towards `max_weight`.
+    /// Sets what counts towards `max_weight`.
     pub fn weight(mut self, weight: u64) -> Self {
         self.weight = weight;
         self
     }
 
-    /// What the items of a bulk call are sorted by.
+    /// Sets the value by which the items of a bulk call are sorted.
     pub fn sort_by<O: Ord + Send + 'static>(self, order: O) -> Item<(O, T), U> {
         Item {
             item: (order, self.item),
@@ -39,7 +39,7 @@ impl<T, U> Item<T, U> {
         }
     }
 
-    /// What no two items of a batch have in common.
+    /// Sets the value that no two items of a batch have in common.
     pub fn unique<V: Hash + Eq + Send + 'static>(self, unique: V) -> Item<T, V> {
         Item {
             item: self.item,
@@ -62,7 +62,7 @@ pub trait SendableOf<T, M> {
     fn item(self) -> Self::Item;
 }
 
-/// An item. An expansion calls it with the argument's span, so that errors point there.
+/// Makes an item. An expansion calls this with the span of the argument, so that errors point there.
 pub fn item<T, M>(item: T) -> <Item<T> as SendableOf<T, M>>::Item
 where
     Item<T>: SendableOf<T, M>,
@@ -86,14 +86,14 @@ impl<T: Nothing> SendableOf<T, Never> for Item<T> {
     }
 }
 
-/// An item that is made when it is known to have a place.
+/// An item that is made once it is likely to get a place.
 #[derive(Debug)]
 pub struct Lazy<F> {
     pub(super) max_waiting: usize,
     pub(super) item: F,
 }
 
-/// An item of a function with `max_waiting`. Of a limit of 0, nobody could ever have a place: it counts as 1.
+/// An item of a function with `max_waiting`. A limit of 0, which would refuse every call, counts as 1.
 pub fn lazily<T, U, F: FnOnce() -> Item<T, U>>(max_waiting: usize, item: F) -> Lazy<F> {
     Lazy {
         max_waiting: max_waiting.max(1),

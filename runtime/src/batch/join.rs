@@ -6,13 +6,13 @@ use std::task::Waker;
 
 use tokio::runtime::Handle;
 
-use super::cell::Cell;
 use super::group::Turn;
 use super::inherit::{Heir, Inherited};
 use super::item::{Item, Lazy};
 use super::limits::Limits;
 use super::results::Bulk;
 use super::seat::Seat;
+use super::shared::Batch;
 use super::start::Start;
 use super::table::{Opens, Queue, Seated, Table};
 use super::task;
@@ -23,11 +23,11 @@ use crate::site::Site;
 use crate::sync::Arc;
 use crate::watch;
 
-// Methods, so that of an item that can't be one nothing more is said. What they return in the global scope names nothing but
-// `R`, and the bounds are few: the compiler goes through them for each function.
+// These are methods so that an item that is an error already causes no further error. In the global scope their return types
+// name no type but `R`, and the bounds are few, since the compiler checks them for each annotated function.
 impl<T, U> Item<T, U> {
-    /// Takes a seat in the batch that is open for `key`, or opens one: then `open` is called, once, outside of any lock.
-    /// The type of the bulk call that it gives tells monomorphisations apart.
+    /// Joins the batch that is open for `key`, or opens one. To open one it calls `open`, once and outside of any lock. Each
+    /// monomorphisation has its own type of bulk call, by which its table is found.
     #[inline]
     pub fn __piggyback_join<K, B, R>(
         self,
@@ -69,7 +69,7 @@ impl<T, U> Item<T, U> {
         take_scoped(table, seated.expect("without a limit, there is a place"))
     }
 
-    /// Does the same for a loader: goes on with the place that the last leader of its flight has left, if it has.
+    /// Does the same for a loader, which continues with the seat that the last leader of its flight has left, if there is one.
     pub fn __piggyback_join_as<K, B, R>(
         self,
         site: &'static Site,
@@ -88,7 +88,7 @@ impl<T, U> Item<T, U> {
         heir.take_or(|| self.__piggyback_join(site, waker, key, open))
     }
 
-    /// The same in a scope.
+    /// The same in another scope.
     pub fn __piggyback_join_in_as<K, B, R>(
         self,
         site: &'static Site,
@@ -110,8 +110,8 @@ impl<T, U> Item<T, U> {
 }
 
 impl<F> Lazy<F> {
-    /// Does the same, unless `max_waiting` items of the group wait. The item is made after a first look at their number, so
-    /// that nothing is copied for a call that is refused.
+    /// Joins a batch, unless `max_waiting` items of the group are waiting. The item is made after a first check of that number,
+    /// so that nothing is copied for a call that is refused.
     pub fn __piggyback_try_join<K, T, U, B, R>(
         self,
         site: &'static Site,
@@ -132,7 +132,7 @@ impl<F> Lazy<F> {
         Some(take(table, seated))
     }
 
-    /// The same in a scope.
+    /// The same in another scope.
     pub fn __piggyback_try_join_in<K, T, U, B, R>(
         self,
         site: &'static Site,
@@ -154,7 +154,7 @@ impl<F> Lazy<F> {
         Some(take_scoped(table, seated))
     }
 
-    /// Does the same for a loader: the place that the last leader of its flight has left is never refused.
+    /// Does the same for a loader. A seat that the last leader of its flight has left is never refused.
     pub fn __piggyback_try_join_as<K, T, U, B, R>(
         self,
         site: &'static Site,
@@ -174,7 +174,7 @@ impl<F> Lazy<F> {
         heir.take_or_try(|| self.__piggyback_try_join(site, waker, key, open))
     }
 
-    /// The same in a scope.
+    /// The same in another scope.
     pub fn __piggyback_try_join_in_as<K, T, U, B, R>(
         self,
         site: &'static Site,
@@ -238,7 +238,7 @@ where
     Seat::take(
         Fixed(table.0 as _),
         seated,
-        |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn),
+        |runtime, Fixed(table), batch, turn| table.give_task(runtime, batch, turn),
     )
 }
 
@@ -253,12 +253,12 @@ where
     B: Bulk<T, R>,
     R: Send + 'static,
 {
-    Seat::take(table, seated, |runtime, table, cell, turn| {
-        task::spawn(runtime, table, cell, turn)
+    Seat::take(table, seated, |runtime, table, batch, turn| {
+        task::spawn(runtime, table, batch, turn)
     })
 }
 
-/// A call of a function with `max_waiting`.
+/// Joins a batch of a function with `max_waiting`.
 fn try_sit<H, K, T, U, B, R>(
     table: &H,
     waker: Waker,
@@ -287,7 +287,7 @@ where
     seated
 }
 
-/// A call gets its place, unless `max_waiting` items of its group wait.
+/// Joins a batch, unless `max_waiting` items of the group are waiting.
 pub(super) fn sit<H, K, T, U, B, R>(
     table: &H,
     waker: Waker,
@@ -312,7 +312,7 @@ where
     Some(seated)
 }
 
-/// A batch that a call on this runtime opens.
+/// Notes the runtime of the call that opens a batch.
 pub(super) fn opens<B>((limits, bulk): (Limits, B)) -> Opens<B> {
     Opens {
         limits,
@@ -321,10 +321,10 @@ pub(super) fn opens<B>((limits, bulk): (Limits, B)) -> Opens<B> {
     }
 }
 
-/// A table of the global scope, by whatever its items and bulk calls are.
+/// A table of the global scope, without the types of its items and bulk calls.
 pub trait Tasks<R>: Queue<R> + Send + Sync {
-    /// Gives a batch its task. Returns whether that has ended already.
-    fn give_task(&'static self, runtime: &Handle, cell: Arc<Cell<R>>, turn: Turn) -> bool;
+    /// Gives a batch its task. Returns whether that task has ended already.
+    fn give_task(&'static self, runtime: &Handle, batch: Arc<Batch<R>>, turn: Turn) -> bool;
 }
 
 impl<K, T, U, B, R> Tasks<R> for Table<K, T, U, B, R>
@@ -335,7 +335,7 @@ where
     B: Bulk<T, R>,
     R: Send + 'static,
 {
-    fn give_task(&'static self, runtime: &Handle, cell: Arc<Cell<R>>, turn: Turn) -> bool {
-        task::spawn(runtime, Fixed(self), cell, turn)
+    fn give_task(&'static self, runtime: &Handle, batch: Arc<Batch<R>>, turn: Turn) -> bool {
+        task::spawn(runtime, Fixed(self), batch, turn)
     }
 }

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub(super) size: usize,
-    /// `None`: only `eager` says when a batch runs that is not full.
+    /// `None`: a batch that is not full runs by `eager` only.
     pub(super) delay_ms: Option<u64>,
     pub(super) max_weight: Option<u64>,
     pub(super) concurrency: Option<usize>,
@@ -12,7 +12,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// At most so many items, and so long a wait. A size of 0 counts as 1: a bulk call is never given an empty list.
+    /// Limits the number of items and the wait. A size of 0 counts as 1, since a bulk call never gets an empty list.
     pub fn new(size: usize, delay_ms: u64) -> Self {
         Self {
             size: size.max(1),
@@ -23,7 +23,7 @@ impl Limits {
         }
     }
 
-    /// Has no delay: only `eager` says when a batch runs that is not full.
+    /// Has no delay, so a batch that is not full runs by `eager` only.
     pub fn without_delay(size: usize) -> Self {
         Self {
             delay_ms: None,
@@ -31,19 +31,19 @@ impl Limits {
         }
     }
 
-    /// The most that the items of a batch may weigh together.
+    /// Limits the weight of all items of a batch together.
     pub fn max_weight(mut self, most: u64) -> Self {
         self.max_weight = Some(most);
         self
     }
 
-    /// The most bulk calls of a group at a time. 0 counts as 1.
+    /// Limits the bulk calls of a group at a time. 0 counts as 1.
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = Some(most.max(1));
         self
     }
 
-    /// A call does not wait when nothing of its group is running.
+    /// Runs a batch at once when no bulk call of its group is running.
     pub fn eager(mut self) -> Self {
         self.eager = true;
         self

@@ -1,12 +1,12 @@
-//! A table as its scope has it on its list: its row of the stats, and its batches, for which a flush waits.
+//! A table as stats and flushes see it: its row, and its batches, for which a flush waits.
 
 use std::ops::Deref;
 use std::task::Waker;
 
 use tokio::runtime::Handle;
 
-use super::cell::Cell;
 use super::results::Bulk;
+use super::shared::Batch;
 use super::table::Table;
 use super::task;
 use crate::fixed::Fixed;
@@ -56,10 +56,10 @@ where
     }
 }
 
-/// A batch, as a flush waits for it.
+/// A batch for which a flush waits.
 struct Flushed<H, R> {
     table: H,
-    cell: Arc<Cell<R>>,
+    batch: Arc<Batch<R>>,
 }
 
 /// Closes every open batch of a table. Returns all batches that are queued or running.
@@ -72,9 +72,9 @@ where
     B: Bulk<T, R>,
     R: Send + 'static,
 {
-    let flushed = |cell| -> Box<dyn UnderWay> {
+    let flushed = |batch| -> Box<dyn UnderWay> {
         let table = table.clone();
-        Box::new(Flushed { table, cell })
+        Box::new(Flushed { table, batch })
     };
     table.flush().into_iter().map(flushed).collect()
 }
@@ -89,25 +89,25 @@ where
     R: Send + 'static,
 {
     fn has_ended(&self, waker: &Waker) -> bool {
-        if self.cell.has_ended(waker) {
+        if self.batch.has_ended(waker) {
             return true;
         }
-        // Otherwise the flush would wait for callers that may never be polled, or whose futures were forgotten.
+        // If the batch has lost its task, the flush adopts it. Otherwise the flush would wait for callers that may never be polled.
         let Ok(runtime) = Handle::try_current() else {
             return false;
         };
-        match self.table.adopt(&self.cell) {
-            // A runtime that was shut down drops the task at once. This flush can do nothing for the batch.
-            Some(turn) => task::spawn(&runtime, self.table.clone(), self.cell.clone(), turn),
+        match self.table.adopt(&self.batch) {
+            // A runtime that was shut down drops the task at once. Then this flush can't do anything for the batch.
+            Some(turn) => task::spawn(&runtime, self.table.clone(), self.batch.clone(), turn),
             None => false,
         }
     }
 
     fn execution(&self) -> Execution {
-        self.cell.execution()
+        self.batch.execution()
     }
 
     fn limiters(&self) -> [Execution; 2] {
-        self.cell.limiters()
+        self.batch.limiters()
     }
 }

@@ -1,15 +1,19 @@
-//! `#[batch]`: a function written as a bulk call is called with one item.
+//! `#[batch]`: gathers calls with one item each into bulk calls.
 //!
-//! A call goes through these files in this order. The [`Site`] beside the annotated function finds the [`table`] of this
-//! monomorphisation, and there the [`group`] of the call's key, in whose open batch the item gets a place. The call then is
-//! a [`seat`]. Whoever opened the batch gave it a [`task`], a new one or one of the [`askers`], which runs the bulk call; its
-//! [`results`] are handed out through the batch's [`cell`].
+//! A call passes through these files in this order. Its [`item`] [`join`]s: the [`Site`](crate::site::Site) beside the annotated
+//! function finds the [`table`] of this monomorphisation, and the table finds the [`group`] of the call's key, in whose open
+//! batch the item gets a place. From then on the call is the future [`seat`]. The call that opened the batch has given it a
+//! [`task`], which is a new one or an [`idle`] one. The task runs the bulk call, splits its [`results`] among the items, and
+//! hands them to the callers through what the batch's callers have [`shared`].
+//!
+//! Beside this way: [`limits`] are the options that each batch reads when it opens, [`start`] and [`permit`] are the option
+//! `limit`, [`many`] is the option `many`, [`inherit`] is the seat that the leader of a loader leaves to the next leader, and
+//! [`listed`] is a table as stats and flushes see it.
 
-mod askers;
-mod cell;
 mod group;
+mod idle;
 pub(crate) mod inherit;
-pub(crate) mod item;
+mod item;
 mod join;
 mod limits;
 mod listed;
@@ -19,6 +23,7 @@ mod models;
 pub(crate) mod permit;
 pub(crate) mod results;
 mod seat;
+mod shared;
 mod start;
 mod table;
 mod task;

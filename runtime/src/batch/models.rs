@@ -6,19 +6,19 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::{self, Runtime};
 
-use super::askers::Asked;
-use super::cell::{Ended, Failure};
 use super::group::{Step, Turn};
+use super::idle::Asked;
 use super::item::Item;
 use super::limits::Limits;
 use super::seat::Seat;
+use super::shared::{Cause, Ended};
 use super::table::{Opens, Polled, Queue, Ready, Seated, Table, Taken, Work};
 use crate::model::{Task, model, spawn};
 use crate::sync::{Arc, Mutex};
 use crate::watch::Watched;
 
 type Groups = Arc<Table<(), u32, (), (), u32>>;
-type Cell = Arc<super::cell::Cell<u32>>;
+type Batch = Arc<super::shared::Batch<u32>>;
 
 /// Longer than any model.
 const NEVER: u64 = 1 << 40;
@@ -40,7 +40,7 @@ struct Called {
     task: Task,
     seat: Seat<Groups, u32>,
     /// Set if it opened its batch, and that needs a task.
-    opened: Option<Cell>,
+    opened: Option<Batch>,
 }
 
 impl World {
@@ -64,7 +64,7 @@ impl World {
         let limits = self.limits;
         let item = Item::new(item);
         let Seated {
-            cell,
+            batch,
             ticket,
             opened,
             task: first,
@@ -78,7 +78,7 @@ impl World {
             })
             .expect("without a limit, there is a place");
         let seated = Seated {
-            cell: cell.clone(),
+            batch: batch.clone(),
             ticket,
             // The task is the model's business.
             opened: false,
@@ -88,24 +88,24 @@ impl World {
         let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
         assert!(first.is_none_or(|turn| opened && turn == 0));
         assert!(first.is_some() || !opened || runtime.is_some());
-        let opened = first.map(|_| cell);
+        let opened = first.map(|_| batch);
         Called { task, seat, opened }
     }
 
     /// A batch's task: waits until it may run, and answers each item with ten times itself.
-    fn drive(&self, cell: &Cell, turn: Turn) {
-        if let Some(items) = self.start(cell, turn) {
-            self.ends(cell, &items);
+    fn drive(&self, batch: &Batch, turn: Turn) {
+        if let Some(items) = self.start(batch, turn) {
+            self.ends(batch, &items);
         }
     }
 
     /// The same, until its bulk call has begun.
-    fn start(&self, cell: &Cell, turn: Turn) -> Option<Vec<u32>> {
+    fn start(&self, batch: &Batch, turn: Turn) -> Option<Vec<u32>> {
         let task = Task::new();
         loop {
             match self
                 .table
-                .go(cell, turn, None, &mut Context::from_waker(&task.waker()))
+                .go(batch, turn, None, &mut Context::from_waker(&task.waker()))
             {
                 Step::Run(Ready { items, .. }) => {
                     self.begins(&items);
@@ -125,18 +125,18 @@ impl World {
         self.bulk.lock().push(items.to_vec());
     }
 
-    fn ends(&self, cell: &Cell, items: &[u32]) {
+    fn ends(&self, batch: &Batch, items: &[u32]) {
         self.running.fetch_sub(1, SeqCst);
         self.written.lock().extend(items);
         let results = items.iter().map(|item| item * 10).collect();
-        self.table.ends(cell, Ended::with(results));
+        self.table.ends(batch, Ended::with(results));
     }
 
     /// A whole call on a thread of its own, which also drives the batch that it opens.
     fn call(&self, item: u32) -> u32 {
         let mut called = self.join(item);
-        if let Some(cell) = called.opened.take() {
-            self.drive(&cell, 0);
+        if let Some(batch) = called.opened.take() {
+            self.drive(&batch, 0);
         }
         called.task.finish(&mut called.seat)
     }
@@ -154,8 +154,8 @@ impl World {
                 Polled::Adopts(turn) => {
                     assert_eq!(turn, 1);
                     adopted = true;
-                    let (cell, _) = called.seat.place();
-                    self.drive(cell, turn);
+                    let (batch, _) = called.seat.place();
+                    self.drive(batch, turn);
                 }
                 Polled::Failed(failure) => panic!("{failure:?}"),
                 Polled::Moved(..) | Polled::Rescues(..) => unreachable!("not in these models"),
@@ -166,38 +166,38 @@ impl World {
     /// A whole call on the runtime of tasks that stay: one of them may take the batch that it opens.
     fn call_where_tasks_stay(&self, item: u32) -> u32 {
         let mut called = self.join_on(item, Some(runtime()));
-        if let Some(cell) = called.opened.take() {
-            self.drive(&cell, 0);
+        if let Some(batch) = called.opened.take() {
+            self.drive(&batch, 0);
         }
         self.adopt(called).0
     }
 
     /// A batch's task, which stays when it has ended. Returns its number.
-    fn drive_and_stay(&self, cell: &Cell, task: &Task) -> u64 {
-        self.drive(cell, 0);
-        let number = self.table.stay(cell.hash, runtime(), task.waker());
+    fn drive_and_stay(&self, batch: &Batch, task: &Task) -> u64 {
+        self.drive(batch, 0);
+        let number = self.table.stay(batch.hash, runtime(), task.waker());
         number.expect("no other runtime is there")
     }
 
     /// The same, which then drives what it is given, or is told by the watch to end.
-    fn drive_and_ask(&self, cell: &Cell) {
+    fn drive_and_ask(&self, batch: &Batch) {
         let task = Task::new();
-        let number = self.drive_and_stay(cell, &task);
+        let number = self.drive_and_stay(batch, &task);
         for _ in 0..2 {
             self.table.tick();
         }
         loop {
             task.sleep();
-            match self.table.ask(cell.hash, number) {
+            match self.table.ask(batch.hash, number) {
                 Asked::SleepsOn => {}
                 Asked::Ends => return,
-                Asked::Takes(Taken { cell, turn, ready }) => {
+                Asked::Takes(Taken { batch, turn, ready }) => {
                     return match ready {
                         Some(Ready { items, .. }) => {
                             self.begins(&items);
-                            self.ends(&cell, &items);
+                            self.ends(&batch, &items);
                         }
-                        None => self.drive(&cell, turn),
+                        None => self.drive(&batch, turn),
                     };
                 }
             }
@@ -225,10 +225,10 @@ fn nothing_is_left_of_a_batch_whose_callers_have_their_results() {
     model(|| {
         let world = World::new(Limits::new(1, 0));
         let mut call = world.join(1);
-        let cell = call.opened.take().expect("the first opens");
+        let batch = call.opened.take().expect("the first opens");
         let task = {
             let world = world.clone();
-            spawn(move || world.drive(&cell, 0))
+            spawn(move || world.drive(&batch, 0))
         };
         assert_eq!(call.task.finish(&mut call.seat), 10);
         // Whatever the task has yet to do.
@@ -243,10 +243,10 @@ fn closing_by_size_races_closing_by_time() {
         // The delay is over at once.
         let world = World::new(Limits::new(2, 0));
         let mut first = world.join(1);
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let task = {
             let world = world.clone();
-            spawn(move || world.drive(&cell, 0))
+            spawn(move || world.drive(&batch, 0))
         };
         let other = {
             let world = world.clone();
@@ -280,11 +280,11 @@ fn leaving_races_the_take() {
     model(|| {
         let world = World::new(Limits::new(3, 0));
         let mut first = world.join(1);
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let (leaver, mut stays) = (world.join(2), world.join(3));
         let task = {
             let world = world.clone();
-            spawn(move || world.drive(&cell, 0))
+            spawn(move || world.drive(&batch, 0))
         };
         let leaver = spawn(move || drop(leaver.seat));
         assert_eq!(stays.task.finish(&mut stays.seat), 30);
@@ -302,11 +302,11 @@ fn all_leave_as_the_batch_is_taken() {
     model(|| {
         let world = World::new(Limits::new(2, 0));
         let mut first = world.join(1);
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let second = world.join(2);
         let leavers = [first, second].map(|called| spawn(move || drop(called.seat)));
         let flush = world.table.flush();
-        world.drive(&cell, 0);
+        world.drive(&batch, 0);
         for leaver in leavers {
             leaver.join().unwrap();
         }
@@ -322,18 +322,18 @@ fn a_place_that_was_left_is_filled_again() {
     model(|| {
         let world = World::new(Limits::new(2, NEVER));
         let (mut first, second) = (world.join(1), world.join(2));
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let leaver = spawn(move || drop(second.seat));
         let task = {
             let world = world.clone();
-            spawn(move || world.drive(&cell, 0))
+            spawn(move || world.drive(&batch, 0))
         };
         // Either into the place that was left, or into a batch of its own, which somebody has to send off.
         let third = world.join(3);
         leaver.join().unwrap();
         let flush = world.table.flush();
-        if let Some(cell) = &third.opened {
-            world.drive(cell, 0);
+        if let Some(batch) = &third.opened {
+            world.drive(batch, 0);
         }
         let Called {
             task: t, mut seat, ..
@@ -352,20 +352,20 @@ fn flushing_races_closing() {
     model(|| {
         let world = World::new(Limits::new(2, NEVER));
         let mut first = world.join(1);
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let task = {
             let world = world.clone();
-            let cell = cell.clone();
-            spawn(move || world.drive(&cell, 0))
+            let batch = batch.clone();
+            spawn(move || world.drive(&batch, 0))
         };
         let other = {
             let world = world.clone();
             spawn(move || {
                 let called = world.join(2);
-                if let Some(cell) = &called.opened {
+                if let Some(batch) = &called.opened {
                     // It came after the flush: nobody else sends it off.
                     world.table.flush();
-                    world.drive(cell, 0);
+                    world.drive(batch, 0);
                 }
                 let Called { task, mut seat, .. } = called;
                 assert_eq!(task.finish(&mut seat), 20);
@@ -374,7 +374,7 @@ fn flushing_races_closing() {
         let flushed = Task::new();
         let runs = world.bulk.lock().concat().contains(&1);
         let under_way = world.table.flush();
-        let ours = under_way.iter().any(|batch| Arc::ptr_eq(batch, &cell));
+        let ours = under_way.iter().any(|under_way| Arc::ptr_eq(under_way, &batch));
         for batch in under_way {
             while !batch.has_ended(&flushed.waker()) {
                 flushed.sleep();
@@ -397,11 +397,11 @@ fn flushing_races_closing() {
 }
 
 fn poll(world: &World, called: &Called) -> Polled<u32> {
-    let (cell, ticket) = called.seat.place();
+    let (batch, ticket) = called.seat.place();
     let waker = called.task.waker();
     world
         .table
-        .poll(cell, ticket, &mut Context::from_waker(&waker))
+        .poll(batch, ticket, &mut Context::from_waker(&waker))
 }
 
 #[test]
@@ -426,11 +426,11 @@ fn a_slot_is_handed_past_a_batch_whose_caller_leaves() {
         let world = World::new(Limits::new(1, NEVER).concurrency(1));
         let (first, second, third) = (world.join(1), world.join(2), world.join(3));
         let tasks = [&first, &second].map(|called| {
-            let (world, cell) = (
+            let (world, batch) = (
                 world.clone(),
                 called.opened.clone().expect("each opens one"),
             );
-            spawn(move || world.drive(&cell, 0))
+            spawn(move || world.drive(&batch, 0))
         });
         let leaver = spawn(move || drop(second.seat));
         world.drive(third.opened.as_ref().expect("each opens one"), 0);
@@ -451,23 +451,23 @@ fn two_slots_that_are_free_at_once_go_to_two_batches() {
         let called = [1, 2, 3, 4].map(|item| world.join(item));
         let [first, second, third, fourth] =
             [0, 1, 2, 3].map(|at| called[at].opened.clone().expect("each opens one"));
-        let running = [first, second].map(|cell| {
-            let items = world.start(&cell, 0).expect("there is a slot");
-            (cell, items)
+        let running = [first, second].map(|batch| {
+            let items = world.start(&batch, 0).expect("there is a slot");
+            (batch, items)
         });
-        let waiting = [third, fourth].map(|cell| {
+        let waiting = [third, fourth].map(|batch| {
             let world = world.clone();
             spawn(move || {
-                let items = world.start(&cell, 0).expect("it is its own");
-                (cell, items)
+                let items = world.start(&batch, 0).expect("it is its own");
+                (batch, items)
             })
         });
-        for (cell, items) in running {
-            world.ends(&cell, &items);
+        for (batch, items) in running {
+            world.ends(&batch, &items);
         }
         // Neither ends before both have begun.
-        for (cell, items) in waiting.map(|task| task.join().unwrap()) {
-            world.ends(&cell, &items);
+        for (batch, items) in waiting.map(|task| task.join().unwrap()) {
+            world.ends(&batch, &items);
         }
         for Called { task, mut seat, .. } in called {
             task.finish(&mut seat);
@@ -497,19 +497,19 @@ fn a_lost_task_is_adopted_by_one_caller() {
     model(|| {
         let world = World::new(Limits::new(2, 0));
         let (mut first, second) = (world.join(1), world.join(2));
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let callers = [first, second].map(|called| {
             let world = world.clone();
             spawn(move || world.adopt(called))
         });
         // The watch gives it up, and so does its runtime: once is enough.
         let watch = {
-            let (world, cell) = (world.clone(), cell.clone());
-            spawn(move || _ = world.table.orphan(&cell, 0))
+            let (world, batch) = (world.clone(), batch.clone());
+            spawn(move || _ = world.table.orphan(&batch, 0))
         };
-        world.table.orphan(&cell, 0);
+        world.table.orphan(&batch, 0);
         // The old task, if it is there after all, runs the batch if nobody else has.
-        world.drive(&cell, 0);
+        world.drive(&batch, 0);
         watch.join().unwrap();
         let [(a, first), (b, second)] = callers.map(|caller| caller.join().unwrap());
         assert_eq!((a, b), (10, 20));
@@ -530,10 +530,10 @@ fn a_task_that_stays_takes_what_it_is_given() {
     model(|| {
         let world = World::new(Limits::new(1, NEVER));
         let mut first = world.join(1);
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let task = {
             let world = world.clone();
-            spawn(move || world.drive_and_ask(&cell))
+            spawn(move || world.drive_and_ask(&batch))
         };
         let other = {
             let world = world.clone();
@@ -551,10 +551,10 @@ fn a_task_that_stays_waits_for_a_batch_that_is_not_full() {
     model(|| {
         let world = World::new(Limits::new(2, NEVER));
         let (mut first, mut second) = (world.join(1), world.join(2));
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let task = {
             let world = world.clone();
-            spawn(move || world.drive_and_ask(&cell))
+            spawn(move || world.drive_and_ask(&batch))
         };
         let others = [3, 4].map(|item| {
             let world = world.clone();
@@ -574,18 +574,18 @@ fn what_a_task_that_stayed_was_given_is_adopted_if_it_is_lost() {
     model(|| {
         let world = World::new(Limits::new(1, NEVER));
         let mut first = world.join(1);
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let task = {
-            let (world, cell) = (world.clone(), cell.clone());
+            let (world, batch) = (world.clone(), batch.clone());
             spawn(move || {
-                let number = world.drive_and_stay(&cell, &Task::new());
-                world.table.lost(cell.hash, number);
+                let number = world.drive_and_stay(&batch, &Task::new());
+                world.table.lost(batch.hash, number);
             })
         };
         let mut other = world.join_on(2, Some(runtime()));
         let given = match other.opened.take() {
-            Some(cell) => {
-                world.drive(&cell, 0);
+            Some(batch) => {
+                world.drive(&batch, 0);
                 false
             }
             None => true,
@@ -602,14 +602,14 @@ fn a_failure_reaches_whoever_is_there() {
     model(|| {
         let world = World::new(Limits::new(2, 0));
         let (mut first, second) = (world.join(1), world.join(2));
-        let cell = first.opened.take().expect("the first opens");
+        let batch = first.opened.take().expect("the first opens");
         let leaver = spawn(move || drop(first.seat));
         let stays = {
             let world = world.clone();
             spawn(move || {
                 loop {
                     match poll(&world, &second) {
-                        Polled::Failed(Failure::Panic(said)) => break assert_eq!(&*said, "oh"),
+                        Polled::Failed(Cause::Panic(said)) => break assert_eq!(&*said, "oh"),
                         Polled::Waits => second.task.sleep(),
                         other => panic!("{other:?}"),
                     }
@@ -620,13 +620,13 @@ fn a_failure_reaches_whoever_is_there() {
         let waker = Task::new().waker();
         match world
             .table
-            .go(&cell, 0, None, &mut Context::from_waker(&waker))
+            .go(&batch, 0, None, &mut Context::from_waker(&waker))
         {
             Step::Run(ready) => assert!(ready.items.ends_with(&[2])),
             _ => panic!("its time has come"),
         }
-        let failure = Failure::Panic("oh".into());
-        world.table.ends(&cell, Ended::Failed(failure));
+        let failure = Cause::Panic("oh".into());
+        world.table.ends(&batch, Ended::Failed(failure));
         leaver.join().unwrap();
         stays.join().unwrap();
         world.is_idle();
@@ -638,10 +638,10 @@ fn polling_a_seat_races_its_result() {
     model(|| {
         let world = World::new(Limits::new(1, 0));
         let mut called = world.join(1);
-        let cell = called.opened.take().expect("it opens");
+        let batch = called.opened.take().expect("it opens");
         let task = {
             let world = world.clone();
-            spawn(move || world.drive(&cell, 0))
+            spawn(move || world.drive(&batch, 0))
         };
         // With another waker each time: the last one counts.
         let mut seat = called.seat;
@@ -668,15 +668,15 @@ fn whoever_polled_last_is_woken_by_the_result() {
         for runs in [false, true] {
             let world = World::new(Limits::new(1, NEVER).concurrency(1));
             let mut called = world.join(1);
-            let cell = called.opened.take().expect("it opens");
-            let early = runs.then(|| world.start(&cell, 0).expect("it is full"));
+            let batch = called.opened.take().expect("it opens");
+            let early = runs.then(|| world.start(&batch, 0).expect("it is full"));
             let [first, last] = [(); 2].map(|()| Task::new());
             // The very first poll is the one with which it came.
             assert!(first.poll(&mut called.seat).is_pending());
             assert!(first.poll(&mut called.seat).is_pending());
             assert!(last.poll(&mut called.seat).is_pending());
-            let items = early.unwrap_or_else(|| world.start(&cell, 0).expect("it is full"));
-            world.ends(&cell, &items);
+            let items = early.unwrap_or_else(|| world.start(&batch, 0).expect("it is full"));
+            world.ends(&batch, &items);
             assert_eq!((first.is_woken(), last.is_woken()), (false, true));
             assert_eq!(last.finish(&mut called.seat), 10);
             world.wrote(&[1]);
@@ -685,31 +685,31 @@ fn whoever_polled_last_is_woken_by_the_result() {
 }
 
 /// Two batches behind a running bulk call; the first has a free place, which an item of the second takes as it is taken.
-fn topped_up() -> (World, (Cell, Vec<u32>), [Called; 3]) {
+fn topped_up() -> (World, (Batch, Vec<u32>), [Called; 3]) {
     let world = World::new(Limits::new(2, NEVER).concurrency(1));
     let [running, full, left, free, moves] = [0, 9, 1, 2, 3].map(|item| world.join(item));
-    let cell = running.opened.clone().expect("it opens one");
-    let items = world.start(&cell, 0).expect("there is a slot");
+    let batch = running.opened.clone().expect("it opens one");
+    let items = world.start(&batch, 0).expect("there is a slot");
     [running, full]
         .into_iter()
         .for_each(|called| called.seat.served());
     drop(free.seat);
     let last = world.join(4);
-    (world, (cell, items), [left, moves, last])
+    (world, (batch, items), [left, moves, last])
 }
 
 #[test]
 fn a_caller_whose_item_moves_finds_its_result() {
     model(|| {
-        let (world, (cell, items), [first, moves, last]) = topped_up();
+        let (world, (batch, items), [first, moves, last]) = topped_up();
         let tasks = [&first, &moves].map(|called| {
-            let (world, cell) = (world.clone(), called.opened.clone().expect("it opens one"));
-            spawn(move || world.drive(&cell, 0))
+            let (world, batch) = (world.clone(), called.opened.clone().expect("it opens one"));
+            spawn(move || world.drive(&batch, 0))
         });
         // It is polled before, while or after its item moves.
         let Called { task, mut seat, .. } = moves;
         let moved = spawn(move || task.finish(&mut seat));
-        world.ends(&cell, &items);
+        world.ends(&batch, &items);
         assert_eq!(moved.join().unwrap(), 30);
         let Called { task, mut seat, .. } = first;
         assert_eq!(task.finish(&mut seat), 10);
@@ -724,13 +724,13 @@ fn a_caller_whose_item_moves_finds_its_result() {
 #[test]
 fn a_caller_leaves_as_its_item_moves() {
     model(|| {
-        let (world, (cell, items), [first, moves, last]) = topped_up();
+        let (world, (batch, items), [first, moves, last]) = topped_up();
         let tasks = [&first, &moves].map(|called| {
-            let (world, cell) = (world.clone(), called.opened.clone().expect("it opens one"));
-            spawn(move || world.drive(&cell, 0))
+            let (world, batch) = (world.clone(), called.opened.clone().expect("it opens one"));
+            spawn(move || world.drive(&batch, 0))
         });
         let leaver = spawn(move || drop(moves.seat));
-        world.ends(&cell, &items);
+        world.ends(&batch, &items);
         leaver.join().unwrap();
         world.table.flush();
         for Called { task, mut seat, .. } in [first, last] {
@@ -746,29 +746,30 @@ fn a_batch_that_is_urgent_needs_no_slot() {
     model(|| {
         let world = World::new(Limits::new(1, NEVER).concurrency(1));
         let (first, second) = (world.join(1), world.join(2));
-        let cells = [&first, &second].map(|called| called.opened.clone().expect("each opens one"));
-        let items = world.start(&cells[0], 0).expect("there is a slot");
-        let (queue, cell) = (world.clone(), cells[1].clone());
+        let batches =
+            [&first, &second].map(|called| called.opened.clone().expect("each opens one"));
+        let items = world.start(&batches[0], 0).expect("there is a slot");
+        let (queue, batch) = (world.clone(), batches[1].clone());
         // It runs beside the first, which waits for it.
         let urgent = spawn(move || {
             let task = Task::new();
             let waker = task.waker();
             loop {
                 let mut cx = Context::from_waker(&waker);
-                match queue.table.go(&cell, 0, None, &mut cx) {
+                match queue.table.go(&batch, 0, None, &mut cx) {
                     Step::Run(Ready { items, .. }) => {
-                        return queue.table.ends(&cell, Ended::with(items));
+                        return queue.table.ends(&batch, Ended::with(items));
                     }
                     Step::Wait(_) => task.sleep(),
                     _ => unreachable!("it is its own"),
                 }
             }
         });
-        world.table.hurry(&cells[1]);
+        world.table.hurry(&batches[1]);
         urgent.join().unwrap();
         let Called { task, mut seat, .. } = second;
         assert_eq!(task.finish(&mut seat), 2);
-        world.ends(&cells[0], &items);
+        world.ends(&batches[0], &items);
         let Called { task, mut seat, .. } = first;
         assert_eq!(task.finish(&mut seat), 10);
         world.is_idle();

@@ -1,9 +1,9 @@
 //! `limit`: a bulk call takes a permit of a semaphore before it starts.
 //!
-//! A batch that could start but for its permit takes a *place* in the semaphore's queue and goes on filling. It does that
-//! under its shard's lock, at the moment at which it becomes due, so that the semaphore, which is fair, gives its permits in
-//! the order in which batches became due. Taking a place runs no user code: the waker is a [`Grant`]. Giving up a place, or a
-//! permit, wakes others, so that is done after unlocking.
+//! A batch that lacks only its permit takes a *place* in the semaphore's queue and continues to fill. It takes the place under
+//! its shard's lock, at the moment at which it becomes due, so that the semaphore, which is fair, grants permits in the order in
+//! which batches became due. Taking a place runs no user code, since the waker is a [`Grant`]. Giving up a place or a permit wakes
+//! other tasks, so it happens after unlocking.
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -82,7 +82,7 @@ impl<B> Start for Limited<B> {
             Err(TryAcquireError::NoPermits) => {
                 let grant = Arc::new(Grant::default());
                 let acquire = self.semaphore.clone().acquire_owned();
-                // A task that has used up its budget would be told to come again, and lose its turn.
+                // Without this, a task that has used up tokio's budget would be told to try again, and lose its place.
                 let mut acquire: Acquire = Box::pin(tokio::task::unconstrained(acquire));
                 let waker = Waker::from(grant.clone());
                 match acquire.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -122,7 +122,8 @@ impl<B> Start for Limited<B> {
 struct Closed;
 
 impl Place {
-    /// The permit, if it was given. A batch that runs without is urgent: a bulk call waits for it that may hold the last.
+    /// Takes the permit, if there is one. A batch that runs without a permit is urgent: the bulk call that waits for it may hold
+    /// the last permit.
     fn taken(self) -> Result<Option<OwnedSemaphorePermit>, Closed> {
         match self {
             Self::None => Ok(None),
@@ -154,7 +155,7 @@ where
         let permit = place.taken();
         async move {
             let Ok(permit) = permit else {
-                // As a panic of the bulk call, without its hook: what the callers make of it is theirs.
+                // A failure of the bulk call. The panic hook is left out, since the callers decide what to do with the failure.
                 resume_unwind(Box::new("the semaphore of `limit` was closed"));
             };
             let results = bulk.run(items).await;

@@ -8,34 +8,34 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-use super::cell::{Cell, Failure as Cause};
 use super::group::{Ticket, Turn};
+use super::shared::{Batch, Cause};
 use super::table::{Polled, Queue, Seated};
 use crate::failure::{Failure, Shared, Why};
 use crate::reentrancy::waits;
 use crate::sharing::IsResult;
 use crate::sync::Arc;
 
-/// A place in a batch. Dropped before the bulk call has begun, it takes its item along.
+/// A place in a batch. If it is dropped before the bulk call has begun, its item leaves the batch.
 pub struct Seat<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
     table: H,
-    cell: Arc<Cell<R>>,
+    batch: Arc<Batch<R>>,
     ticket: Ticket,
-    /// Of its wait, if it was polled inside an execution.
+    /// The ticket of its wait, if it was polled inside an execution.
     noted: waits::Ticket,
     stage: Stage,
     spawn: Spawn<H, R>,
 }
 
-/// Gives a batch a task on a runtime. Returns whether that task has ended already.
-pub(super) type Spawn<H, R> = fn(&Handle, H, Arc<Cell<R>>, Turn) -> bool;
+/// A function that gives a batch a task on a runtime. It returns whether the task has ended already.
+pub(super) type Spawn<H, R> = fn(&Handle, H, Arc<Batch<R>>, Turn) -> bool;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It came with its waker.
+    /// It was not polled since it joined with its waker.
     Seated,
     Polled,
     Served,
@@ -48,7 +48,7 @@ where
 {
     pub(super) fn take(table: H, seated: Seated<R>, spawn: Spawn<H, R>) -> Self {
         let Seated {
-            cell,
+            batch,
             ticket,
             task,
             nests,
@@ -57,7 +57,7 @@ where
         if let Some(turn) = task {
             Self::give_first_task(
                 table.clone(),
-                cell.clone(),
+                batch.clone(),
                 ticket,
                 nests.ticket,
                 turn,
@@ -65,11 +65,11 @@ where
             );
         }
         if nests.is_limited {
-            may_wait(table.clone(), cell.clone());
+            may_wait(table.clone(), batch.clone());
         }
         Self {
             table,
-            cell,
+            batch,
             ticket,
             noted: nests.ticket,
             stage: Stage::Seated,
@@ -78,27 +78,28 @@ where
     }
 }
 
-/// The batch of a call that is made inside an execution may have to wait for bulk calls of its group. If one of these waits for
-/// the call, the batch does not.
+/// The batch of a call that is made inside an execution may have to wait for bulk calls of its group. If one of these bulk calls
+/// waits for the call, the batch must start without waiting. Otherwise they would wait for each other forever.
 #[cold]
-pub(super) fn may_wait<H, R>(table: H, cell: Arc<Cell<R>>)
+pub(super) fn may_wait<H, R>(table: H, batch: Arc<Batch<R>>)
 where
     H: Deref<Target: Queue<R>> + Send + 'static,
     R: Send + 'static,
 {
-    let (batch, limiters) = (cell.execution(), cell.limiters());
-    waits::queue(batch, &limiters, Box::new(move || table.hurry(&cell)));
+    let (execution, limiters) = (batch.execution(), batch.limiters());
+    waits::queue(execution, &limiters, Box::new(move || table.hurry(&batch)));
 }
 
 impl<H, R> Seat<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone,
 {
-    /// By value: a seat whose address is known is made on the stack and copied to where it stays.
+    /// Takes its own copies: if it borrowed the seat that is being returned, the compiler would build that seat on the stack and
+    /// copy it.
     #[cold]
     fn give_first_task(
         table: H,
-        cell: Arc<Cell<R>>,
+        batch: Arc<Batch<R>>,
         ticket: Ticket,
         noted: waits::Ticket,
         turn: Turn,
@@ -106,14 +107,14 @@ where
     ) {
         let mut seat = Self {
             table,
-            cell,
+            batch,
             ticket,
             noted,
             stage: Stage::Seated,
             spawn,
         };
         seat.give_task(turn);
-        // The item is the other seat's from now on.
+        // The item belongs to the seat that is returned, so the drop of this one must not take it out of its batch.
         (seat.noted, seat.stage) = (0, Stage::Served);
     }
 
@@ -121,24 +122,24 @@ where
     #[cold]
     fn give_task(&self, turn: Turn) -> bool {
         match Handle::try_current() {
-            Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), self.cell.clone(), turn),
+            Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), self.batch.clone(), turn),
             Err(_) => self.cannot(turn, "outside of a tokio runtime"),
         }
     }
 
     /// Gives another batch a task, or leaves it to callers that are on a runtime.
     #[cold]
-    fn rescue(&self, batch: Arc<Cell<R>>, turn: Turn) {
+    fn rescue(&self, batch: Arc<Batch<R>>, turn: Turn) {
         match Handle::try_current() {
             Ok(runtime) => drop((self.spawn)(&runtime, self.table.clone(), batch, turn)),
             Err(_) => drop(self.table.orphan(&batch, turn)),
         }
     }
 
-    /// Leaves the batch to those of its callers that are on a runtime.
+    /// Leaves the batch to callers that are on a runtime, and panics.
     #[cold]
     fn cannot(&self, turn: Turn, called: &str) -> ! {
-        self.table.orphan(&self.cell, turn);
+        self.table.orphan(&self.batch, turn);
         panic!(
             "`{}` was called {called}: a batch needs one to run its bulk call on",
             self.table.path()
@@ -152,8 +153,8 @@ impl<H, R> Seat<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
-    pub(super) fn place(&self) -> (&Arc<Cell<R>>, Ticket) {
-        (&self.cell, self.ticket)
+    pub(super) fn place(&self) -> (&Arc<Batch<R>>, Ticket) {
+        (&self.batch, self.ticket)
     }
 
     pub(super) fn served(mut self) {
@@ -173,7 +174,7 @@ where
     }
 }
 
-/// A place in a batch that is polled for its result, or for the failure of its bulk call.
+/// What is polled for a result, or for the failure of a bulk call.
 pub trait Place {
     /// What one caller gets.
     type Output;
@@ -197,7 +198,7 @@ where
     }
 }
 
-/// A place in a batch; a failure becomes an error by `failed`.
+/// A seat whose failures become errors by `failed`.
 #[derive(Debug)]
 pub struct OrFailed<S, F> {
     place: S,
@@ -234,11 +235,13 @@ where
     #[inline(always)]
     fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
         if self.stage == Stage::Seated {
+            // The call joined in this same poll, and its item brought this poll's waker along. Whatever has happened since then
+            // has woken it, so the next poll finds all that this one would.
             self.stage = Stage::Polled;
             return Poll::Pending;
         }
-        // Woken for what it waits for, most likely.
-        if let Some(result) = self.cell.take(self.ticket) {
+        // The call was woken for its result, most likely: one lock, and no look at the queue.
+        if let Some(result) = self.batch.take(self.ticket) {
             self.stage = Stage::Served;
             return Poll::Ready(result);
         }
@@ -249,7 +252,7 @@ where
     fn look(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
         let mut ended = false;
         loop {
-            match self.table.poll(&self.cell, self.ticket, cx) {
+            match self.table.poll(&self.batch, self.ticket, cx) {
                 Polled::Result(result) => {
                     self.stage = Stage::Served;
                     return Poll::Ready(result);
@@ -267,8 +270,8 @@ where
                     self.waits();
                     return Poll::Pending;
                 }
-                Polled::Moved(to, ticket) => (self.cell, self.ticket) = (to, ticket),
-                // Its last task was dropped as soon as it was made.
+                Polled::Moved(to, ticket) => (self.batch, self.ticket) = (to, ticket),
+                // The task that this poll has spawned was dropped at once.
                 Polled::Adopts(turn) if ended => {
                     self.cannot(turn, "on a tokio runtime that was shut down")
                 }
@@ -287,7 +290,7 @@ impl<H, R> Seat<H, R>
 where
     H: Deref<Target: Queue<R>>,
 {
-    /// Nobody polls it for now. Returns whether it still waits for its result.
+    /// It is kept for the next leader of its flight. Returns whether it still waits for its result.
     #[cold]
     pub(super) fn rests(&mut self) -> bool {
         waits::end(mem::take(&mut self.noted));
@@ -298,18 +301,18 @@ where
         true
     }
 
-    /// It goes on waiting: maybe inside another execution than before.
+    /// It goes on waiting, possibly inside another execution than before.
     #[inline]
     fn waits(&mut self) {
         if waits::has_moved(self.noted) {
-            if let Ok(ticket) = waits::begin(self.cell.execution(), &self.cell.limiters()) {
+            if let Ok(ticket) = waits::begin(self.batch.execution(), &self.batch.limiters()) {
                 waits::end(mem::replace(&mut self.noted, ticket));
             }
         }
     }
 }
 
-/// What callers are told. A runtime without timers is a mistake of the program's, which no caller can handle.
+/// The failure that callers get. A runtime without timers is a mistake in the program, which no caller can handle: a panic.
 #[cold]
 pub(super) fn failure(path: &str, cause: Cause) -> Failure {
     let why = match cause {
@@ -331,7 +334,7 @@ where
     fn drop(&mut self) {
         waits::end(self.noted);
         if self.stage != Stage::Served {
-            self.table.leave(&self.cell, self.ticket);
+            self.table.leave(&self.batch, self.ticket);
         }
     }
 }

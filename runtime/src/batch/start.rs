@@ -10,7 +10,7 @@ use crate::wake::{discard, guarded};
 
 /// What a bulk call needs to start, besides its turn. Most need nothing.
 pub trait Start {
-    /// Whether there are bulk calls of this type that need a permit.
+    /// Whether bulk calls of this type may need a permit.
     const MAY_NEED_PERMIT: bool = false;
 
     /// How it stands with its permit.
@@ -29,7 +29,7 @@ pub trait Start {
         None
     }
 
-    /// What tells its task that it has a permit.
+    /// What tells the batch's task about its permit.
     #[inline]
     fn grant(&self) -> Option<Arc<Grant>> {
         None
@@ -61,7 +61,7 @@ pub enum Permit {
     Has,
 }
 
-/// Notes that a permit was given to a place in the queue, and wakes the batch's task.
+/// Notes that a place in the queue got a permit, and wakes the batch's task.
 #[derive(Debug, Default)]
 pub struct Grant {
     granted: AtomicBool,
@@ -74,7 +74,7 @@ impl Grant {
         self.granted.load(SeqCst)
     }
 
-    /// The task that waits now. Returns whether there is nothing to wait for any more.
+    /// Sets the task that waits. Returns whether there is nothing to wait for any more.
     pub(super) fn wakes(&self, task: Waker) -> bool {
         let old = self.task.lock().replace(task);
         discard(old);
@@ -93,7 +93,7 @@ impl Wake for Grant {
     }
 }
 
-/// What batches wait for that wait for a permit, and what bulk calls hold that have one.
+/// The permits of a semaphore in the graph of waits: batches wait for them, and bulk calls hold them.
 pub(crate) fn limiter(semaphore: usize) -> Execution {
     Execution::limiter(semaphore, u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What callers do to a group: their items come, they are polled, and they go.
+//! Callers: their items come, they are polled, and they leave.
 
 use std::mem;
 
@@ -26,7 +26,7 @@ pub(crate) struct Coming<T, U, W> {
 
 /// A batch about to be opened; made outside of the lock.
 pub(crate) struct Opening<T, B, W, C> {
-    pub(crate) cell: C,
+    pub(crate) shared: C,
     pub(crate) limits: Limits,
     pub(crate) bulk: B,
     pub(crate) items: Vec<T>,
@@ -46,7 +46,7 @@ pub(crate) enum Added<T, U, W, C> {
 
 /// An item has a place.
 pub(crate) struct Placed<U, W, C> {
-    pub(crate) cell: C,
+    pub(crate) shared: C,
     pub(crate) ticket: Ticket,
     /// The caller gives the batch, which was orphaned, a task with this turn.
     pub(crate) adopts: Option<Turn>,
@@ -65,7 +65,7 @@ pub(crate) struct Opened<U, W> {
     pub(crate) unique: Option<U>,
 }
 
-/// What a caller that is polled finds in the queue.
+/// What a caller that is polled learns from the queue.
 pub(crate) enum Queuing<C> {
     Waits,
     NeedsWaker,
@@ -97,7 +97,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         now: impl FnOnce() -> Instant,
     ) -> Added<T, U, W, C> {
         if self.open.is_none() {
-            // Those behind it may have gone since somebody left it.
+            // The last batch may have room again, after a caller left it and the batches behind it ended.
             self.reopen();
         }
         let Some(open) = &mut self.open else {
@@ -118,10 +118,10 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         let came = open.fresh.unwrap_or_else(now);
         let (ticket, unique) = push(&mut self.uniques, open, coming, came);
         self.waiting += 1;
-        let cell = open.cell.clone();
+        let shared = open.shared.clone();
         let adopts = open.orphaned.then_some(open.turn);
         if adopts.is_some() {
-            // Only then: a write makes the line this core's.
+            // Written only if it changes, since a write takes the cache line from other cores.
             open.orphaned = false;
         }
         let wake = if open.is_full() {
@@ -130,7 +130,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             None
         };
         Added::Placed(Placed {
-            cell,
+            shared,
             ticket,
             adopts,
             wake,
@@ -138,7 +138,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         })
     }
 
-    /// Opens the last batch again if it was full, has room, and nobody is behind it.
+    /// Opens the last batch again, if it was closed because it was full and now has room. A batch with others behind it stays
+    /// closed, since its new items would overtake theirs.
     pub(super) fn reopen(&mut self) {
         if self.open.is_some() {
             return;
@@ -179,7 +180,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     ) -> Opened<U, W> {
         debug_assert!(self.open.is_none(), "one open batch per group");
         let Opening {
-            cell,
+            shared,
             limits,
             bulk,
             items,
@@ -189,7 +190,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         let place = self.spare.pop().unwrap_or_default();
         let mut batch = place.of(Queued::new(New {
             id,
-            cell,
+            shared,
             bulk,
             size: limits.size,
             delay_ms: limits.delay_ms,
@@ -214,7 +215,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
         let mut wake = Vec::new();
         if was != usize::MAX && concurrency == usize::MAX {
-            // Nobody waits for others any more.
+            // Without a limit, closed batches do not wait for one another.
             let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
             wake.extend(line.filter_map(|batch| batch.task.take()));
         }
@@ -245,7 +246,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             return Some(Queuing::Adopts(turn));
         }
         Some(match self.rescue() {
-            Some((cell, turn)) => Queuing::Rescues(cell, turn),
+            Some((shared, turn)) => Queuing::Rescues(shared, turn),
             None => Queuing::Waits,
         })
     }
@@ -273,8 +274,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     #[cold]
     fn rescue_first(&mut self) -> Option<(C, Turn)> {
         let found = self.queued().find(|batch| batch.is_abandoned());
-        match found.map(|batch| (batch.id, batch.cell.clone())) {
-            Some((id, cell)) => Some((cell, self.adopt(id)?)),
+        match found.map(|batch| (batch.id, batch.shared.clone())) {
+            Some((id, shared)) => Some((shared, self.adopt(id)?)),
             None => {
                 self.abandoned = false;
                 None
@@ -282,7 +283,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// A caller goes. `None`: its batch runs, or has run.
+    /// A caller leaves. `None`: its batch runs, or has run.
     pub(crate) fn leave(&mut self, id: Id, ticket: Ticket) -> Option<Left<T, U, B, W, C>> {
         let batch = self.find(id)?;
         let Taken {
@@ -309,7 +310,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
         self.reopen();
         if let Some(emptied) = &mut left.emptied {
-            // Its task, to end; and the one behind it, which may be first now.
+            // Wakes its task, which ends, and the task of the batch behind it, which may be first now.
             left.wake.extend(emptied.task.take());
             left.wake.extend(self.next());
         }

@@ -15,9 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::*;
-use crate::batch::cell::{Cell, Ended, Failure, Found, Leaves};
 use crate::batch::limits::Limits;
 use crate::batch::permit::{Limited, limited};
+use crate::batch::shared::{Batch as Shared, Cause, Ended, Found, Leaves};
 use crate::batch::start::Grant;
 use crate::observe;
 
@@ -198,7 +198,7 @@ impl Start for Call {
 
 /// What the model knows of a batch.
 struct Batch {
-    cell: Arc<Cell<u32>>,
+    shared: Arc<Shared<u32>>,
     limits: Limits,
     /// Those who have a place, as indices of `callers`, while it is queued.
     queued: Vec<usize>,
@@ -226,7 +226,7 @@ enum Stage {
     Empty,
 }
 
-type Queue = Group<u32, u32, Call, Waker, Arc<Cell<u32>>>;
+type Queue = Group<u32, u32, Call, Waker, Arc<Shared<u32>>>;
 
 struct World {
     rng: Rng,
@@ -483,14 +483,14 @@ impl World {
         let expected = self.expected_place(weight, unique);
         match self.group.add(coming, || now) {
             Added::Placed(Placed {
-                cell,
+                shared,
                 ticket,
                 adopts,
                 wake,
                 ..
             }) => {
                 wake.into_iter().for_each(Waker::wake);
-                let id = cell.id;
+                let id = shared.id;
                 if let Some(expected) = expected {
                     assert_eq!(id, expected, "the free place was not filled");
                 }
@@ -518,11 +518,11 @@ impl World {
             self.limits = limits(&mut self.rng, self.limits.concurrency.is_some());
         }
         let id = self.batches.len() as Id;
-        let mut cell = Cell::new(0, 0);
-        cell.id = id;
-        let cell = Arc::new(cell);
+        let mut shared = Shared::new(0, 0);
+        shared.id = id;
+        let shared = Arc::new(shared);
         let opening = Opening {
-            cell: cell.clone(),
+            shared: shared.clone(),
             limits: self.limits,
             bulk: Call(
                 self.semaphore
@@ -536,7 +536,7 @@ impl World {
         let Opened { ticket, wake, .. } = self.group.open(id, opening, coming);
         wake.into_iter().for_each(Waker::wake);
         let batch = Batch {
-            cell,
+            shared,
             limits: self.limits,
             queued: Vec::new(),
             stage: Stage::Queued,
@@ -696,7 +696,7 @@ impl World {
                 left.is_none(),
                 "an item was taken out of a call that had begun"
             );
-            while let Leaves::Moved(to, now) = self.batches[&id].cell.leave(ticket) {
+            while let Leaves::Moved(to, now) = self.batches[&id].shared.leave(ticket) {
                 (id, ticket) = (to.id, now);
             }
             assert_eq!(id, caller.in_batch);
@@ -718,7 +718,7 @@ impl World {
         );
         if left.emptied.is_some() {
             batch.stage = Stage::Empty;
-            let (callers, observers) = batch.cell.end(Ended::Empty);
+            let (callers, observers) = batch.shared.end(Ended::Empty);
             assert!(callers.is_empty());
             observers.into_iter().for_each(Waker::wake);
         }
@@ -743,7 +743,7 @@ impl World {
     fn flush(&mut self) {
         let (wake, cells) = self.group.flush();
         wake.into_iter().for_each(Waker::wake);
-        let under_way: Vec<Id> = cells.iter().map(|cell| cell.id).collect();
+        let under_way: Vec<Id> = cells.iter().map(|shared| shared.id).collect();
         let expected = self.batches.iter_mut().filter_map(|(&id, batch)| {
             batch.sealed |= batch.stage == Stage::Queued;
             matches!(batch.stage, Stage::Queued | Stage::Runs).then_some(id)
@@ -754,7 +754,7 @@ impl World {
         assert_eq!(found, expected, "a flush knows all that is under way");
         let flush = Polled::new(true);
         for id in &under_way {
-            assert!(!self.batches[id].cell.has_ended(&flush.waker));
+            assert!(!self.batches[id].shared.has_ended(&flush.waker));
         }
         self.flushed.push((under_way, flush));
     }
@@ -791,7 +791,7 @@ impl World {
             self.disturbed = true;
             let Orphaned { wake, place } = self.group.orphan(task.batch, task.turn);
             drop(place);
-            let observers = self.batches[&task.batch].cell.observers();
+            let observers = self.batches[&task.batch].shared.observers();
             wake.into_iter().chain(observers).for_each(Waker::wake);
         }
     }
@@ -820,11 +820,11 @@ impl World {
         let (callers, observers) = match stage {
             Stage::Ok => {
                 let results = batch.queued.iter().map(|&item| item as u32 ^ 0x5555);
-                batch.cell.end(Ended::with(results.collect()))
+                batch.shared.end(Ended::with(results.collect()))
             }
-            Stage::Panicked => batch.cell.end(Ended::Failed(Failure::Panic("no".into()))),
-            Stage::NoTimers => batch.cell.end(Ended::Failed(Failure::NoTimers)),
-            _ => batch.cell.end(Ended::Failed(Failure::RuntimeGone)),
+            Stage::Panicked => batch.shared.end(Ended::Failed(Cause::Panic("no".into()))),
+            Stage::NoTimers => batch.shared.end(Ended::Failed(Cause::NoTimers)),
+            _ => batch.shared.end(Ended::Failed(Cause::RuntimeGone)),
         };
         let callers = callers.into_iter().filter_map(|caller| caller.waker);
         callers.chain(observers).chain(wake).for_each(Waker::wake);
@@ -866,7 +866,7 @@ impl World {
         flush.flag.0.store(false, SeqCst);
         let mut waits = false;
         for &id in &under_way {
-            if self.batches[&id].cell.has_ended(&flush.waker) {
+            if self.batches[&id].shared.has_ended(&flush.waker) {
                 continue;
             }
             waits = true;
@@ -920,7 +920,7 @@ impl World {
                     self.disturbed = true;
                     run.wake.into_iter().for_each(Waker::wake);
                     let batch = self.batches.get_mut(&id).unwrap();
-                    batch.cell.run(run.callers);
+                    batch.shared.run(run.callers);
                     batch.stage = Stage::Runs;
                     self.end_with(id, Stage::NoTimers);
                 }
@@ -943,7 +943,7 @@ impl World {
                 self.starts(at, run.bulk);
                 let batch = self.batches.get_mut(&id).unwrap();
                 batch.stage = Stage::Runs;
-                batch.cell.run(run.callers);
+                batch.shared.run(run.callers);
                 run.wake.into_iter().for_each(Waker::wake);
                 self.check_topped_up(id);
             }
@@ -975,12 +975,12 @@ impl World {
     }
 
     /// Items have moved to this batch. Returns how many.
-    fn moved(&mut self, id: Id, moved: Vec<Moved<u32, Call, Waker, Arc<Cell<u32>>>>) -> usize {
+    fn moved(&mut self, id: Id, moved: Vec<Moved<u32, Call, Waker, Arc<Shared<u32>>>>) -> usize {
         let mut count = 0;
         for moved in moved {
             let from = moved.from.id;
             assert!(id < from, "it stood behind");
-            let to = self.batches[&id].cell.clone();
+            let to = self.batches[&id].shared.clone();
             moved.from.moves(moved.tickets, moved.offset, to);
             let (first, last) = moved.tickets;
             let rest = &mut self.batches.get_mut(&from).unwrap().queued;
@@ -997,7 +997,7 @@ impl World {
                 emptied.task().into_iter().for_each(Waker::wake);
                 let batch = self.batches.get_mut(&from).unwrap();
                 batch.stage = Stage::Empty;
-                let (callers, observers) = batch.cell.end(Ended::Empty);
+                let (callers, observers) = batch.shared.end(Ended::Empty);
                 assert!(callers.is_empty());
                 observers.into_iter().for_each(Waker::wake);
             }
@@ -1151,9 +1151,9 @@ impl World {
                 }
                 At::Waits => waits.extend(parts.pop()),
                 At::Moved(to, first) => {
-                    let cell = &self.batches[&part.batch].cell;
-                    let follows = |n: &Ticket| match cell.moved(part.first + n) {
-                        Some((cell, ticket)) => cell.id == to && ticket == first + n,
+                    let shared = &self.batches[&part.batch].shared;
+                    let follows = |n: &Ticket| match shared.moved(part.first + n) {
+                        Some((shared, ticket)) => shared.id == to && ticket == first + n,
                         None => false,
                     };
                     let count = 1 + (1..part.count).take_while(follows).count() as Ticket;
@@ -1186,7 +1186,7 @@ impl World {
         let mut waker = None;
         loop {
             match batch
-                .cell
+                .shared
                 .poll(ticket, |old| old.will_wake(&ours), &mut waker)
             {
                 Found::Result(result) => {
@@ -1198,9 +1198,9 @@ impl World {
                 Found::Failed(failure) => {
                     assert!(matches!(
                         (batch.stage, failure),
-                        (Stage::Panicked, Failure::Panic(_))
-                            | (Stage::RuntimeGone, Failure::RuntimeGone)
-                            | (Stage::NoTimers, Failure::NoTimers)
+                        (Stage::Panicked, Cause::Panic(_))
+                            | (Stage::RuntimeGone, Cause::RuntimeGone)
+                            | (Stage::NoTimers, Cause::NoTimers)
                     ));
                     caller.waits = false;
                     return At::Failed;
@@ -1262,7 +1262,7 @@ impl World {
                     .tick(now, &mut tasks, &mut places, &mut wake, &mut stalled);
                 drop(places);
                 self.disturbed |= !wake.is_empty();
-                wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
+                wake.extend(stalled.iter().flat_map(|shared| shared.observers()));
                 wake.into_iter().for_each(Waker::wake);
             }
             let now = self.now();

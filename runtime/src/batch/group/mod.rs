@@ -50,7 +50,7 @@ pub(crate) type Turn = u32;
 /// The most items for which a batch has room when it opens. More come with more room.
 const MOST_ROOM: usize = 1024;
 
-/// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: the batch's shared cell.
+/// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: what the batch's callers share.
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Place<Queued<T, B, W, C>>>,
     /// Closed batches in the order of their numbers. `None`: it is not there any more, or stands aside. The first and the
@@ -74,7 +74,7 @@ pub(crate) struct Group<T, U, B, W, C> {
 /// A batch that runs.
 struct Running<C> {
     id: Id,
-    cell: C,
+    shared: C,
     values: Vec<Number>,
 }
 
@@ -174,8 +174,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         for batch in line.chain(self.aside.values_mut()) {
             batch.refills = false;
         }
-        let queued = self.queued().map(|batch| batch.cell.clone());
-        let running = self.running.iter().map(|running| running.cell.clone());
+        let queued = self.queued().map(|batch| batch.shared.clone());
+        let running = self.running.iter().map(|running| running.shared.clone());
         (task, queued.chain(running).collect())
     }
 

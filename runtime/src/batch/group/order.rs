@@ -162,7 +162,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         if self.is_limited() || self.open.as_ref().is_some_and(|open| open.eager) {
             self.next_in_line()
         } else {
-            // Nobody waits for others.
+            // Without a limit, batches do not wait for one another.
             None
         }
     }
@@ -206,7 +206,7 @@ impl Slots {
         }
         let limited = self.most != usize::MAX;
         match batch.closed {
-            // Without a limit nobody waits for a slot, so whichever task comes first runs first.
+            // Without a limit batches do not wait for slots, so the first task that is polled runs first.
             Some(closed) => (!limited || self.front == Some(batch.id)).then_some(closed),
             None if limited && self.front.is_some() => None,
             None if batch.eager && self.front.is_none() && self.running == 0 => {

@@ -2,7 +2,7 @@
 //!
 //! Items and callers stand in step in two lists. A caller that leaves from the middle leaves a gap in both, so that the
 //! others stay where their tickets find them; when half of the places are gaps the lists are packed again. So leaving costs a
-//! search by ticket and, spread over those that leave, a move of one place. A batch that nobody has left from the middle has
+//! search by ticket and, spread over those that leave, a move of one place. A batch without gaps has
 //! its items in a plain list, and hands that to the bulk call as it is.
 
 use std::mem;
@@ -31,7 +31,7 @@ pub(crate) struct Queued<T, B, W, C> {
     items: Vec<T>,
     /// If anything is unique, or weighs, or may not weigh too much.
     extras: Option<Box<Extras>>,
-    pub(super) cell: C,
+    pub(super) shared: C,
     pub(super) size: usize,
     next_ticket: Ticket,
     pub(super) orphaned: bool,
@@ -102,7 +102,7 @@ pub(super) struct Taken<T, W> {
 /// A batch that is opened; made outside of the lock.
 pub(super) struct New<T, B, W, C> {
     pub(super) id: Id,
-    pub(super) cell: C,
+    pub(super) shared: C,
     pub(super) bulk: B,
     pub(super) size: usize,
     pub(super) delay_ms: Option<u64>,
@@ -134,7 +134,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
     pub(super) fn new(new: New<T, B, W, C>) -> Self {
         let New {
             id,
-            cell,
+            shared,
             bulk,
             size,
             delay_ms,
@@ -152,7 +152,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
                     ..Extras::default()
                 })
             }),
-            cell,
+            shared,
             size,
             next_ticket: 0,
             orphaned: false,
@@ -429,7 +429,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
     /// What the bulk call gets: the items, and their callers in step.
     pub(super) fn into_parts(mut self) -> (Vec<T>, Vec<Caller<W>>, B, C) {
         self.close_gaps();
-        (self.items, self.callers, self.bulk, self.cell)
+        (self.items, self.callers, self.bulk, self.shared)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What tasks do to a group: they ask whether their batches may run, take them, end them, or are lost.
+//! Tasks: they ask whether their batches may run, take them, end them, or are lost.
 
 use std::mem;
 
@@ -46,7 +46,7 @@ pub(crate) struct Run<T, B, W, C> {
 
 /// Items that a batch was topped up with.
 pub(crate) struct Moved<T, B, W, C> {
-    /// The cell of the batch from which they were taken.
+    /// What the callers of the batch share from which they were taken.
     pub(crate) from: C,
     /// From the first to the last.
     pub(crate) tickets: (Ticket, Ticket),
@@ -62,7 +62,7 @@ pub(crate) struct Moved<T, B, W, C> {
 pub(crate) struct Orphaned<W> {
     /// The callers, one of which will adopt it, and the task of the one behind it.
     pub(crate) wake: Vec<W>,
-    /// Its place in the queue for a permit, to be dropped: nobody may be there to use the permit.
+    /// Its place in the queue for a permit, to be dropped: there may be no task to use the permit.
     pub(crate) place: Option<Box<dyn Send>>,
 }
 
@@ -117,8 +117,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
         batch.fresh = None;
         if batch.orphaned && batch.turn == turn + 1 {
-            // It was given up too early, and nobody has adopted it yet. Under load every task stands still for a while: if each
-            // were to make way for a new one, none would get on.
+            // The batch was orphaned too early, and no caller has adopted it yet. Under load every task stands still for a while. If
+            // each were replaced by a new task, which has to wait for its first poll as well, no batch would make progress.
             batch.orphaned = false;
             batch.turn = turn;
             self.bring_back(id);
@@ -137,7 +137,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         let oldest = batch.oldest();
         oldest.came = oldest.came.min(now);
         if let Some(why) = self.ready(id, now) {
-            // Whoever's it is: a batch that may run is not made to wait for its new task.
+            // Also if the batch belongs to another task by now: it need not wait for that task to be polled.
             if !B::MAY_NEED_PERMIT || self.has_permit(id) {
                 return Ok(Step::Run(self.run(id, why)));
             }
@@ -193,12 +193,12 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             Some(_) => batch.values().collect(),
             None => Vec::new(),
         };
-        let (items, callers, bulk, cell) = batch.into_parts();
+        let (items, callers, bulk, shared) = batch.into_parts();
         let semaphore = match permit {
             Permit::Has => bulk.semaphore(),
             _ => 0,
         };
-        let running = Running { id, cell, values };
+        let running = Running { id, shared, values };
         self.running
             .insert_unique(hash(id), running, |running| hash(running.id));
         Run {
@@ -241,7 +241,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             };
             // Its oldest item is another now, for which the time counts anew.
             next.fresh = None;
-            let (from, nested, rest) = (next.cell.clone(), next.nested, next.len());
+            let (from, nested, rest) = (next.shared.clone(), next.nested, next.len());
             moved.push(Moved {
                 from,
                 tickets: (first, last),
@@ -351,7 +351,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, B, W, C>> {
         self.find(id).filter(|batch| batch.turn == turn)?;
         let concurrency = mem::replace(&mut self.concurrency, usize::MAX);
-        // Nobody else's item is to fail with it.
+        // A group without a limit is not topped up, so no items of other batches fail with this one.
         let mut run = self.run(id, Closing::Delay);
         self.concurrency = concurrency;
         run.wake = run.wake.or_else(|| self.next());

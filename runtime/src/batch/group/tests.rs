@@ -20,7 +20,7 @@ fn opened(limits: Limits, now: Instant) -> Played {
 
 fn open(group: &mut Played, id: Id, limits: Limits, now: Instant) {
     let opening = Opening {
-        cell: (),
+        shared: (),
         limits,
         bulk: (),
         items: Vec::new(),

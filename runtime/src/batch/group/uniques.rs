@@ -26,7 +26,7 @@ struct Value<U> {
 
 /// What became of a value whose item is gone.
 pub(super) enum Released<U> {
-    /// Nobody has it any more: to be dropped.
+    /// No batch has it any more: to be dropped.
     Free(U),
     /// This batch is the first now.
     Next(Id),

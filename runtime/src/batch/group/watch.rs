@@ -1,4 +1,4 @@
-//! What the watch does to a group: it finds batches whose tasks do not run although they could.
+//! The watch: it finds batches whose tasks do not run although they could.
 
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             if batch.ready_for == ORPHAN_AFTER << batch.stalls {
                 batch.stalls = (batch.stalls + 1).min(MOST_STALLS);
                 tasks.extend(batch.task.take());
-                stalled.push(batch.cell.clone());
+                stalled.push(batch.shared.clone());
                 orphans.push((batch.id, batch.turn));
             }
         }

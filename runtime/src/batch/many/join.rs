@@ -42,7 +42,7 @@ impl<F> Lazy<F> {
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
         let spawn: Spawn<Fixed<dyn Tasks<R>>, R> =
-            |runtime, Fixed(table), cell, turn| table.give_task(runtime, cell, turn);
+            |runtime, Fixed(table), batch, turn| table.give_task(runtime, batch, turn);
         let handle = (Fixed(table.0 as _), spawn);
         sit_many(&table, handle, several, waker, &key, self, open)
     }
@@ -68,7 +68,7 @@ impl<F> Lazy<F> {
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
         let spawn: Spawn<Arc<Table<K::Owned, T, U, B, R>>, R> =
-            |runtime, table, cell, turn| task::spawn(runtime, table, cell, turn);
+            |runtime, table, batch, turn| task::spawn(runtime, table, batch, turn);
         let handle = (table.clone(), spawn);
         sit_many(&table, handle, several, waker, &key, self, open)
     }

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 
 use super::Places;
-use crate::batch::cell::Cell;
 use crate::batch::group::{Ticket, Turn};
 use crate::batch::seat::{Spawn, failure, may_wait};
+use crate::batch::shared::Batch;
 use crate::batch::table::{Polled, Queue, Seated};
 use crate::failure::Failure;
 use crate::reentrancy::waits;
@@ -36,7 +36,7 @@ where
 
 /// Items that follow one another in the list and in a batch. Only the first has a waker: who polls one looks at all.
 pub(super) struct Part<R> {
-    cell: Arc<Cell<R>>,
+    batch: Arc<Batch<R>>,
     first: Ticket,
     count: Ticket,
     /// The place of the first in the list.
@@ -62,7 +62,7 @@ where
     /// The next item of the list has a place. Its batch gets its task at once: others may come into it.
     pub(super) fn add(&mut self, seated: Seated<R>) {
         let Seated {
-            cell,
+            batch,
             ticket,
             nests,
             task,
@@ -71,12 +71,12 @@ where
         let at = self.results.len();
         self.results.push(None);
         match self.parts.last_mut() {
-            Some(part) if Arc::ptr_eq(&part.cell, &cell) && part.first + part.count == ticket => {
+            Some(part) if Arc::ptr_eq(&part.batch, &batch) && part.first + part.count == ticket => {
                 part.count += 1;
                 waits::end(nests.ticket);
             }
             _ => self.parts.push(Part {
-                cell: cell.clone(),
+                batch: batch.clone(),
                 first: ticket,
                 count: 1,
                 at,
@@ -84,24 +84,24 @@ where
             }),
         }
         if nests.is_limited {
-            may_wait(self.table.clone(), cell.clone());
+            may_wait(self.table.clone(), batch.clone());
         }
         if let Some(turn) = task {
-            self.give_task(&cell, turn);
+            self.give_task(&batch, turn);
         }
     }
 
     /// Returns whether the task has ended already.
-    fn give_task(&self, cell: &Arc<Cell<R>>, turn: Turn) -> bool {
+    fn give_task(&self, batch: &Arc<Batch<R>>, turn: Turn) -> bool {
         match Handle::try_current() {
-            Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), cell.clone(), turn),
-            Err(_) => self.cannot(cell, turn, "outside of a tokio runtime"),
+            Ok(runtime) => (self.spawn)(&runtime, self.table.clone(), batch.clone(), turn),
+            Err(_) => self.cannot(batch, turn, "outside of a tokio runtime"),
         }
     }
 
     #[cold]
-    fn cannot(&self, cell: &Cell<R>, turn: Turn, called: &str) -> ! {
-        self.table.orphan(cell, turn);
+    fn cannot(&self, batch: &Batch<R>, turn: Turn, called: &str) -> ! {
+        self.table.orphan(batch, turn);
         panic!(
             "`{}` was called {called}: a batch needs one to run its bulk call on",
             self.table.path()
@@ -113,8 +113,8 @@ where
         let mut ended = false;
         loop {
             let part = self.parts.last()?;
-            let (cell, first) = (part.cell.clone(), part.first);
-            match self.table.poll(&cell, first, cx) {
+            let (batch, first) = (part.batch.clone(), part.first);
+            match self.table.poll(&batch, first, cx) {
                 Polled::Result(result) => self.has(result),
                 Polled::Failed(cause) => {
                     let failure = failure(self.table.path(), cause);
@@ -136,10 +136,10 @@ where
                 }
                 Polled::Moved(to, ticket) => self.moved(to, ticket),
                 Polled::Adopts(turn) if ended => {
-                    self.cannot(&cell, turn, "on a tokio runtime that was shut down")
+                    self.cannot(&batch, turn, "on a tokio runtime that was shut down")
                 }
                 Polled::Adopts(turn) => {
-                    ended = self.give_task(&cell, turn);
+                    ended = self.give_task(&batch, turn);
                     if !ended {
                         break;
                     }
@@ -148,8 +148,8 @@ where
         }
         let mut part = self.parts.pop()?;
         if waits::has_moved(part.noted) {
-            let limiters = part.cell.limiters();
-            if let Ok(ticket) = waits::begin(part.cell.execution(), &limiters) {
+            let limiters = part.batch.limiters();
+            if let Ok(ticket) = waits::begin(part.batch.execution(), &limiters) {
                 waits::end(mem::replace(&mut part.noted, ticket));
             }
         }
@@ -169,18 +169,18 @@ where
     }
 
     /// The first item of the last part is in another batch, with some of those that follow it, perhaps.
-    fn moved(&mut self, to: Arc<Cell<R>>, first: Ticket) {
+    fn moved(&mut self, to: Arc<Batch<R>>, first: Ticket) {
         let Some(part) = self.parts.last_mut() else {
             return;
         };
         let count = (1..part.count)
-            .find(|&n| match part.cell.moved(part.first + n) {
-                Some((cell, ticket)) => !Arc::ptr_eq(&cell, &to) || ticket != first + n,
+            .find(|&n| match part.batch.moved(part.first + n) {
+                Some((batch, ticket)) => !Arc::ptr_eq(&batch, &to) || ticket != first + n,
                 None => true,
             })
             .unwrap_or(part.count);
         let moved = Part {
-            cell: to,
+            batch: to,
             first,
             count,
             at: part.at,
@@ -243,7 +243,7 @@ where
         for part in self.parts.drain(..) {
             // The last first: that leaves no gaps.
             for n in (0..part.count).rev() {
-                self.table.leave(&part.cell, part.first + n);
+                self.table.leave(&part.batch, part.first + n);
             }
             part.ends();
         }

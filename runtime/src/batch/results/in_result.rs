@@ -37,7 +37,7 @@ macro_rules! shapes {
 shapes! {
     [] Each: () => ();
     [R] Each: Vec<R> => R;
-    // By whatever keys, here: with the wrong ones, what is missing is told of by `Shares`, once.
+    // For any keys: if they are wrong, `Shares` says what is missing, once.
     [K R B] Each: HashMap<K, R, B> => Option<R>;
     [K R] Each: BTreeMap<K, R> => Option<R>;
     [R] OneBy, [F] By<OneBy, F>: Vec<R> => Option<R>;

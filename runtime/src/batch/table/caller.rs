@@ -1,10 +1,10 @@
-//! What callers that have joined do: they are polled, and go.
+//! Callers that have joined: they are polled, and leave.
 
 use std::task::Context;
 
 use super::{Table, wake_callers};
-use crate::batch::cell::{Cell, Ended, Failure, Found, Leaves};
 use crate::batch::group::{Left, Orphaned, Queuing, Ticket, Turn};
+use crate::batch::shared::{Batch, Cause, Ended, Found, Leaves};
 use crate::batch::start::Start;
 use crate::sync::Arc;
 use crate::wake::{discard, guarded, wake_all};
@@ -13,28 +13,28 @@ use crate::wake::{discard, guarded, wake_all};
 #[derive(Debug)]
 pub enum Polled<R> {
     Result(R),
-    Failed(Failure),
+    Failed(Cause),
     Waits,
     /// Give the batch a task with this turn, and wait.
     Adopts(Turn),
     /// Give another batch, which is abandoned, a task with this turn, and wait.
-    Rescues(Arc<Cell<R>>, Turn),
+    Rescues(Arc<Batch<R>>, Turn),
     /// Its item is in another batch.
-    Moved(Arc<Cell<R>>, Ticket),
+    Moved(Arc<Batch<R>>, Ticket),
 }
 
-/// A table, as its callers see it: they need not know what its items and bulk calls are.
+/// A table as its callers see it, without the types of its items and bulk calls.
 pub trait Queue<R> {
     /// The function's path.
     fn path(&self) -> &str;
     /// A caller is polled.
-    fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R>;
-    /// A caller goes without its result.
-    fn leave(&self, cell: &Cell<R>, ticket: Ticket);
-    /// A task is lost: another caller's runtime has to do its work. Returns whether there are callers to do it.
-    fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool;
+    fn poll(&self, batch: &Batch<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R>;
+    /// A caller leaves without its result.
+    fn leave(&self, batch: &Batch<R>, ticket: Ticket);
+    /// A batch has lost its task, so a caller has to adopt the batch. Returns whether there are callers.
+    fn orphan(&self, batch: &Batch<R>, turn: Turn) -> bool;
     /// A bulk call waits for a batch, which must not wait for the bulk call.
-    fn hurry(&self, cell: &Cell<R>);
+    fn hurry(&self, batch: &Batch<R>);
 }
 
 impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
@@ -42,23 +42,28 @@ impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
         &self.function
     }
 
-    fn poll(&self, cell: &Cell<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {
+    fn poll(&self, batch: &Batch<R>, ticket: Ticket, cx: &mut Context<'_>) -> Polled<R> {
         let mut waker = None;
         let polled = loop {
-            match cell.poll(ticket, |old| old.will_wake(cx.waker()), &mut waker) {
+            match batch.poll(ticket, |old| old.will_wake(cx.waker()), &mut waker) {
                 Found::Result(result) => break Polled::Result(result),
                 Found::Failed(failure) => break Polled::Failed(failure),
                 Found::Runs => break Polled::Waits,
                 Found::Moved(to, ticket) => break Polled::Moved(to, ticket),
                 Found::NeedsWaker => waker = Some(cx.waker().clone()),
                 Found::Queued => {
-                    let mut shard = self.shard(cell.hash).lock();
-                    let queuing = shard.group(cell).and_then(|group| {
-                        group.queuing(cell.id, ticket, |old| old.will_wake(cx.waker()), &mut waker)
+                    let mut shard = self.shard(batch.hash).lock();
+                    let queuing = shard.group(batch).and_then(|group| {
+                        group.queuing(
+                            batch.id,
+                            ticket,
+                            |old| old.will_wake(cx.waker()),
+                            &mut waker,
+                        )
                     });
                     drop(shard);
                     match queuing {
-                        // It began to run between the two looks.
+                        // The batch started to run between the two locks.
                         None => {}
                         Some(Queuing::NeedsWaker) => waker = Some(cx.waker().clone()),
                         Some(Queuing::Waits) => break Polled::Waits,
@@ -72,12 +77,12 @@ impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
         polled
     }
 
-    fn leave(&self, cell: &Cell<R>, ticket: Ticket) {
-        let mut shard = self.shard(cell.hash).lock();
-        let Some((Some(left), idle)) = shard.gone(cell, |group| group.leave(cell.id, ticket))
+    fn leave(&self, batch: &Batch<R>, ticket: Ticket) {
+        let mut shard = self.shard(batch.hash).lock();
+        let Some((Some(left), idle)) = shard.gone(batch, |group| group.leave(batch.id, ticket))
         else {
             drop(shard);
-            return match cell.leave(ticket) {
+            return match batch.leave(ticket) {
                 Leaves::Waker(waker) => discard(waker),
                 Leaves::Moved(to, ticket) => self.leave(&to, ticket),
             };
@@ -98,26 +103,26 @@ impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
         discard(waker);
         wake_all(wake);
         if ended {
-            wake_callers(cell.end(Ended::Empty));
+            wake_callers(batch.end(Ended::Empty));
         }
     }
 
-    fn orphan(&self, cell: &Cell<R>, turn: Turn) -> bool {
-        let mut shard = self.shard(cell.hash).lock();
-        let Some(group) = shard.group(cell) else {
+    fn orphan(&self, batch: &Batch<R>, turn: Turn) -> bool {
+        let mut shard = self.shard(batch.hash).lock();
+        let Some(group) = shard.group(batch) else {
             return false;
         };
-        let Orphaned { wake, place } = group.orphan(cell.id, turn);
+        let Orphaned { wake, place } = group.orphan(batch.id, turn);
         drop(shard);
         guarded(|| drop(place));
         let any = !wake.is_empty();
-        wake_all(wake.into_iter().chain(cell.observers()));
+        wake_all(wake.into_iter().chain(batch.observers()));
         any
     }
 
-    fn hurry(&self, cell: &Cell<R>) {
-        let mut shard = self.shard(cell.hash).lock();
-        let task = shard.group(cell).and_then(|group| group.hurry(cell.id));
+    fn hurry(&self, batch: &Batch<R>) {
+        let mut shard = self.shard(batch.hash).lock();
+        let task = shard.group(batch).and_then(|group| group.hurry(batch.id));
         drop(shard);
         wake_all(task);
     }

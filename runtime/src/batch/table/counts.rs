@@ -1,28 +1,28 @@
-//! What scopes ask of a table: its numbers, and all that is under way.
+//! What stats and flushes ask of a table: its counts, and all batches that are queued or running.
 
 use super::Table;
-use crate::batch::cell::Cell;
 use crate::batch::group::Closing;
+use crate::batch::shared::Batch;
 use crate::batch::start::Start;
 use crate::stats::Closed;
 use crate::sync::Arc;
 use crate::wake::wake_all;
 
-/// Counts that ride in a shard's lock.
+/// Counts under a shard's lock, which every call takes anyway.
 #[derive(Debug, Default, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Counts {
     pub(crate) calls: u64,
-    /// Calls beyond `max_waiting`.
+    /// Calls that `max_waiting` refused.
     pub(crate) refused: u64,
     pub(crate) executions: u64,
     pub(crate) items: u64,
     pub(crate) largest: u64,
-    /// Bulk calls that panicked, or gave a wrong number of results.
+    /// Bulk calls that panicked, or returned a wrong number of results.
     pub(crate) panics: u64,
     /// Batches whose task was lost with its runtime.
     pub(crate) lost: u64,
-    /// Batches whose task was not polled although it could go on.
+    /// Batches whose task was not polled although it could run.
     pub(crate) stalled: u64,
     pub(crate) closed: Closed,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Census {
 }
 
 impl Counts {
-    /// A call is refused that has not been counted yet.
+    /// Counts calls that are refused and not counted yet.
     pub(super) fn refuse(&mut self, calls: usize) {
         self.calls += calls as u64;
         self.refused += calls as u64;
@@ -71,16 +71,16 @@ impl Counts {
 }
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
-    /// Sends every open batch off. Returns all that is under way.
-    pub(crate) fn flush(&self) -> Vec<Arc<Cell<R>>> {
+    /// Closes every open batch. Returns all batches that are queued or running.
+    pub(crate) fn flush(&self) -> Vec<Arc<Batch<R>>> {
         let mut under_way = Vec::new();
         for shard in &self.shards {
             let mut tasks = Vec::new();
             let mut shard = shard.0.lock();
             for entry in &mut shard.groups {
-                let (task, mut cells) = entry.group.flush();
+                let (task, mut batches) = entry.group.flush();
                 tasks.extend(task);
-                under_way.append(&mut cells);
+                under_way.append(&mut batches);
             }
             drop(shard);
             wake_all(tasks);

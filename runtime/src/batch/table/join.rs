@@ -1,45 +1,44 @@
-//! How a call's item comes into a batch, which is opened if there is none with room.
+//! Callers that join: an item gets a place in the open batch, or opens a batch.
 
 use std::hash::{BuildHasher, Hash};
 use std::task::Waker;
 
-use hashbrown::hash_table;
 use tokio::runtime;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::{Entry, Table};
-use crate::batch::cell::Cell;
+use super::{Entry, Shard, Table};
 use crate::batch::group::{Added, Coming, Id, Opened, Opening, Placed, Ticket, Turn};
 use crate::batch::item::Item;
 use crate::batch::limits::Limits;
+use crate::batch::shared::Batch;
 use crate::batch::start::Start;
 use crate::key::Key;
 use crate::observe;
 use crate::reentrancy::graph::Execution;
 use crate::reentrancy::{frames, waits};
-use crate::sync::Arc;
+use crate::sync::{Arc, MutexGuard};
 use crate::wake::{guarded, wake_all};
 
-/// A batch about to be opened, as its first caller has it.
+/// What the first caller of a batch brings along.
 pub(crate) struct Opens<B> {
     pub(crate) limits: Limits,
     pub(crate) bulk: B,
-    /// Where the caller is: a task of it that has stayed may be given the batch.
+    /// The caller's runtime, whose idle tasks may be given the batch.
     pub(crate) runtime: Option<runtime::Id>,
 }
 
-/// What a batch that is opened needs, as the first look at its group has found.
+/// What the first look at a group has found out for a batch that is to be opened.
 pub(super) struct Needs<K> {
-    /// For how many items there should be room.
+    /// The number of items for which there should be room.
     pub(super) room: usize,
-    /// The key, if there is no such group: one that may be large is not copied under the lock.
+    /// The key, if there is no such group. A key that may be large is copied before the lock is taken.
     pub(super) key: Option<K>,
 }
 
 /// A place in a batch.
 pub(crate) struct Seated<R> {
-    pub(crate) cell: Arc<Cell<R>>,
+    pub(crate) batch: Arc<Batch<R>>,
     pub(crate) ticket: Ticket,
     pub(crate) nests: Nests,
     pub(crate) opened: bool,
@@ -47,10 +46,10 @@ pub(crate) struct Seated<R> {
     pub(crate) task: Option<Turn>,
 }
 
-/// What came of a call that is made inside an execution.
+/// What is known of a call that is made inside an execution.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Nests {
-    /// Of its wait.
+    /// The ticket of its wait.
     pub(crate) ticket: waits::Ticket,
     /// Its batch may have to wait for a bulk call of its group.
     pub(crate) is_limited: bool,
@@ -76,7 +75,7 @@ impl<U> Leftover<U> {
 }
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
-    /// Whether the items that wait leave no room for this many more. If so, the refusal is counted.
+    /// Whether a call with so many items is refused since too many items of the group are waiting. If so, it is counted.
     pub(crate) fn refuses(
         &self,
         key: &impl Key<Owned = K>,
@@ -89,7 +88,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             .groups
             .find(hash, |entry| entry.hash == hash && key.is(&entry.key));
         let waiting = found.map_or(0, |entry| entry.group.waiting());
-        // A list could exceed the limit even if the limit is not reached yet, so the list is counted, too.
+        // A list counts as a whole: it is refused if its items and those that wait are more than the limit together.
         let refuses = waiting.saturating_add(items) > max_waiting;
         if refuses {
             shard.counts.refuse(items);
@@ -116,7 +115,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         }
     }
 
-    /// An item comes, and gets a place, unless `max_waiting` items of its group wait.
+    /// Gives an item a place, unless `max_waiting` items of its group are waiting.
     #[inline]
     pub(crate) fn join(
         &self,
@@ -169,7 +168,25 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         self.open(hash, key, coming, max_waiting, open(), needs)
     }
 
-    /// Opens a batch, unless another call did in the meantime.
+    /// Locks a shard in which a large key either has a group or comes copied.
+    fn lock_with_key(
+        &self,
+        hash: u64,
+        key: &impl Key<Owned = K>,
+        copied: Option<K>,
+    ) -> (MutexGuard<'_, Shard<K, T, U, B, R>>, Option<K>) {
+        let guard = self.shard(hash).lock();
+        let is = |entry: &Entry<K, T, U, B, R>| entry.hash == hash && key.is(&entry.key);
+        if copied.is_some() || key.is_little() || guard.groups.find(hash, is).is_some() {
+            return (guard, copied);
+        }
+        // Its group has ended since this call looked at it. A large key is copied without the lock.
+        drop(guard);
+        let copied = Some(key.to_owned());
+        (self.shard(hash).lock(), copied)
+    }
+
+    /// Opens a batch, unless another call has opened one since the first look.
     #[inline(never)]
     pub(super) fn open(
         &self,
@@ -187,9 +204,8 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         } = opens;
         let Needs { room, key: copied } = needs;
         let room = limits.size.min(room).max(1);
-        let cell = Arc::new(Cell::new(self.address(), hash));
         let opening = Opening {
-            cell,
+            shared: Arc::new(Batch::new(self.address(), hash)),
             limits,
             bulk,
             items: Vec::with_capacity(room),
@@ -198,35 +214,13 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         };
         let now = opening.now;
 
-        let mut guard = self.shard(hash).lock();
-        let mut copied = copied;
-        let is = |entry: &Entry<K, T, U, B, R>| entry.hash == hash && key.is(&entry.key);
-        if copied.is_none() && !key.is_little() && guard.groups.find(hash, is).is_none() {
-            // Its group has ended since this call looked at it. A large key is copied without the lock.
-            drop(guard);
-            copied = Some(key.to_owned());
-            guard = self.shard(hash).lock();
-        }
+        let (mut guard, copied) = self.lock_with_key(hash, key, copied);
         let shard = &mut *guard;
         let id = shard.next_id;
         shard.next_id += self.shards.len() as u64;
-        let entry = match shard.groups.entry(hash, is, |entry| entry.hash) {
-            hash_table::Entry::Occupied(entry) => entry.into_mut(),
-            hash_table::Entry::Vacant(place) => {
-                let key = copied.unwrap_or_else(|| key.to_owned());
-                let (group, clock) = (shard.spare.take(hash), Clock::of(now));
-                let entry = Entry {
-                    hash,
-                    id,
-                    key,
-                    group,
-                    clock,
-                };
-                place.insert(entry).into_mut()
-            }
-        };
+        let entry = shard.entry_or_new(hash, id, key, copied, now);
         if entry.group.is_busy(max_waiting) {
-            // Other items came while this call was about to open a batch.
+            // Other calls have joined since the first look.
             shard.counts.refused += 1;
             drop(guard);
             guarded(|| drop(coming));
@@ -244,8 +238,8 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         };
         let (mut seated, Opened { wake, unique, .. }) =
             entry.open(self.address(), id, opening, coming);
-        let batch = || (seated.cell.clone(), 0);
-        let takes = runtime.and_then(|runtime| shard.askers.give(runtime, batch));
+        let first_turn = || (seated.batch.clone(), 0);
+        let takes = runtime.and_then(|runtime| shard.idle.give(runtime, first_turn));
         drop(guard);
         seated.task = takes.is_none().then_some(0);
         wake_all(closed.into_iter().chain(wake).chain(takes));
@@ -257,42 +251,42 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
 }
 
 impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
-    /// A caller has come into a batch. If it is polled inside an execution, that waits for the batch, which must not start
-    /// before it could see that: so this is noted under the shard's lock.
+    /// A caller has joined a batch. If it is polled inside an execution, that execution waits for the batch. The wait is noted
+    /// under the shard's lock, since the batch must not start before its bulk call could see who waits for it.
     #[inline]
-    fn nests(&mut self, table: usize, batch: Id) -> Nests {
+    fn nests(&mut self, table: usize, id: Id) -> Nests {
         if frames::inside_any() {
-            self.nests_inside(table, batch)
+            self.nests_inside(table, id)
         } else {
             Nests::default()
         }
     }
 
     #[cold]
-    fn nests_inside(&mut self, table: usize, batch: Id) -> Nests {
+    fn nests_inside(&mut self, table: usize, id: Id) -> Nests {
         Nests {
-            is_limited: self.group.nests(batch),
-            ticket: waits::join(Execution { table, id: batch }),
+            is_limited: self.group.nests(id),
+            ticket: waits::join(Execution { table, id }),
         }
     }
 
-    /// An item has its place: what its caller needs to know, and what is left to do after unlocking.
+    /// Returns what the caller of an item that has a place needs to know, and what is left to do after unlocking.
     #[inline(always)]
     pub(super) fn seat(
         &mut self,
         table: usize,
-        placed: Placed<U, Waker, Arc<Cell<R>>>,
+        placed: Placed<U, Waker, Arc<Batch<R>>>,
     ) -> (Seated<R>, Leftover<U>) {
         let Placed {
-            cell,
+            shared: batch,
             ticket,
             adopts,
             wake,
             unique,
         } = placed;
-        let nests = self.nests(table, cell.id);
+        let nests = self.nests(table, batch.id);
         let seated = Seated {
-            cell,
+            batch,
             ticket,
             nests,
             opened: false,
@@ -307,17 +301,17 @@ impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
         &mut self,
         table: usize,
         id: Id,
-        mut opening: Opening<T, B, Waker, Arc<Cell<R>>>,
+        mut opening: Opening<T, B, Waker, Arc<Batch<R>>>,
         coming: Coming<T, U, Waker>,
     ) -> (Seated<R>, Opened<U, Waker>) {
-        let cell = Arc::get_mut(&mut opening.cell).expect("nobody else has it yet");
-        (cell.group, cell.id) = (self.id, id);
-        cell.semaphore = opening.bulk.semaphore();
-        let cell = opening.cell.clone();
+        let batch = Arc::get_mut(&mut opening.shared).expect("nobody else has it yet");
+        (batch.group, batch.id) = (self.id, id);
+        batch.semaphore = opening.bulk.semaphore();
+        let batch = opening.shared.clone();
         self.clock = Clock::of(opening.now);
         let opened = self.group.open(id, opening, coming);
         let seated = Seated {
-            cell,
+            batch,
             ticket: opened.ticket,
             nests: self.nests(table, id),
             opened: true,

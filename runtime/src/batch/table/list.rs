@@ -1,4 +1,4 @@
-//! How a list of items comes into batches: all of them, or none.
+//! Callers that join with a list of items: all of the items get places, or none.
 
 use std::hash::Hash;
 use std::task::Waker;
@@ -14,14 +14,14 @@ use crate::batch::start::Start;
 use crate::key::Key;
 use crate::wake::{discard, guarded};
 
-/// A list of items that get their places one after another.
+/// A list whose items get their places one after another.
 struct List<'a, T, U> {
     all: usize,
-    /// The next, if it has come back since there was no room.
+    /// The next item, if it has come back because there was no room.
     next: Option<Coming<T, U, Waker>>,
     others: vec::IntoIter<Coming<T, U, Waker>>,
     waker: &'a Waker,
-    /// The batch of the last that has its place.
+    /// The batch of the last item that has a place.
     last: Option<Id>,
 }
 
@@ -35,7 +35,7 @@ impl<T, U> List<'_, T, U> {
     }
 }
 
-/// How far a list has come under one lock.
+/// What happened to a list under one lock.
 enum Filled {
     All,
     /// The next item needs a new batch.
@@ -46,17 +46,17 @@ enum Filled {
     Refused,
 }
 
-/// What becomes of items under one lock.
+/// The places that items have got under one lock.
 struct Places<R, U> {
-    /// Of a list, only the first item in a batch has a waker; and one batch at most is open under one lock.
+    /// Only the first item of a list in a batch has a waker, and at most one batch is open under one lock.
     waker: Option<Waker>,
     seated: Vec<Seated<R>>,
     leftovers: Vec<Leftover<U>>,
 }
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
-    /// A list of items comes. All of them get places, in as many batches as they need, or none. Those that fit in the batch
-    /// that is open get theirs under one lock. Returns whether they have places.
+    /// Gives places to all items of a list, in as many batches as they need, or to none. The items that fit in the open batch
+    /// get their places under one lock. Returns whether they have places.
     pub(crate) fn join_many(
         &self,
         waker: &Waker,
@@ -70,7 +70,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         U: Hash,
     {
         let hash = self.hash(key);
-        // Outside of the lock: the values' `Hash` is user code.
+        // Before the lock is taken, since the `Hash` of unique values is user code.
         let coming = items.into_iter().map(|item| self.coming(item, None));
         let mut list = List {
             all: coming.len(),
@@ -96,13 +96,13 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             coming.waker = Some(waker.clone());
             let place = self.open(hash, key, coming, usize::MAX, open(), needs);
             let place = place.expect("without a limit, there is a place");
-            list.last = Some(place.cell.id);
+            list.last = Some(place.batch.id);
             seated(place);
         }
         true
     }
 
-    /// Gives places in the open batch to as many of a list as have room there.
+    /// Gives places in the open batch to as many items of a list as have room there.
     fn fill(
         &self,
         hash: u64,
@@ -126,7 +126,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 room: 0,
                 is_new: true,
             },
-            // Those of a list that are seated already must not be refused any more.
+            // If the first items of a list have places already, the others must not be refused.
             Some(entry)
                 if list.last.is_none()
                     && entry.group.waiting().saturating_add(list.all) > max_waiting =>
@@ -136,7 +136,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             }
             Some(entry) => entry.seat_list(self.address(), list, &mut places),
         };
-        // The next item is counted before it opens its batch.
+        // The item that has no room is counted here, too: its batch is opened next.
         let opens = matches!(filled, Filled::NoRoom { .. });
         shard.counts.calls += places.seated.len() as u64 + u64::from(opens);
         drop(guard);
@@ -161,7 +161,7 @@ impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
             match self.group.add(coming, Instant::now) {
                 Added::Placed(placed) => {
                     let (seated, leftover) = self.seat(table, placed);
-                    list.last = Some(seated.cell.id);
+                    list.last = Some(seated.batch.id);
                     places.seated.push(seated);
                     places.leftovers.push(leftover);
                 }

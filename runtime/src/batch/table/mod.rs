@@ -1,7 +1,8 @@
-//! The groups of one function.
+//! The groups of one function, and what comes to them: callers that [`join`] (with one item, or with a [`list`]), [`caller`]s
+//! that have joined, [`task`]s, the [`watch`], and stats, which read the [`counts`].
 //!
-//! The map is sharded by the hash of the group's key. A shard's lock protects its groups, whose queues hold the items: a call
-//! whose batch has room takes this one lock. The opening of `sync.rs` says which user code may run under it.
+//! The table is sharded by the hash of the group's key. A shard's lock protects its groups, whose queues hold the items, so a call
+//! takes one lock to get its place. The opening of `sync.rs` says which user code may run under it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,13 +10,14 @@ use std::hash::{BuildHasher, Hasher};
 use std::task::Waker;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
+use tokio::time::Instant;
 
 use self::clock::Clock;
 use self::counts::Counts;
-use super::askers::Askers;
-use super::cell::Cell;
 use super::group::{Caller, Group, Turn};
+use super::idle::IdleTasks;
+use super::shared::Batch;
 use super::start::Start;
 use crate::key::Key;
 use crate::observe::{Function, Kind};
@@ -49,26 +51,26 @@ pub struct Table<K, T, U, B, R> {
 
 type Shards<K, T, U, B, R> = Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>;
 
-/// In this order, since what every call touches is in one cache line then, that of the lock.
+/// In this order, so that the fields that every call touches are in the cache line of the lock.
 #[repr(C)]
 struct Shard<K, T, U, B, R> {
     groups: HashTable<Entry<K, T, U, B, R>>,
     counts: Counts,
     next_id: u64,
-    askers: Askers<(Arc<Cell<R>>, Turn), Waker>,
+    idle: IdleTasks<(Arc<Batch<R>>, Turn), Waker>,
     spare: Spare<T, U, B, R>,
 }
 
-/// A group that has become idle, for the next: what it has room for was needed a moment ago. Dropped by the tick that finds
-/// nothing to look at.
+/// A group that has become idle, kept for the next one: its buffers have the size that was needed a moment ago. A tick of the
+/// watch that finds no groups drops it.
 struct Spare<T, U, B, R> {
-    group: Option<Group<T, U, B, Waker, Arc<Cell<R>>>>,
+    group: Option<Group<T, U, B, Waker, Arc<Batch<R>>>>,
     /// The hash of the key that it served.
     hash: u64,
 }
 
 impl<T, U: Eq, B: Start, R> Spare<T, U, B, R> {
-    /// For how many items a batch of this key had better have room, as far as is known.
+    /// The number of items for which a batch of this key should have room, if known.
     fn room(&self, hash: u64) -> usize {
         match &self.group {
             Some(group) if self.hash == hash => group.room(),
@@ -77,7 +79,7 @@ impl<T, U: Eq, B: Start, R> Spare<T, U, B, R> {
     }
 
     /// A group for this key.
-    fn take(&mut self, hash: u64) -> Group<T, U, B, Waker, Arc<Cell<R>>> {
+    fn take(&mut self, hash: u64) -> Group<T, U, B, Waker, Arc<Batch<R>>> {
         let mut group = self.group.take().unwrap_or_else(Group::new);
         if self.hash != hash {
             group.forget_room();
@@ -89,40 +91,40 @@ impl<T, U: Eq, B: Start, R> Spare<T, U, B, R> {
     fn put(
         &mut self,
         hash: u64,
-        group: Group<T, U, B, Waker, Arc<Cell<R>>>,
-    ) -> Option<Group<T, U, B, Waker, Arc<Cell<R>>>> {
+        group: Group<T, U, B, Waker, Arc<Batch<R>>>,
+    ) -> Option<Group<T, U, B, Waker, Arc<Batch<R>>>> {
         self.hash = hash;
         self.group.replace(group)
     }
 }
 
 /// What an idle group leaves: its key, and an older spare.
-type Idle<K, T, U, B, R> = (K, Option<Group<T, U, B, Waker, Arc<Cell<R>>>>);
+type Idle<K, T, U, B, R> = (K, Option<Group<T, U, B, Waker, Arc<Batch<R>>>>);
 
 struct Entry<K, T, U, B, R> {
     hash: u64,
     id: u64,
     key: K,
-    group: Group<T, U, B, Waker, Arc<Cell<R>>>,
+    group: Group<T, U, B, Waker, Arc<Batch<R>>>,
     clock: Clock,
 }
 
 impl<K, T, U: Eq, B: Start, R> Shard<K, T, U, B, R> {
-    /// Something has gone from a group. Returns its result, and, if nothing is left of the group, its key and the spare that
-    /// it replaces: to be dropped after unlocking. `None`: there is no such group any more.
+    /// Takes something out of a group with `go`. Returns its result, and, if the group is idle then, the group's key and the spare
+    /// that the group replaces, to be dropped after unlocking. `None`: there is no such group any more.
     fn gone<X>(
         &mut self,
-        cell: &Cell<R>,
-        go: impl FnOnce(&mut Group<T, U, B, Waker, Arc<Cell<R>>>) -> X,
+        batch: &Batch<R>,
+        go: impl FnOnce(&mut Group<T, U, B, Waker, Arc<Batch<R>>>) -> X,
     ) -> Option<(X, Option<Idle<K, T, U, B, R>>)> {
         let mut found = self
             .groups
-            .find_entry(cell.hash, |entry| entry.id == cell.group)
+            .find_entry(batch.hash, |entry| entry.id == batch.group)
             .ok()?;
         let result = go(&mut found.get_mut().group);
         let idle = if found.get().group.is_idle() {
             let Entry { key, group, .. } = found.remove().0;
-            Some((key, self.spare.put(cell.hash, group)))
+            Some((key, self.spare.put(batch.hash, group)))
         } else {
             None
         };
@@ -131,13 +133,41 @@ impl<K, T, U: Eq, B: Start, R> Shard<K, T, U, B, R> {
     }
 
     /// The group of a batch, while there is one.
-    fn group(&mut self, cell: &Cell<R>) -> Option<&mut Group<T, U, B, Waker, Arc<Cell<R>>>> {
-        Some(&mut self.entry(cell)?.group)
+    fn group(&mut self, batch: &Batch<R>) -> Option<&mut Group<T, U, B, Waker, Arc<Batch<R>>>> {
+        Some(&mut self.entry(batch)?.group)
     }
 
-    fn entry(&mut self, cell: &Cell<R>) -> Option<&mut Entry<K, T, U, B, R>> {
+    /// The group of a key, or a new one.
+    fn entry_or_new(
+        &mut self,
+        hash: u64,
+        id: u64,
+        key: &impl Key<Owned = K>,
+        copied: Option<K>,
+        now: Instant,
+    ) -> &mut Entry<K, T, U, B, R> {
+        match self.groups.entry(
+            hash,
+            |entry| entry.hash == hash && key.is(&entry.key),
+            |entry| entry.hash,
+        ) {
+            hash_table::Entry::Occupied(entry) => entry.into_mut(),
+            hash_table::Entry::Vacant(place) => {
+                let entry = Entry {
+                    hash,
+                    id,
+                    key: copied.unwrap_or_else(|| key.to_owned()),
+                    group: self.spare.take(hash),
+                    clock: Clock::of(now),
+                };
+                place.insert(entry).into_mut()
+            }
+        }
+    }
+
+    fn entry(&mut self, batch: &Batch<R>) -> Option<&mut Entry<K, T, U, B, R>> {
         self.groups
-            .find_mut(cell.hash, |entry| entry.id == cell.group)
+            .find_mut(batch.hash, |entry| entry.id == batch.group)
     }
 }
 
@@ -148,7 +178,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             groups: HashTable::new(),
             counts: Counts::default(),
             next_id: first_id,
-            askers: Askers::new(),
+            idle: IdleTasks::new(),
             spare: Spare {
                 group: None,
                 hash: 0,
@@ -168,7 +198,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
     }
 
-    /// By which executions know it.
+    /// The address by which executions know the table.
     fn address(&self) -> usize {
         (&raw const *self).addr()
     }
@@ -180,7 +210,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     }
 }
 
-/// Wakes all that waited for a batch's end.
+/// Wakes all callers and flushes that waited for a batch's end.
 fn wake_callers((callers, observers): (Vec<Caller<Waker>>, Vec<Waker>)) {
     wake_all(
         callers

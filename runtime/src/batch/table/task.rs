@@ -1,4 +1,4 @@
-//! What tasks do: they ask whether their batches may run, take them, hand in what came of them, and stay for others.
+//! Tasks: they ask whether their batches may run, take them, report how they ended, and stay for other batches.
 
 use std::task::{Context, Waker};
 
@@ -6,9 +6,9 @@ use tokio::runtime;
 use tokio::time::Instant;
 
 use super::{Entry, Queue, Shard, Table, wake_callers};
-use crate::batch::askers::Asked;
-use crate::batch::cell::{Cell, Ended, Failure};
 use crate::batch::group::{Again, Closing, Ends, Moved, Queued, Run, Step, Turn};
+use crate::batch::idle::Asked;
+use crate::batch::shared::{Batch, Cause, Ended};
 use crate::batch::start::{self, Start};
 use crate::observe::Calls;
 use crate::reentrancy::graph::Execution;
@@ -16,15 +16,15 @@ use crate::reentrancy::waits;
 use crate::sync::{Arc, MutexGuard};
 use crate::wake::{discard, guarded, wake_all};
 
-/// A batch that was given to a task that had stayed.
+/// A batch that an idle task has been given.
 pub(crate) struct Taken<T, B, R> {
-    pub(crate) cell: Arc<Cell<R>>,
+    pub(crate) batch: Arc<Batch<R>>,
     pub(crate) turn: Turn,
-    /// If it may run.
+    /// What it runs, if it may run at once.
     pub(crate) ready: Option<Ready<T, B>>,
 }
 
-/// A bulk call that is to be made.
+/// A bulk call that is about to start.
 pub(crate) struct Ready<T, B> {
     pub(crate) items: Vec<T>,
     pub(crate) bulk: B,
@@ -35,55 +35,55 @@ pub(crate) struct Ready<T, B> {
     pub(crate) held: Vec<Execution>,
 }
 
-/// A table, as a task sees it that is dropped: it need not know what the items and bulk calls are.
+/// A table as the drop of a task sees it, without the types of its items and bulk calls.
 pub(crate) trait Work<R>: Queue<R> {
-    /// A batch that left the queue has ended, one way or the other. Its group learns of it first: if it is idle, nothing
-    /// is left of it before anybody can look.
-    fn ends(&self, cell: &Cell<R>, ended: Ended<R>);
-    /// A bulk call panicked, or gave a wrong number of results.
-    fn panicked(&self, cell: &Cell<R>);
-    /// A runtime was shut down under a batch: it is counted.
-    fn count_lost(&self, cell: &Cell<R>);
-    /// The same, for subscribers.
-    fn warn_lost(&self, cell: &Cell<R>);
-    /// The same where it is lost with its runtime.
-    fn task_gone(&self, cell: &Cell<R>, turn: Turn) {
-        if self.orphan(cell, turn) {
-            self.count_lost(cell);
-            self.warn_lost(cell);
+    /// A batch that left the queue has ended. Its group is updated before the callers are woken, so that a group that is idle has
+    /// gone by the time a caller looks.
+    fn ends(&self, batch: &Batch<R>, ended: Ended<R>);
+    /// A bulk call panicked, or returned a wrong number of results.
+    fn panicked(&self, batch: &Batch<R>);
+    /// Counts a batch whose runtime was shut down.
+    fn count_lost(&self, batch: &Batch<R>);
+    /// Tells subscribers about it.
+    fn warn_lost(&self, batch: &Batch<R>);
+    /// A task was dropped with its runtime while its batch was queued.
+    fn task_gone(&self, batch: &Batch<R>, turn: Turn) {
+        if self.orphan(batch, turn) {
+            self.count_lost(batch);
+            self.warn_lost(batch);
         }
     }
-    /// A task can't do its work: its callers are told.
-    fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure);
-    /// A task that stayed is lost.
+    /// A task can't do its work: the callers of its batch get a failure.
+    fn fail(&self, batch: &Arc<Batch<R>>, turn: Turn, failure: Cause);
+    /// An idle task was dropped.
     fn lost(&self, hash: u64, number: u64);
 }
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     /// A batch's task is polled for the first time.
-    pub(crate) fn no_longer_fresh(&self, cell: &Cell<R>) {
-        if let Some(group) = self.shard(cell.hash).lock().group(cell) {
-            group.no_longer_fresh(cell.id);
+    pub(crate) fn no_longer_fresh(&self, batch: &Batch<R>) {
+        if let Some(group) = self.shard(batch.hash).lock().group(batch) {
+            group.no_longer_fresh(batch.id);
         }
     }
 
-    /// A batch's task is polled, and has `seen` so many items, if it would rather ask again than wait while these get more.
+    /// A batch's task is polled. A task that asks again as long as its batch fills says how many items it has `seen`.
     pub(crate) fn go(
         &self,
-        cell: &Arc<Cell<R>>,
+        batch: &Arc<Batch<R>>,
         turn: Turn,
         seen: Option<usize>,
         cx: &mut Context<'_>,
     ) -> Step<Ready<T, B>> {
         let mut waker = None;
         loop {
-            let mut guard = self.shard(cell.hash).lock();
+            let mut guard = self.shard(batch.hash).lock();
             let shard = &mut *guard;
-            let Some(Entry { group, clock, .. }) = shard.entry(cell) else {
+            let Some(Entry { group, clock, .. }) = shard.entry(batch) else {
                 return Step::Gone;
             };
             let step = match group.go(
-                cell.id,
+                batch.id,
                 turn,
                 seen,
                 || clock.of_task(turn),
@@ -100,15 +100,15 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                     guarded(|| drop(permit));
                     continue;
                 }
-                Ok(Step::Run(run)) => Step::Run(self.run(guard, cell, run)),
+                Ok(Step::Run(run)) => Step::Run(self.run(guard, batch, run)),
                 Ok(Step::Wait(until)) => {
                     let grant = if B::MAY_NEED_PERMIT {
-                        group.grant(cell.id)
+                        group.grant(batch.id)
                     } else {
                         None
                     };
                     drop(guard);
-                    // A permit that was given before the task could be told is taken at once.
+                    // If the permit came before the grant knew the task, nothing would wake the task: it asks again at once.
                     if grant.is_some_and(|grant| grant.wakes(cx.waker().clone())) {
                         discard(waker.take());
                         continue;
@@ -133,8 +133,8 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     fn run(
         &self,
         mut shard: MutexGuard<'_, Shard<K, T, U, B, R>>,
-        cell: &Arc<Cell<R>>,
-        run: Run<T, B, Waker, Arc<Cell<R>>>,
+        batch: &Arc<Batch<R>>,
+        run: Run<T, B, Waker, Arc<Batch<R>>>,
     ) -> Ready<T, B> {
         let Run {
             items,
@@ -152,17 +152,17 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 .iter_mut()
                 .map(|caller| (caller.came, &mut caller.seen)),
         );
-        // Under the shard's lock, too: a caller always finds its batch queued or running.
-        cell.run(callers);
+        // Under the shard's lock as well, so that a caller always finds its batch queued or running.
+        batch.run(callers);
         let emptied: Vec<_> = moved
             .into_iter()
-            .filter_map(|moved| moves(moved, cell))
+            .filter_map(|moved| moves(moved, batch))
             .collect();
         drop(shard);
         wake_all(wake);
         emptied.into_iter().for_each(Emptied::ends);
         let held = [
-            limited.then(|| cell.limiter()),
+            limited.then(|| batch.limiter()),
             (semaphore != 0).then(|| start::limiter(semaphore)),
         ];
         Ready {
@@ -174,25 +174,25 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         }
     }
 
-    /// A task has ended its bulk call, of a batch with this hash. Returns its number if it may stay for another.
+    /// A task has ended the bulk call of a batch with this hash. Returns the task's number if it may stay for another batch.
     pub(crate) fn stay(&self, hash: u64, runtime: runtime::Id, waker: Waker) -> Option<u64> {
-        let stays = self.shard(hash).lock().askers.stay(runtime, waker);
+        let stays = self.shard(hash).lock().idle.stay(runtime, waker);
         stays.map_err(|waker| discard(Some(waker))).ok()
     }
 
-    /// A task that stayed is polled. The batch that it takes may run at once, if it is full by now.
+    /// An idle task is polled. The batch that it takes may run at once, if it is full by now.
     pub(crate) fn ask(&self, hash: u64, number: u64) -> Asked<Taken<T, B, R>> {
         let mut shard = self.shard(hash).lock();
-        let (cell, turn) = match shard.askers.ask(number) {
-            Asked::Takes(batch) => batch,
+        let (batch, turn) = match shard.idle.ask(number) {
+            Asked::Takes(given) => given,
             Asked::SleepsOn => return Asked::SleepsOn,
             Asked::Ends => return Asked::Ends,
         };
         let step = shard
-            .group(&cell)
-            .map(|group| group.go(cell.id, turn, Some(0), Instant::now, |_| false, &mut None));
+            .group(&batch)
+            .map(|group| group.go(batch.id, turn, Some(0), Instant::now, |_| false, &mut None));
         let ready = match step {
-            Some(Ok(Step::Run(run))) => Some(self.run(shard, &cell, run)),
+            Some(Ok(Step::Run(run))) => Some(self.run(shard, &batch, run)),
             other => {
                 // It may hold a permit that the batch gives up, whose next user is woken as it is dropped.
                 drop(shard);
@@ -200,17 +200,17 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 None
             }
         };
-        Asked::Takes(Taken { cell, turn, ready })
+        Asked::Takes(Taken { batch, turn, ready })
     }
 
-    /// A batch gets a new task, if it needs one. Returns the turn of that.
-    pub(crate) fn adopt(&self, cell: &Cell<R>) -> Option<Turn> {
-        self.shard(cell.hash).lock().group(cell)?.adopt(cell.id)
+    /// Lets the caller give a batch a new task, if it needs one. Returns the turn of that task.
+    pub(crate) fn adopt(&self, batch: &Batch<R>) -> Option<Turn> {
+        self.shard(batch.hash).lock().group(batch)?.adopt(batch.id)
     }
 
-    fn ended(&self, cell: &Cell<R>) {
-        let mut shard = self.shard(cell.hash).lock();
-        let Some((ends, idle)) = shard.gone(cell, |group| group.ended(cell.id)) else {
+    fn ended(&self, batch: &Batch<R>) {
+        let mut shard = self.shard(batch.hash).lock();
+        let Some((ends, idle)) = shard.gone(batch, |group| group.ended(batch.id)) else {
             return;
         };
         drop(shard);
@@ -226,26 +226,26 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
 }
 
 impl<K, T, U: Eq, B: Start, R> Work<R> for Table<K, T, U, B, R> {
-    fn ends(&self, cell: &Cell<R>, ended: Ended<R>) {
-        self.ended(cell);
-        wake_callers(cell.end(ended));
+    fn ends(&self, batch: &Batch<R>, ended: Ended<R>) {
+        self.ended(batch);
+        wake_callers(batch.end(ended));
     }
 
-    fn panicked(&self, cell: &Cell<R>) {
-        self.shard(cell.hash).lock().counts.panics += 1;
+    fn panicked(&self, batch: &Batch<R>) {
+        self.shard(batch.hash).lock().counts.panics += 1;
     }
 
-    fn count_lost(&self, cell: &Cell<R>) {
-        self.shard(cell.hash).lock().counts.lost += 1;
+    fn count_lost(&self, batch: &Batch<R>) {
+        self.shard(batch.hash).lock().counts.lost += 1;
     }
 
-    fn warn_lost(&self, cell: &Cell<R>) {
-        guarded(|| cell.warned.runtime_gone(&self.function));
+    fn warn_lost(&self, batch: &Batch<R>) {
+        guarded(|| batch.warned.runtime_gone(&self.function));
     }
 
-    fn fail(&self, cell: &Arc<Cell<R>>, turn: Turn, failure: Failure) {
-        let mut shard = self.shard(cell.hash).lock();
-        let Some(group) = shard.group(cell) else {
+    fn fail(&self, batch: &Arc<Batch<R>>, turn: Turn, failure: Cause) {
+        let mut shard = self.shard(batch.hash).lock();
+        let Some(group) = shard.group(batch) else {
             return;
         };
         let Some(Run {
@@ -254,36 +254,37 @@ impl<K, T, U: Eq, B: Start, R> Work<R> for Table<K, T, U, B, R> {
             bulk,
             wake,
             ..
-        }) = group.fail(cell.id, turn)
+        }) = group.fail(batch.id, turn)
         else {
             return;
         };
-        cell.run(callers);
+        batch.run(callers);
         drop(shard);
         guarded(|| drop((items, bulk)));
         wake_all(wake);
-        self.ends(cell, Ended::Failed(failure));
+        self.ends(batch, Ended::Failed(failure));
     }
 
     fn lost(&self, hash: u64, number: u64) {
-        let (waker, batch) = self.shard(hash).lock().askers.lost(number);
+        let (waker, given) = self.shard(hash).lock().idle.lost(number);
         discard(waker);
-        if let Some((cell, turn)) = batch {
-            self.task_gone(&cell, turn);
+        if let Some((batch, turn)) = given {
+            self.task_gone(&batch, turn);
         }
     }
 }
 
 /// A batch all of whose items have moved.
 struct Emptied<T, B, R> {
-    batch: Queued<T, B, Waker, Arc<Cell<R>>>,
-    cell: Arc<Cell<R>>,
+    queued: Queued<T, B, Waker, Arc<Batch<R>>>,
+    batch: Arc<Batch<R>>,
 }
 
-/// Items have moved to this batch, which is about to run. Under the shard's lock: a caller always finds its item.
+/// Notes that items have moved to this batch, which is about to run. Under the shard's lock, so that a caller always finds its
+/// item.
 fn moves<T, B, R>(
-    moved: Moved<T, B, Waker, Arc<Cell<R>>>,
-    cell: &Arc<Cell<R>>,
+    moved: Moved<T, B, Waker, Arc<Batch<R>>>,
+    batch: &Arc<Batch<R>>,
 ) -> Option<Emptied<T, B, R>> {
     let Moved {
         from,
@@ -292,19 +293,22 @@ fn moves<T, B, R>(
         nested,
         emptied,
     } = moved;
-    from.moves(tickets, offset, cell.clone());
+    from.moves(tickets, offset, batch.clone());
     if nested {
-        waits::follow(from.execution(), cell.execution());
+        waits::follow(from.execution(), batch.execution());
     }
-    emptied.map(|batch| Emptied { batch, cell: from })
+    emptied.map(|queued| Emptied {
+        queued,
+        batch: from,
+    })
 }
 
 impl<T, B, R> Emptied<T, B, R> {
-    /// Its task is woken, to end, and those who wait for its end.
+    /// Wakes its task, which ends, and the flushes that wait for its end.
     fn ends(mut self) {
-        let task = self.batch.task();
-        guarded(|| drop(self.batch));
+        let task = self.queued.task();
+        guarded(|| drop(self.queued));
         wake_all(task);
-        wake_callers(self.cell.end(Ended::Empty));
+        wake_callers(self.batch.end(Ended::Empty));
     }
 }

@@ -43,12 +43,12 @@ fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
     let spare = || table.shards[0].0.lock().spare.group.is_some();
     let seated = join();
     assert!(!spare(), "nothing is idle");
-    table.leave(&seated.cell, seated.ticket);
+    table.leave(&seated.batch, seated.ticket);
     assert!(spare());
     let seated = join();
     assert!(!spare(), "it is used again");
     assert!(table.tick(), "a group is there");
-    table.leave(&seated.cell, seated.ticket);
+    table.leave(&seated.batch, seated.ticket);
     assert!(spare());
     assert!(!table.tick());
     assert!(!spare(), "it is given back");

@@ -1,7 +1,7 @@
-//! What the watch does: it looks at the groups, a few at a time.
+//! The watch: it looks at the groups, a few at a time.
 
 use super::Table;
-use crate::batch::cell::Cell;
+use crate::batch::shared::Batch;
 use crate::batch::start::Start;
 use crate::observe::Function;
 use crate::shards::Padded;
@@ -36,7 +36,7 @@ where
             let first = pass.at.unwrap_or(0);
             let last = shard.groups.num_buckets().min(first + LOOKS);
             if pass.at.is_none() {
-                pass.any |= shard.askers.tick(&mut wake);
+                pass.any |= shard.idle.tick(&mut wake);
                 if shard.groups.is_empty() {
                     spare = shard.spare.group.take();
                 }
@@ -57,13 +57,13 @@ where
             }
             drop(shard);
             guarded(|| drop(spare));
-            wake.extend(stalled.iter().flat_map(|cell| cell.observers()));
+            wake.extend(stalled.iter().flat_map(|batch| batch.observers()));
             actions.places.append(&mut places);
             actions.wake.append(&mut wake);
             actions.drop.append(&mut tasks);
             actions
                 .stalled
-                .extend(stalled.into_iter().map(|cell| cell as _));
+                .extend(stalled.into_iter().map(|batch| batch as _));
         }
         Some(pass.any)
     }
@@ -71,12 +71,12 @@ where
     fn is_quiet(&self) -> bool {
         self.shards.iter().all(|Padded(shard)| {
             let shard = shard.lock();
-            shard.groups.is_empty() && shard.askers.is_empty() && shard.spare.group.is_none()
+            shard.groups.is_empty() && shard.idle.is_empty() && shard.spare.group.is_none()
         })
     }
 }
 
-impl<R: Send> Stalled for Cell<R> {
+impl<R: Send> Stalled for Batch<R> {
     fn warn(&self, function: &Function) {
         self.warned.stalled(function);
     }

@@ -1,7 +1,7 @@
-//! What a batch's callers share: their results, once its bulk call has ended.
+//! What a batch's callers share: their results, after the bulk call has ended.
 //!
-//! While a batch is queued its callers are in the group's queue; they move in here when it runs. The lock protects moves
-//! of wakers and results and is held for a few instructions.
+//! While a batch is queued, its callers are in the group's queue. They move in here when the batch starts to run. The lock is
+//! held for a few instructions, in which wakers and results are moved.
 
 use std::mem;
 use std::task::Waker;
@@ -15,8 +15,8 @@ use crate::wake::{discard, offer};
 
 /// What a batch's callers share.
 #[derive(Debug)]
-pub struct Cell<R> {
-    /// Its table's address.
+pub struct Batch<R> {
+    /// The address of its table.
     pub(super) table: usize,
     pub(super) hash: u64,
     pub(super) group: u64,
@@ -30,18 +30,18 @@ pub struct Cell<R> {
 #[derive(Debug)]
 struct State<R> {
     stage: Stage<R>,
-    /// Flushes that wait for the end.
+    /// The wakers of flushes that wait for the end of the batch.
     observers: Vec<Waker>,
     /// Callers whose items are in other batches now.
     moved: Vec<Moved<R>>,
 }
 
-/// Callers that have moved: those with tickets from the first to the last, to which an offset is added.
+/// Callers whose items are in another batch: their tickets there are their tickets here and an offset.
 #[derive(Debug)]
 struct Moved<R> {
     tickets: (Ticket, Ticket),
     offset: Ticket,
-    to: Arc<Cell<R>>,
+    to: Arc<Batch<R>>,
 }
 
 #[derive(Debug)]
@@ -54,17 +54,18 @@ enum Stage<R> {
 /// How a batch ended.
 #[derive(Debug)]
 pub(crate) enum Ended<R> {
-    /// Each caller takes its own: at its ticket, or where the list has its ticket, if some left before the batch ran.
+    /// One result per caller, in the order of tickets. If callers left before the batch ran, the second is a list of the
+    /// remaining tickets, and a caller's result is where its ticket is.
     Results(Vec<Option<R>>, Option<Box<[Ticket]>>),
-    /// That of an only caller.
+    /// The result of the only caller, which saves a list.
     Single(Option<R>),
-    Failed(Failure),
+    Failed(Cause),
     /// All callers left before it began.
     Empty,
 }
 
 impl<R> Ended<R> {
-    /// With one result an item.
+    /// The end of a bulk call with one result per item.
     pub(super) fn with(results: Vec<R>) -> Self {
         let mut results = results.into_iter();
         if results.len() == 1 {
@@ -75,9 +76,9 @@ impl<R> Ended<R> {
     }
 }
 
-/// Why a batch has no results. Each caller panics with it.
+/// Why a batch has no results.
 #[derive(Debug, Clone)]
-pub enum Failure {
+pub enum Cause {
     Panic(Box<str>),
     WrongNumber { items: usize, results: usize },
     RuntimeGone,
@@ -87,26 +88,26 @@ pub enum Failure {
 /// What a caller that is polled finds.
 pub(super) enum Found<R> {
     Result(R),
-    Failed(Failure),
-    /// It is queued: the group knows.
+    Failed(Cause),
+    /// Its batch is queued: ask the group.
     Queued,
     Runs,
     NeedsWaker,
     /// Its item is in another batch, under this ticket.
-    Moved(Arc<Cell<R>>, Ticket),
+    Moved(Arc<Batch<R>>, Ticket),
 }
 
-/// What a caller leaves in a batch that is not queued.
+/// What remains of a caller that leaves a batch that is not queued.
 #[derive(Debug)]
 pub(super) enum Leaves<R> {
     /// A waker, to be dropped.
     Waker(Option<Waker>),
-    Moved(Arc<Cell<R>>, Ticket),
+    Moved(Arc<Batch<R>>, Ticket),
 }
 
 impl<R> State<R> {
     #[cold]
-    fn moved(&self, ticket: Ticket) -> Option<(Arc<Cell<R>>, Ticket)> {
+    fn moved(&self, ticket: Ticket) -> Option<(Arc<Batch<R>>, Ticket)> {
         let moved = self.moved.iter().find(|moved| {
             let (first, last) = moved.tickets;
             (first..=last).contains(&ticket)
@@ -115,8 +116,8 @@ impl<R> State<R> {
     }
 }
 
-impl<R> Cell<R> {
-    /// Its numbers are given to it when its batch is opened.
+impl<R> Batch<R> {
+    /// The numbers of the group and the batch are set when the batch opens.
     pub(super) fn new(table: usize, hash: u64) -> Self {
         let state = State {
             stage: Stage::UnderWay(Vec::new()),
@@ -147,7 +148,7 @@ impl<R> Cell<R> {
         }
     }
 
-    /// What the bulk calls of its group hold, if they are limited.
+    /// What the bulk calls of its group hold, if their number is limited.
     pub(super) fn limiter(&self) -> Execution {
         Execution::limiter(self.table, self.group)
     }
@@ -189,7 +190,7 @@ impl<R> Cell<R> {
         }
     }
 
-    /// The batch has ended. Returns everybody to wake.
+    /// The batch has ended. Returns all callers and flushes, to be woken.
     pub(super) fn end(&self, mut ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
         let mut state = self.state.lock();
         let Stage::UnderWay(callers) = &mut state.stage else {
@@ -197,7 +198,7 @@ impl<R> Cell<R> {
         };
         let callers = mem::take(callers);
         if let (Ended::Single(result), false) = (&mut ended, state.moved.is_empty()) {
-            // Others may ask for it.
+            // A caller whose item has moved asks here first, and must not take the result of the caller that is left.
             ended = Ended::Results(vec![result.take()], None);
         }
         if let (Ended::Results(_, tickets), Some(last)) = (&mut ended, callers.last()) {
@@ -209,12 +210,12 @@ impl<R> Cell<R> {
         (callers, mem::take(&mut state.observers))
     }
 
-    /// Takes the wakers of flushes that wait for the end, since they may have something to do before.
+    /// Takes the wakers of flushes that wait for the end, since a flush may have to give the batch a task.
     pub(super) fn observers(&self) -> Vec<Waker> {
         mem::take(&mut self.state.lock().observers)
     }
 
-    /// A caller is polled: its result, if it is there, and by its ticket.
+    /// A caller is polled. Returns its result, if there is one at the place of its ticket. A short cut for [`poll`](Self::poll).
     #[inline]
     pub(super) fn take(&self, ticket: Ticket) -> Option<R> {
         match &mut self.state.lock().stage {
@@ -251,7 +252,7 @@ impl<R> Cell<R> {
             Stage::Ended(Ended::Single(result)) => {
                 Found::Result(result.take().expect("a caller takes its result once"))
             }
-            Stage::Ended(Ended::Failed(failure)) => Found::Failed(failure.clone()),
+            Stage::Ended(Ended::Failed(cause)) => Found::Failed(cause.clone()),
             Stage::Ended(Ended::Empty) => unreachable!("a batch with a caller is not empty"),
             Stage::UnderWay(callers) => {
                 match position(callers, ticket).map(|at| &mut callers[at].waker) {
@@ -300,19 +301,19 @@ mod tests {
         Arc::new(Nobody).into()
     }
 
-    fn running(tickets: impl IntoIterator<Item = Ticket>) -> Cell<u32> {
-        let cell = Cell::new(0, 0);
+    fn running(tickets: impl IntoIterator<Item = Ticket>) -> Batch<u32> {
+        let batch = Batch::new(0, 0);
         let now = tokio::time::Instant::now();
         let caller = |ticket| Caller::new(ticket, None, now, crate::observe::Caller::current());
-        cell.run(tickets.into_iter().map(caller).collect());
-        cell
+        batch.run(tickets.into_iter().map(caller).collect());
+        batch
     }
 
     #[test]
     fn a_waker_that_does_is_not_asked_for_again() {
-        let cell = running([0]);
+        let batch = running([0]);
         let poll = |same: bool, mut waker: Option<Waker>| {
-            let found = cell.poll(0, |_| same, &mut waker);
+            let found = batch.poll(0, |_| same, &mut waker);
             (found, waker.is_some())
         };
         assert!(matches!(poll(true, None), (Found::NeedsWaker, _)), "none");

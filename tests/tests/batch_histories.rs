@@ -1,7 +1,7 @@
 //! Random histories through the attribute, on two runtimes whose time is paused: calls come, leave, are cut off with their
 //! runtime; bulk calls succeed, fail, panic and give wrong numbers. What is checked is what every caller may rely on.
 //!
-//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback-tests --test batch_model` plays one again.
+//! A history is a function of its seed: `PIGGYBACK_SEED=… cargo test -p piggyback-tests --test batch_histories` plays one again.
 
 mod bulk;
 
@@ -130,7 +130,7 @@ fn drive(runtime: &Runtime, n: u64) {
 fn whatever_happens_each_item_is_executed_once_and_each_caller_gets_its_own() {
     std::panic::set_hook(Box::new(|info| {
         let said = info.to_string();
-        if said.contains("batch_model.rs") && !said.contains("on purpose") {
+        if said.contains("batch_histories.rs") && !said.contains("on purpose") {
             eprintln!("{said}");
         }
     }));
