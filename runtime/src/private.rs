@@ -7,7 +7,7 @@ pub use crate::batch::results::{
     Bulk, Each, Flat, ManyBy, OneBy, Outcome, Whole, again, shape, shape_by, shape_by_part, sorted,
 };
 pub use crate::batch::{
-    Grant, Groups, Heir, Inherited, Item, Limits, OrFailed, Permit, Place, Results, Seat, Start,
+    Grant, Groups, Heir, Inherited, Item, Limits, OrFailed, Permit, Pollable, Results, Seat, Start,
     WrongNumber, item, lazily, or_failed, weight,
 };
 pub use crate::bounds::output as ty;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::seat::{Place, Seat};
+use super::seat::{Pollable, Seat};
 use super::table::Queue;
 use crate::failure::Failure;
 use crate::reentrancy::frames;
@@ -121,7 +121,7 @@ where
     }
 }
 
-impl<H, R> Place for Inherited<H, R>
+impl<H, R> Pollable for Inherited<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone + Send + 'static,
     R: Send + 'static,

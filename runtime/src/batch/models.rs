@@ -12,7 +12,7 @@ use super::item::Item;
 use super::limits::Limits;
 use super::seat::Seat;
 use super::shared::{Cause, Ended};
-use super::table::{Opens, Polled, Queue, Ready, Seated, Table, Taken, Work};
+use super::table::{Given, Opens, Polled, Queue, Ready, Seated, Table, Work};
 use crate::model::{Task, model, spawn};
 use crate::sync::{Arc, Mutex};
 use crate::watch::Watched;
@@ -191,7 +191,7 @@ impl World {
             match self.table.ask(batch.hash, number) {
                 Asked::SleepsOn => {}
                 Asked::Ends => return,
-                Asked::Takes(Taken { batch, turn, ready }) => {
+                Asked::Takes(Given { batch, turn, ready }) => {
                     return match ready {
                         Some(Ready { items, .. }) => {
                             self.begins(&items);
@@ -374,7 +374,9 @@ fn flushing_races_closing() {
         let flushed = Task::new();
         let runs = world.bulk.lock().concat().contains(&1);
         let under_way = world.table.flush();
-        let ours = under_way.iter().any(|under_way| Arc::ptr_eq(under_way, &batch));
+        let ours = under_way
+            .iter()
+            .any(|under_way| Arc::ptr_eq(under_way, &batch));
         for batch in under_way {
             while !batch.has_ended(&flushed.waker()) {
                 flushed.sleep();

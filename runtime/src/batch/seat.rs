@@ -174,8 +174,8 @@ where
     }
 }
 
-/// What is polled for a result, or for the failure of a bulk call.
-pub trait Place {
+/// A future that can be polled for the failure of its bulk call, beside its result.
+pub trait Pollable {
     /// What one caller gets.
     type Output;
     /// Polls it. `failed` makes a result of a failure, or panics.
@@ -186,7 +186,7 @@ pub trait Place {
     ) -> Poll<Self::Output>;
 }
 
-impl<H, R> Place for Seat<H, R>
+impl<H, R> Pollable for Seat<H, R>
 where
     H: Deref<Target: Queue<R>> + Clone,
 {
@@ -208,7 +208,7 @@ pub struct OrFailed<S, F> {
 /// Makes an error of a failure of the bulk call.
 pub fn or_failed<S, F>(place: S, failed: F) -> OrFailed<S, F>
 where
-    S: Place<Output: IsResult>,
+    S: Pollable<Output: IsResult>,
     F: Fn(Failure) -> <S::Output as IsResult>::Err + Unpin,
 {
     OrFailed { place, failed }
@@ -216,7 +216,7 @@ where
 
 impl<S, F> Future for OrFailed<S, F>
 where
-    S: Place<Output: IsResult> + Unpin,
+    S: Pollable<Output: IsResult> + Unpin,
     F: Fn(Failure) -> <S::Output as IsResult>::Err + Unpin,
 {
     type Output = S::Output;

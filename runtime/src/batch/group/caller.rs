@@ -4,7 +4,7 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::order::Place;
+use super::order::Boxed;
 use super::queued::{Caller, Extra, New, Queued, Taken};
 use super::task::Unblocked;
 use super::uniques::Uniques;
@@ -144,7 +144,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         if self.open.is_some() {
             return;
         }
-        let reopens = |batch: &Place<Queued<T, B, W, C>>| batch.refills && !batch.is_full();
+        let reopens = |batch: &Boxed<Queued<T, B, W, C>>| batch.refills && !batch.is_full();
         let aside = self.aside.last_key_value().map_or(0, |(&id, _)| id + 1);
         let line = self.line.back().map_or(0, |&(id, _)| id + 1);
         self.open = if line > aside {

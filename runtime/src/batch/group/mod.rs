@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::HashTable;
 
 pub(crate) use self::caller::{Added, Coming, Left, Opened, Opening, Placed, Queuing};
-use self::order::Place;
+use self::order::Boxed;
 pub(crate) use self::queued::{Caller, Queued, position};
 pub(crate) use self::task::{Again, Ends, Moved, Orphaned, Run, Step};
 use self::uniques::{Number, Uniques};
@@ -52,14 +52,14 @@ const MOST_ROOM: usize = 1024;
 
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: what the batch's callers share.
 pub(crate) struct Group<T, U, B, W, C> {
-    open: Option<Place<Queued<T, B, W, C>>>,
+    open: Option<Boxed<Queued<T, B, W, C>>>,
     /// Closed batches in the order of their numbers. `None`: it is not there any more, or stands aside. The first and the
     /// last are there.
-    line: VecDeque<(Id, Option<Place<Queued<T, B, W, C>>>)>,
+    line: VecDeque<(Id, Option<Boxed<Queued<T, B, W, C>>>)>,
     /// Closed batches that can't start.
-    aside: BTreeMap<Id, Place<Queued<T, B, W, C>>>,
+    aside: BTreeMap<Id, Boxed<Queued<T, B, W, C>>>,
     /// Places of batches that have gone, for those that come.
-    spare: Vec<Place<Queued<T, B, W, C>>>,
+    spare: Vec<Boxed<Queued<T, B, W, C>>>,
     running: HashTable<Running<C>>,
     concurrency: usize,
     /// Items that are queued.

@@ -13,7 +13,7 @@ pub(super) const SPARE: usize = 1024;
 
 /// Where a batch is while it is queued: it is not moved when others come and go, and neither it nor its successor needs
 /// an allocation.
-pub(super) struct Place<Q>(Box<Option<Q>>);
+pub(super) struct Boxed<Q>(Box<Option<Q>>);
 
 impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     /// Closes the open batch. Returns its task.
@@ -22,7 +22,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         self.list(batch, why)
     }
 
-    pub(super) fn list(&mut self, mut batch: Place<Queued<T, B, W, C>>, why: Closing) -> Option<W> {
+    pub(super) fn list(&mut self, mut batch: Boxed<Queued<T, B, W, C>>, why: Closing) -> Option<W> {
         batch.closed = Some(why);
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
@@ -92,7 +92,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         batch
     }
 
-    fn out_of_line(&mut self, at: usize) -> Option<Place<Queued<T, B, W, C>>> {
+    fn out_of_line(&mut self, at: usize) -> Option<Boxed<Queued<T, B, W, C>>> {
         let batch = self.line[at].1.take();
         self.trim();
         batch
@@ -220,20 +220,20 @@ impl Slots {
     }
 }
 
-impl<Q> Place<Q> {
+impl<Q> Boxed<Q> {
     pub(super) fn of(mut self, batch: Q) -> Self {
         *self.0 = Some(batch);
         self
     }
 }
 
-impl<Q> Default for Place<Q> {
+impl<Q> Default for Boxed<Q> {
     fn default() -> Self {
         Self(Box::default())
     }
 }
 
-impl<Q> Deref for Place<Q> {
+impl<Q> Deref for Boxed<Q> {
     type Target = Q;
     #[inline]
     fn deref(&self) -> &Q {
@@ -241,7 +241,7 @@ impl<Q> Deref for Place<Q> {
     }
 }
 
-impl<Q> DerefMut for Place<Q> {
+impl<Q> DerefMut for Boxed<Q> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Q {
         (*self.0).as_mut().expect("a place in the queue is taken")

@@ -351,7 +351,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, B, W, C>> {
         self.find(id).filter(|batch| batch.turn == turn)?;
         let concurrency = mem::replace(&mut self.concurrency, usize::MAX);
-        // A group without a limit is not topped up, so no items of other batches fail with this one.
+        // The limit is lifted, so that the batch is not topped up with items of others, which would fail with it.
         let mut run = self.run(id, Closing::Delay);
         self.concurrency = concurrency;
         run.wake = run.wake.or_else(|| self.next());

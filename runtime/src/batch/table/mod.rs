@@ -39,7 +39,7 @@ mod watch;
 pub(super) use self::caller::{Polled, Queue};
 pub(super) use self::join::{Opens, Seated};
 pub(super) use self::task::Work;
-pub(super) use self::task::{Ready, Taken};
+pub(super) use self::task::{Given, Ready};
 
 /// The groups of one function.
 pub struct Table<K, T, U, B, R> {

@@ -17,7 +17,7 @@ use crate::sync::{Arc, MutexGuard};
 use crate::wake::{discard, guarded, wake_all};
 
 /// A batch that an idle task has been given.
-pub(crate) struct Taken<T, B, R> {
+pub(crate) struct Given<T, B, R> {
     pub(crate) batch: Arc<Batch<R>>,
     pub(crate) turn: Turn,
     /// What it runs, if it may run at once.
@@ -181,7 +181,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     }
 
     /// An idle task is polled. The batch that it takes may run at once, if it is full by now.
-    pub(crate) fn ask(&self, hash: u64, number: u64) -> Asked<Taken<T, B, R>> {
+    pub(crate) fn ask(&self, hash: u64, number: u64) -> Asked<Given<T, B, R>> {
         let mut shard = self.shard(hash).lock();
         let (batch, turn) = match shard.idle.ask(number) {
             Asked::Takes(given) => given,
@@ -200,7 +200,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 None
             }
         };
-        Asked::Takes(Taken { batch, turn, ready })
+        Asked::Takes(Given { batch, turn, ready })
     }
 
     /// Lets the caller give a batch a new task, if it needs one. Returns the turn of that task.

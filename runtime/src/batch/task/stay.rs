@@ -9,7 +9,7 @@ use tokio::runtime;
 use super::duty::{Duty, Stage};
 use crate::batch::idle::Asked;
 use crate::batch::start::Start;
-use crate::batch::table::{Ready, Table, Taken, Work};
+use crate::batch::table::{Given, Ready, Table, Work};
 use crate::watch::{self, Watched};
 
 /// A task that stays for another batch of its function.
@@ -61,7 +61,7 @@ where
             return Asked::SleepsOn;
         }
         self.has_asked = true;
-        let Asked::Takes(Taken { batch, turn, ready }) = asked else {
+        let Asked::Takes(Given { batch, turn, ready }) = asked else {
             return Asked::Ends;
         };
         let duty = Duty {

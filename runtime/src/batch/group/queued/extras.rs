@@ -1,0 +1,118 @@
+//! What else than its size decides which items may be together in a batch: weights and unique values.
+
+use std::mem;
+
+use super::{LAST_TICKET, Queued};
+use crate::batch::group::Ticket;
+use crate::batch::group::uniques::Number;
+
+/// What else decides which items may be together. In step with the items, from the first that has any of it on.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) items: Vec<Extra>,
+    pub(super) weight: u64,
+    pub(super) max_weight: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::batch::group) struct Extra {
+    pub(in crate::batch::group) weight: u64,
+    pub(in crate::batch::group) unique: Option<Number>,
+}
+
+impl<T, B, W, C> Queued<T, B, W, C> {
+    pub(in crate::batch::group) fn is_oversize(&self) -> bool {
+        self.extras
+            .as_ref()
+            .is_some_and(|extras| extras.max_weight.is_some_and(|most| extras.weight > most))
+    }
+
+    /// Whether an item of this weight would be too much.
+    #[inline(always)]
+    pub(in crate::batch::group) fn is_too_heavy(&self, weight: u64) -> bool {
+        self.extras.as_ref().is_some_and(|extras| {
+            extras
+                .max_weight
+                .is_some_and(|most| extras.weight.saturating_add(weight) > most)
+        })
+    }
+
+    /// The extras of a place, which no longer count.
+    pub(super) fn forget(&mut self, at: usize) -> Extra {
+        let Some(extras) = &mut self.extras else {
+            return Extra::default();
+        };
+        let Some(place) = extras.items.get_mut(at) else {
+            return Extra::default();
+        };
+        let extra = mem::take(place);
+        if at + 1 == self.callers.len() {
+            extras.items.pop();
+        }
+        extras.weight = if extras.weight == u64::MAX {
+            // It may have been more than a number holds.
+            let weights = extras.items.iter().map(|extra| extra.weight);
+            weights.fold(0, u64::saturating_add)
+        } else {
+            extras.weight - extra.weight
+        };
+        extra
+    }
+
+    /// Takes items of the batch behind this one, in order, as long as `fits` allows it and there is room. Returns the tickets
+    /// that they had there, from the first to the last, and what is to be added to these.
+    pub(in crate::batch::group) fn top_up(
+        &mut self,
+        behind: &mut Self,
+        mut fits: impl FnMut(&Extra) -> bool,
+    ) -> Option<(Ticket, Ticket, Ticket)> {
+        behind.close_gaps();
+        let first = behind.callers.first()?.ticket;
+        let offset = self.next_ticket.wrapping_sub(first);
+        let mut count = 0;
+        let mut weight = self.extras.as_ref().map_or(0, |extras| extras.weight);
+        let most = self.extras.as_ref().and_then(|extras| extras.max_weight);
+        for (at, caller) in behind.callers.iter().enumerate() {
+            let extra = behind.extra(at);
+            weight = weight.saturating_add(extra.weight);
+            let fits = self.len() + count < self.size
+                && most.is_none_or(|most| weight <= most)
+                // Tickets rise: one that would be wrapped around is not.
+                && (caller.ticket.wrapping_add(offset)) >= self.next_ticket
+                && caller.ticket.wrapping_add(offset) < LAST_TICKET
+                && fits(&extra);
+            if !fits {
+                break;
+            }
+            count += 1;
+        }
+        let last = behind.callers[count.checked_sub(1)?].ticket;
+        let extras: Vec<Extra> = (0..count).map(|at| behind.extra(at)).collect();
+        if let Some(theirs) = &mut behind.extras {
+            theirs.items.drain(..count.min(theirs.items.len()));
+            let weights = theirs.items.iter().map(|extra| extra.weight);
+            theirs.weight = weights.fold(0, u64::saturating_add);
+        }
+        let items = behind.items.drain(..count);
+        let callers = behind.callers.drain(..count);
+        for ((item, mut caller), extra) in items.zip(callers).zip(extras) {
+            caller.ticket = caller.ticket.wrapping_add(offset);
+            self.put(item, caller, extra);
+        }
+        Some((first, last, offset))
+    }
+
+    fn extra(&self, at: usize) -> Extra {
+        let extras = self.extras.as_ref();
+        extras
+            .and_then(|extras| extras.items.get(at))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The values that its items have to themselves.
+    pub(in crate::batch::group) fn values(&self) -> impl Iterator<Item = Number> {
+        let extras = self.extras.iter().flat_map(|extras| &extras.items);
+        extras.filter_map(|extra| extra.unique)
+    }
+}
