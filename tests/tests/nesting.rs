@@ -84,6 +84,32 @@ async fn a_bulk_call_that_calls_its_own_function_ends() {
     assert_eq!(ends(depth(1)).await, 1, "and the group goes on");
 }
 
+/// Without a delay, the next batch starts only when it is full or when no bulk call is running.
+#[tokio::test]
+async fn an_eager_bulk_call_that_calls_its_own_function_ends() {
+    #[batch(size = 10, eager)]
+    async fn depth(levels: Vec<u64>) -> Vec<u64> {
+        join_all(levels.into_iter().map(below)).await
+    }
+    #[batch(size = 10, eager)]
+    async fn between(levels: Vec<u64>) -> Vec<u64> {
+        join_all(levels.into_iter().map(depth)).await
+    }
+    fn below(level: u64) -> Call {
+        Box::pin(async move {
+            match level {
+                0 => 0,
+                odd if odd % 2 == 1 => depth(level - 1).await + 1,
+                _ => between(level - 1).await + 1,
+            }
+        })
+    }
+    assert_eq!(ends(depth(20)).await, 20);
+    let several = ends(join_all([3, 5, 0, 7].map(depth))).await;
+    assert_eq!(several, [3, 5, 0, 7]);
+    assert_eq!(ends(depth(1)).await, 1, "and the group goes on");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bulk_call_that_calls_its_own_function_through_others_ends() {
     #[batch(size = 10, delay_ms = 1, concurrency = 1)]

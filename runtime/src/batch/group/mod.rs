@@ -187,7 +187,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         match self.find(id) {
             Some(batch) => {
                 batch.nested = true;
-                let waits = waits || batch.bulk.permit() != Permit::Unneeded;
+                let waits =
+                    waits || batch.waits_for_others() || batch.bulk.permit() != Permit::Unneeded;
                 waits && !batch.urgent
             }
             None => false,

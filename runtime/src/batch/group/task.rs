@@ -179,7 +179,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
 
     fn run(&mut self, id: Id, why: Closing) -> Run<T, B, W, C> {
         let mut batch = self.take(id).expect("a batch that is ready is queued");
-        let limited = self.is_limited() || self.uniques.is_some();
+        let limited = self.is_limited() || self.uniques.is_some() || batch.waits_for_others();
         let permit = batch.bulk.permit();
         let queues = self.is_limited() || permit != Permit::Unneeded;
         let moved = if queues && !batch.urgent {

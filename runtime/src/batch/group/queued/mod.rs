@@ -224,6 +224,12 @@ impl<T, B, W, C> Queued<T, B, W, C> {
         self.callers[self.first].came
     }
 
+    /// Whether it may wait for the end of its group's bulk calls, however long they take: without a delay, an eager batch
+    /// that does not fill has nothing else to run at.
+    pub(super) fn waits_for_others(&self) -> bool {
+        self.eager && self.delay_ms.is_none()
+    }
+
     /// When the delay is over. `None`: never.
     pub(super) fn due(&self) -> Option<Instant> {
         self.opened()
