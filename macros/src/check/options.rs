@@ -79,6 +79,16 @@ pub(super) fn of_both(options: &Options, errors: &mut Errors) {
             "this creates a new scope for every call, so no two calls would ever share anything; store a `Scope` in a field and write `scope = self.scope`, or in a `static SCOPE: LazyLock<Scope>` and write `scope = SCOPE`",
         );
     }
+    if let Some(limit) = options
+        .limit
+        .as_ref()
+        .filter(|limit| is_new_semaphore(&limit.value))
+    {
+        errors.at(
+            &limit.value,
+            "this creates a new semaphore for every call, which would limit nothing; store an `Arc<Semaphore>` in a field and write `limit = self.permits`, or in a `static PERMITS: LazyLock<Arc<Semaphore>>` and write `limit = PERMITS`",
+        );
+    }
 }
 
 /// Checks that the functions that options add have different names.
@@ -252,6 +262,22 @@ fn is_new_fleet(expr: &Expr) -> bool {
                 (owner.as_str(), name.as_str()),
                 ("Fleet", "new") | ("piggyback_redis", "fleet")
             ),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// `Semaphore::new(…)`, by whatever path, perhaps in an `Arc`.
+fn is_new_semaphore(expr: &Expr) -> bool {
+    match expr {
+        Expr::Reference(reference) => is_new_semaphore(&reference.expr),
+        Expr::Paren(paren) => is_new_semaphore(&paren.expr),
+        Expr::Call(call) => match path_end(&call.func) {
+            Some([owner, name]) if owner == "Arc" && name == "new" => {
+                call.args.iter().any(is_new_semaphore)
+            }
+            Some([owner, name]) => owner == "Semaphore" && name == "new",
             None => false,
         },
         _ => false,

@@ -213,11 +213,11 @@ fn reporter(path: &TypePath) -> Option<(&'static str, String)> {
         }
         ["sqlx"] => (
             "`sqlx::Error`",
-            "see the recipe for it under `share_err` in the documentation of `piggyback::dedup`, or return `Arc<sqlx::Error>` as the error",
+            "see the recipe for it in `piggyback::guide::errors`, or return `Arc<sqlx::Error>` as the error",
         ),
         ["diesel", "result"] => (
             "`diesel::result::Error`",
-            "see the recipe for it under `share_err` in the documentation of `piggyback::dedup`, or return `Arc<diesel::result::Error>` as the error",
+            "see the recipe for it in `piggyback::guide::errors`, or return `Arc<diesel::result::Error>` as the error",
         ),
         _ => return None,
     };

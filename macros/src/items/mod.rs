@@ -86,12 +86,11 @@ impl Items {
 
     fn only(function: &Function, options: &Options, errors: &mut Errors) -> Option<List> {
         let arguments = &function.arguments;
-        let skipped = || options.skip.iter().flat_map(|skip| &skip.value);
-        let is_skipped = |list: &List| skipped().any(|name| arguments[list.index].binds(name));
-        let mut lists: Vec<List> = (0..arguments.len())
-            .filter_map(|index| List::read(function, index))
-            .filter(|list| !is_skipped(list))
-            .collect();
+        let skipped_names = || options.skip.iter().flat_map(|skip| &skip.value);
+        let is_skipped =
+            |list: &List| skipped_names().any(|name| arguments[list.index].binds(name));
+        let lists = (0..arguments.len()).filter_map(|index| List::read(function, index));
+        let (left_out, mut lists): (Vec<List>, Vec<List>) = lists.partition(is_skipped);
         if lists.len() > 1 {
             let names: Vec<String> = lists.iter().map(|list| list.name.to_string()).collect();
             let message = format!(
@@ -112,6 +111,13 @@ impl Items {
             let name = argument.bindings.first();
             let name = name.map(|binding| binding.ident.to_string());
             errors.at(&argument.written, in_a_pattern(&name.unwrap_or_default()));
+        } else if let (None, [skipped]) = (&list, &left_out[..]) {
+            let name = &skipped.name;
+            let at = skipped_names().find(|skipped| *skipped == name);
+            let message = format!(
+                "`{name}` is the list of items, which is never part of the group; remove it from `skip`"
+            );
+            errors.at(at.unwrap_or(name), message);
         } else if list.is_none() {
             let message = "a bulk function takes its items as a list, and none of these arguments is one; write `Vec<T>`, `&[T]`, `&[&T]` or `impl IntoIterator<Item = T>`";
             if function.sig.inputs.is_empty() {

@@ -58,7 +58,7 @@ clone_steps! {
     #[diagnostic::on_unimplemented(
         message = "`{R}`, the error type of this `Result`, must be `Clone`, since several callers can get it",
         label = "`{R}` is not `Clone`",
-        note = "if you can change `{R}`, derive `Clone`, or add a variant `Shared(Arc<{R}>)` and `share_err = {R}::Shared`; if it has a catch-all variant, for example `Other(anyhow::Error)`, write `share_err = |error| {R}::Other(error.into())`",
+        note = "if you can change `{R}`, derive `Clone`, or add a variant `Shared(Arc<{R}>)` and `share_err = {R}::Shared`; if `{R}` has to stay as it is, give `share_err` a function that makes a copy and keeps the cases your code matches on: `piggyback::guide::errors` has recipes",
         note = "if it is from another crate, return `Arc<{R}>` as the error, or an error type of your own that holds one; `piggyback::guide::errors` has recipes"
     )]
     ErrorOf;
