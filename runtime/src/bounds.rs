@@ -1,10 +1,10 @@
 //! Bounds whose violation is one error, in our own words, where the user can mend it.
 //!
-//! A bound on a function is usually reported once for the function, once more for the type that it returns, and again
-//! by all that is done with that. If a trait isn't implemented *at all*, though, what a function returns through it is
-//! an error itself, of which the compiler says no more. An implementation whose own bounds fail does not count as none,
-//! unless there is another one to choose from. So each trait here has two: the real one, and one for [`Never`], whose
-//! bound nothing meets; the `M` that tells them apart is always inferred.
+//! rustc usually reports a missing bound several times: for the function, for the type that it returns, and for each use of
+//! that type. If no implementation of a trait applies, however, the return type that is computed through the trait is an
+//! error type, about which rustc reports nothing further. With a single implementation, rustc selects it and reports the
+//! bounds of that implementation; with two, it selects neither. So each trait here has two implementations: the real one,
+//! and one for [`Never`] with a bound that nothing meets. The parameter `M` that tells them apart is always inferred.
 
 use std::marker::PhantomData;
 

@@ -33,8 +33,8 @@ pub(crate) fn discard(waker: Option<Waker>) {
     }
 }
 
-/// Puts a waker that is on offer where one is kept, unless the one that is there does. What it replaces is then on offer
-/// instead, to be dropped after unlocking. Returns whether a waker is there that does; if not, nothing was on offer.
+/// Stores the offered waker in `place`, unless the stored one wakes the same task (`does`). Leaves a waker that was replaced
+/// in `offered`, to be dropped after unlocking. Returns `false` if a waker is needed and none was offered.
 #[inline]
 pub(crate) fn offer<W>(
     place: &mut Option<W>,

@@ -1,6 +1,6 @@
-//! An editor knows what is in the body of an annotated function while it is not finished: types, and what can follow.
+//! Types and completions work in the unfinished body of an annotated function.
 //!
-//! Through rust-analyzer's protocol, where it is installed.
+//! The tests talk to rust-analyzer, if it is installed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -51,7 +51,7 @@ impl Service {
 }
 "#;
 
-/// Longer than any answer takes, for a server that gives none.
+/// The timeout for a server that does not answer.
 const NEVER: Duration = Duration::from_secs(300);
 
 /// A running rust-analyzer.
@@ -63,7 +63,7 @@ struct Server {
 }
 
 impl Server {
-    /// None, where it is not installed. The proxy of rustup is there without it, and fails.
+    /// Returns `None` if rust-analyzer is not installed. rustup's proxy exists even then, so it is run to find out.
     fn start() -> Option<Self> {
         let version = Command::new("rust-analyzer").arg("--version").output();
         if !version.is_ok_and(|output| output.status.success()) {
@@ -178,7 +178,7 @@ fn an_unfinished_body_has_types_and_completions() {
         "analyzer",
         &format!("[dependencies]\npiggyback = {{ path = {runtime:?} }}\n"),
     );
-    // The lock file then names what the crate needs, and the attributes are built.
+    // Creates the lock file and builds the attributes.
     user.succeeds(&["check"]);
     user.write("src/lib.rs", UNFINISHED);
 

@@ -118,6 +118,11 @@ fn the_tests_of_the_guarantees_exist() {
     let guarantees = file("runtime/docs/guarantees.md");
     let mut checked = 0;
     for line in file("tests/GUARANTEES.md").lines() {
+        if let Some(code) = line.strip_prefix("Code in `runtime/src`: ") {
+            for path in code.split('`').skip(1).step_by(2) {
+                file(&format!("runtime/src/{path}"));
+            }
+        }
         let Some((promise, names)) = line
             .strip_prefix("| ")
             .and_then(|line| line.strip_suffix(" |"))

@@ -1,4 +1,4 @@
-//! The items of a bulk function: which argument they are, how the function takes them, and what a caller passes instead.
+//! Finds the argument that holds the items of a bulk function, its list type, and the type that callers pass.
 
 mod list;
 

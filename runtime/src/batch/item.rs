@@ -1,4 +1,4 @@
-//! What a caller hands in: an item, and what decides which items may be together in a batch.
+//! An item, with its weight and its unique value.
 
 use std::hash::Hash;
 

@@ -1,4 +1,4 @@
-//! What a batch's callers share: their results, after the bulk call has ended.
+//! The part of a batch that its callers share. It holds their results once the bulk call has ended.
 //!
 //! While a batch is queued, its callers are in the group's queue. They move in here when the batch starts to run. The lock is
 //! held for a few instructions, in which wakers and results are moved.
@@ -167,7 +167,7 @@ impl<R> Batch<R> {
         self.state.lock().moved(ticket)
     }
 
-    /// Callers of this batch, which is queued, are in another from now on.
+    /// Records that callers of this queued batch have moved to another batch.
     pub(super) fn moves(&self, tickets: (Ticket, Ticket), offset: Ticket, to: Arc<Self>) {
         self.state.lock().moved.push(Moved {
             tickets,

@@ -264,7 +264,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     /// A batch that has waited too long for one of its own callers to adopt it.
     #[inline]
     fn rescue(&mut self) -> Option<(C, Turn)> {
-        if self.abandoned {
+        if self.unadopted {
             self.rescue_first()
         } else {
             None
@@ -273,11 +273,11 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
 
     #[cold]
     fn rescue_first(&mut self) -> Option<(C, Turn)> {
-        let found = self.queued().find(|batch| batch.is_abandoned());
+        let found = self.queued().find(|batch| batch.is_unadopted());
         match found.map(|batch| (batch.id, batch.shared.clone())) {
             Some((id, shared)) => Some((shared, self.adopt(id)?)),
             None => {
-                self.abandoned = false;
+                self.unadopted = false;
                 None
             }
         }

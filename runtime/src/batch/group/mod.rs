@@ -9,7 +9,7 @@
 //! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
 //! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken, and
 //! the first that is polled, or that comes, adopts it with a task of its own. If none of them does so in time, because they
-//! are not polled or their futures were forgotten, it is *abandoned*, and any caller of the group adopts it. The old task then
+//! are not polled or their futures were forgotten, it is *unadopted*, and any caller of the group adopts it. The old task then
 //! finds another turn. If it is polled before the new task and the batch may run, it runs the batch: under load, where every
 //! task stands still for a while, each poll makes progress. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
 //!
@@ -67,7 +67,7 @@ pub(crate) struct Group<T, U, B, W, C> {
     /// How many items the last batch had.
     expected: usize,
     /// Batches may be orphaned that none of their own callers has adopted in time.
-    abandoned: bool,
+    unadopted: bool,
     uniques: Option<Box<Uniques<U>>>,
 }
 
@@ -114,7 +114,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             concurrency: usize::MAX,
             waiting: 0,
             expected: 0,
-            abandoned: false,
+            unadopted: false,
             uniques: None,
         }
     }

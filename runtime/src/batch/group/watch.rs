@@ -28,7 +28,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             batch.fresh = None;
             if batch.orphaned {
                 batch.ready_for = batch.ready_for.saturating_add(1);
-                self.abandoned |= batch.is_abandoned();
+                self.unadopted |= batch.is_unadopted();
                 continue;
             }
             let ready = slots.ready(batch, now).is_some()
@@ -46,8 +46,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             wake.append(&mut orphaned.wake);
             places.extend(orphaned.place);
         }
-        if self.abandoned {
-            // Callers of batches that may have to wait for an abandoned one adopt it. The newest is the most likely to be
+        if self.unadopted {
+            // Callers of batches that may have to wait for an unadopted one adopt it. The newest is the most likely to be
             // polled; each tick wakes one more.
             let aside = self.aside.values_mut().chain(&mut self.open);
             let blocked = aside.filter(|batch| batch.blocked > 0 && !batch.orphaned);

@@ -1,4 +1,4 @@
-//! How the results of a bulk call are handed out: from what the function returns to one result an item.
+//! How the results of a bulk call are handed out: from the value that the function returns to one result per item.
 //!
 //! A strategy says how ([`Each`], [`Flat`], [`By`], [`Whole`]); the function's own return type says the rest, as an
 //! implementation of [`HandOut`]: [`shapes`] has those of what is not a `Result`, [`in_result`] the others. [`Outcome`] is the
@@ -85,7 +85,7 @@ pub trait HandOut<T, H, S, One> {
 pub trait Split<T, H, S, One> {
     /// What must be known of the items when they are gone.
     type Kept: Kept<T>;
-    /// One result an item; or the error, as the one caller gets it who may be left alone with it.
+    /// One result per item; or the error, in the form that the caller of a single bad item gets.
     fn split(self, how: &H, kept: Self::Kept, sharing: &S) -> Result<Results<One>, One>;
 }
 

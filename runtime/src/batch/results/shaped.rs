@@ -35,7 +35,7 @@ where
     Shaped(By(kind, item_of), PhantomData)
 }
 
-/// What a closure, which needs nothing to be known of what it returns, says to which item a row belongs. See
+/// The item that a row belongs to, as a closure returns it. The closure's return type need not be known beforehand. See
 /// [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
     message = "this closure must return the item that a row belongs to, a `{T}`, and it returns a `{Self}`",

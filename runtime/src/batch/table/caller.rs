@@ -17,7 +17,7 @@ pub enum Polled<R> {
     Waits,
     /// Give the batch a task with this turn, and wait.
     Adopts(Turn),
-    /// Give another batch, which is abandoned, a task with this turn, and wait.
+    /// Give another batch, which is unadopted, a task with this turn, and wait.
     Rescues(Arc<Batch<R>>, Turn),
     /// Its item is in another batch.
     Moved(Arc<Batch<R>>, Ticket),

@@ -94,7 +94,7 @@ where
         }
     }
 
-    /// A leader that has, or may have, followers has a result.
+    /// Publishes the result of a leader that has, or may have, followers.
     #[inline(never)]
     fn land(&mut self, output: S::Output) -> S::Output {
         let Some((hash, id, turn)) = self.leads() else {
@@ -113,7 +113,7 @@ where
         }
     }
 
-    /// Gives the role up: what was led, if anything.
+    /// Gives up the role. Returns the flight that this call led, if any.
     fn leads(&mut self) -> Option<(u64, u64, Turn)> {
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),

@@ -162,7 +162,8 @@ impl<W> State<W> {
         }
     }
 
-    /// A follower is polled. `waker` is asked for only if the one that is stored does not do (`same`): then `None`.
+    /// A follower is polled. Returns `None` if the stored waker does not wake the same task (`same`) and `waker` is empty:
+    /// then the caller must call again with a waker.
     pub(crate) fn follow(
         &mut self,
         slot: Option<Slot>,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 
-use super::{Entry, Following, Stage, Table, offer};
+use super::{Entry, Following, Stage, Table, wake_newest_first};
 use crate::batch::inherit;
 use crate::dedup::flight::{Flight, Outcome};
 use crate::dedup::state::{Deposed, Rest, Turn, Wakers};
@@ -22,7 +22,7 @@ pub(crate) enum Rested<V> {
 
 /// A landed flight, from its leader's view.
 pub(crate) enum Landed<V, O> {
-    /// No other caller wanted the result.
+    /// No other caller gets this result: none waited, or this leader was deposed.
     Alone(O),
     /// This many other callers did.
     Shared(Arc<Flight<V>>, u32),
@@ -240,7 +240,7 @@ impl<K, V> Table<K, V> {
             Left::Vacant(wakers) => {
                 self.rare.left.fetch_add(1, Relaxed);
                 discard(wakers.leader);
-                offer(wakers.followers);
+                wake_newest_first(wakers.followers);
             }
             Left::Abandoned(entry, leader) => {
                 entry.discard();

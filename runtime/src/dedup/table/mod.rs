@@ -9,7 +9,8 @@
 //! shared flight needs. The result is published under the lock that removes the entry, so a caller that found an entry,
 //! and later finds it gone, finds the result.
 //!
-//! The methods stand in files by who comes: a [`caller`] that begins, a [`leader`], a [`follower`], the [`watch`].
+//! The methods are split into files by the side that calls them: a [`caller`] that begins, a [`leader`], a [`follower`],
+//! the [`watch`].
 
 mod caller;
 #[cfg(feature = "fleet")]
@@ -281,7 +282,7 @@ impl Wakers<Waker> {
 }
 
 /// Wakes the followers that may take a vacancy, the newest first: as a rule, it has the most time left.
-fn offer(followers: Places<Waker>) {
+fn wake_newest_first(followers: Places<Waker>) {
     wake_all(followers.newest_first());
 }
 

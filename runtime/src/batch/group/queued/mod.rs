@@ -255,7 +255,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
     }
 
     /// Whether it was orphaned, and none of its callers was polled for some time.
-    pub(super) fn is_abandoned(&self) -> bool {
+    pub(super) fn is_unadopted(&self) -> bool {
         self.orphaned && self.ready_for >= ORPHAN_AFTER
     }
 
