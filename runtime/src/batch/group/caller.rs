@@ -17,14 +17,14 @@ use crate::wake::offer;
 /// An item that comes, with its caller.
 pub(crate) struct Coming<T, U, W> {
     pub(crate) item: T,
-    /// Of a list of items, only the first in a batch has one.
+    /// Only the first item of a list in a batch has one.
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
     pub(crate) weight: u64,
     pub(crate) unique: Option<(u64, U)>,
 }
 
-/// A batch about to be opened; made outside of the lock.
+/// A batch that is about to be opened, made outside of the lock.
 pub(crate) struct Opening<T, B, W, C> {
     pub(crate) shared: C,
     pub(crate) limits: Limits,
@@ -34,10 +34,10 @@ pub(crate) struct Opening<T, B, W, C> {
     pub(crate) now: Instant,
 }
 
-/// What became of an item.
+/// What happened to an item.
 pub(crate) enum Added<T, U, W, C> {
     Placed(Placed<U, W, C>),
-    /// It needs a new batch; `wake` is the task of one that was closed because of it.
+    /// It needs a new batch. `wake` is the task of the batch that was closed because of it.
     NoRoom {
         coming: Coming<T, U, W>,
         wake: Option<W>,
@@ -59,7 +59,7 @@ pub(crate) struct Placed<U, W, C> {
 /// A batch was opened.
 pub(crate) struct Opened<U, W> {
     pub(crate) ticket: Ticket,
-    /// Tasks that may run now, if the limit on concurrency was raised.
+    /// Tasks that may run now, if the limit on concurrency was lifted.
     pub(crate) wake: Vec<W>,
     /// To be dropped.
     pub(crate) unique: Option<U>,
@@ -69,7 +69,7 @@ pub(crate) struct Opened<U, W> {
 pub(crate) enum Queuing<C> {
     Waits,
     NeedsWaker,
-    /// Its batch was orphaned; it has to give it a task, with this turn.
+    /// Its batch was orphaned, and the caller has to give it a task with this turn.
     Adopts(Turn),
     /// It waits, and has to give a task to this batch, whose own callers are not polled.
     Rescues(C, Turn),
@@ -82,7 +82,7 @@ pub(crate) struct Left<T, U, B, W, C> {
     pub(crate) unique: Option<U>,
     pub(crate) waker: Option<W>,
     pub(crate) seen: observe::Caller,
-    /// It was the last caller: the batch, to be dropped.
+    /// The batch, to be dropped, if this was its last caller.
     pub(crate) emptied: Option<Queued<T, B, W, C>>,
     /// Tasks to wake.
     pub(crate) wake: Vec<W>,
@@ -251,7 +251,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         })
     }
 
-    /// A batch gets a new task, if it needs one. Returns the turn of that.
+    /// Lets the caller give a batch a new task, if it needs one. Returns the turn of that task.
     pub(crate) fn adopt(&mut self, id: Id) -> Option<Turn> {
         let batch = self.find(id).filter(|batch| batch.orphaned)?;
         batch.orphaned = false;
@@ -261,7 +261,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         Some(turn)
     }
 
-    /// A batch that has waited too long for one of its own callers to adopt it.
+    /// Lets the caller adopt a batch that none of its own callers has adopted in time.
     #[inline]
     fn rescue(&mut self) -> Option<(C, Turn)> {
         if self.unadopted {

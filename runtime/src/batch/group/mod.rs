@@ -1,22 +1,26 @@
-//! One group's queue: batches that fill, wait, and run. Pure: an event goes in, what to wake and drop comes out, and the
-//! caller acts on it after unlocking. Time is an argument.
+//! One group's queue: batches that fill, wait, and run. Pure: it takes an event and returns what to wake and drop, which the
+//! table does after unlocking. Time is an argument.
 //!
 //! ```text
 //!  add ──► open ──size, weight, unique, flush──► closed ──its task, its turn──► running ──► ended
 //!            └──────delay or eager, its task, its turn──────────────────────────────▲
 //! ```
 //!
-//! Each queued batch has a task somewhere, known by its *turn*, that is polled to ask whether it may run. When the task
-//! is lost (its runtime stopped) or stands still (nobody drives it), the batch is *orphaned*: all its callers are woken, and
-//! the first that is polled, or that comes, adopts it with a task of its own. If none of them does so in time, because they
-//! are not polled or their futures were forgotten, it is *unadopted*, and any caller of the group adopts it. The old task then
-//! finds another turn. If it is polled before the new task and the batch may run, it runs the batch: under load, where every
-//! task stands still for a while, each poll makes progress. A batch leaves the queue once: when a task takes it to run it, or when its last item goes.
+//! Each queued batch has a task with a number, its *turn*. Whenever the task is polled, it asks whether the batch may run. If the
+//! task is lost (its runtime was shut down) or stands still (its runtime is not driven), the batch is *orphaned*: all its callers
+//! are woken, and the first caller that is polled, or that joins, adopts the batch with a new task. If no caller does so in time,
+//! because none is polled, the batch is *unadopted*, and any caller of the group may adopt it. The old task then finds another
+//! turn. If the old task is polled before the new one and the batch may run, it runs the batch. So each poll makes progress under
+//! load, where every task stands still for a while. A batch leaves the queue once: when a task takes it to run it, or when its
+//! last item leaves.
 //!
-//! Closed batches stand in *line*. Those that can't start stand *aside*, where they cost the others nothing: orphaned ones,
-//! and those that are *blocked* because an earlier batch has an item with an equal unique value. If the group is limited
-//! (`concurrency`), only the first in line starts, and it is topped up with items of those behind it. A batch that a bulk call
-//! waits for is *urgent*: it starts in any case, since otherwise the two could wait for each other.
+//! Closed batches are in *line*. Batches that can't start are *aside*, where they cost the others nothing: orphaned batches, and
+//! batches that are *blocked* because an earlier batch has an item with an equal unique value. If the group is limited
+//! (`concurrency`), only the first batch in line starts, and it is topped up with items of the batches behind it. A batch is
+//! *urgent* if a bulk call waits for it: it starts in any case, since otherwise the two could wait for each other.
+//!
+//! The events are in the file of the side that causes them: [`caller`], [`task`], [`watch`]. [`order`] knows where each batch is and
+//! which may run, a [`queued`] batch holds its items, and [`uniques`] holds the unique values.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,20 +57,19 @@ const MOST_ROOM: usize = 1024;
 /// `T`: item, `U`: what is unique about it, `B`: the bulk call, `W`: waker, `C`: what the batch's callers share.
 pub(crate) struct Group<T, U, B, W, C> {
     open: Option<Boxed<Queued<T, B, W, C>>>,
-    /// Closed batches in the order of their numbers. `None`: it is not there any more, or stands aside. The first and the
-    /// last are there.
+    /// Closed batches in the order of their numbers. `None`: the batch has gone, or is aside. The first and the last are `Some`.
     line: VecDeque<(Id, Option<Boxed<Queued<T, B, W, C>>>)>,
     /// Closed batches that can't start.
     aside: BTreeMap<Id, Boxed<Queued<T, B, W, C>>>,
-    /// Places of batches that have gone, for those that come.
+    /// Empty boxes of batches that have gone, for new ones.
     spare: Vec<Boxed<Queued<T, B, W, C>>>,
     running: HashTable<Running<C>>,
     concurrency: usize,
     /// Items that are queued.
     waiting: usize,
-    /// How many items the last batch had.
+    /// The number of items of the last batch that ran.
     expected: usize,
-    /// Batches may be orphaned that none of their own callers has adopted in time.
+    /// There may be batches that none of their own callers has adopted in time.
     unadopted: bool,
     uniques: Option<Box<Uniques<U>>>,
 }
@@ -90,7 +93,7 @@ pub(crate) enum Closing {
 }
 
 impl Closing {
-    /// As stats, spans and metrics say it.
+    /// The name in stats, spans and metrics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Size => "size",
@@ -119,7 +122,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// Whether nothing is left of it.
+    /// Whether it has no batches.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_none()
             && self.line.is_empty()
@@ -142,18 +145,18 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         self.waiting
     }
 
-    /// Whether so many items wait that a further call is refused. Items whose callers were dropped don't count.
+    /// Whether so many items are waiting that a further call is refused. Items whose callers were dropped don't count.
     #[inline]
     pub(crate) fn is_busy(&self, max_waiting: usize) -> bool {
         self.waiting >= max_waiting
     }
 
-    /// Whether this batch is the one that items come into.
+    /// Whether this batch is the open one.
     pub(crate) fn is_open(&self, id: Id) -> bool {
         self.open.as_ref().is_some_and(|open| open.id == id)
     }
 
-    /// For how many items a batch that opens now had better have room.
+    /// The number of items for which a batch that opens now should have room.
     pub(crate) fn room(&self) -> usize {
         self.expected.min(MOST_ROOM)
     }
@@ -167,7 +170,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         self.concurrency != usize::MAX
     }
 
-    /// Closes the open batch, if any, and names all that is queued or runs.
+    /// Closes the open batch, if there is one. Returns its task, and all batches that are queued or running.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
         let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
@@ -179,8 +182,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         (task, queued.chain(running).collect())
     }
 
-    /// Calls inside of other executions have items in this batch. Returns whether it may have to wait for bulk calls of its
-    /// group.
+    /// Notes that calls inside of other executions have items in this batch. Returns whether the batch may have to wait for bulk
+    /// calls of its group.
     #[cold]
     pub(crate) fn nests(&mut self, id: Id) -> bool {
         let waits = self.is_limited() || self.uniques.is_some();

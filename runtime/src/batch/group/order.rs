@@ -1,4 +1,4 @@
-//! Which batch of a group is where: open, in line or aside; and which of them may run.
+//! Where each batch of a group is (open, in line or aside), and which of them may run.
 
 use std::ops::{Deref, DerefMut};
 
@@ -8,11 +8,11 @@ use super::queued::Queued;
 use super::{Closing, Group, Id};
 use crate::batch::start::Start;
 
-/// The most empty places that a group keeps while it is not idle.
+/// The most empty boxes that a group keeps while it is not idle.
 pub(super) const SPARE: usize = 1024;
 
-/// Where a batch is while it is queued: it is not moved when others come and go, and neither it nor its successor needs
-/// an allocation.
+/// A queued batch in a box, so that it is not moved within the queue. The box is used again for a later batch, which saves an
+/// allocation.
 pub(super) struct Boxed<Q>(Box<Option<Q>>);
 
 impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
@@ -38,9 +38,9 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         task
     }
 
-    /// A closed batch is in line: if it is due, it takes its place in the queue for a permit.
+    /// A closed batch has come into line. If it is due, it takes its place in the queue for a permit.
     fn ask(&mut self, id: Id) {
-        // One whose last item has just gone is about to go, too.
+        // A batch whose last item has just left is about to be taken out.
         let batch = self.find(id).filter(|batch| batch.len() > 0);
         let Some(opened) = batch.map(|batch| batch.opened()) else {
             return;
@@ -66,7 +66,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     fn place_in_line(&self, id: Id) -> Option<usize> {
-        // Its turn has come, or it has just been closed, most likely.
+        // Most likely the batch is next, or has just been closed.
         if self.line.front()?.0 == id {
             return Some(0);
         }
@@ -98,7 +98,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         batch
     }
 
-    /// Both ends of the line are there.
+    /// Restores that both ends of the line are `Some`.
     pub(super) fn trim(&mut self) {
         while self.line.front().is_some_and(|(_, batch)| batch.is_none()) {
             self.line.pop_front();
@@ -116,7 +116,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// A batch that stood aside is back in line, unless there is another reason why it can't start.
+    /// Puts a batch back in line, unless there is another reason why it can't start.
     #[cold]
     pub(super) fn bring_back(&mut self, id: Id) {
         let Some(batch) = self.aside.get(&id) else {
@@ -131,7 +131,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             None if self.line.back().is_none_or(|&(last, _)| last < id) => {
                 self.line.push_back((id, batch));
             }
-            // Whatever stood before it has gone from the line, and so has its own place.
+            // All batches before it have gone from the line, and `trim` has removed its own entry with theirs.
             None => {
                 let at = self.line.partition_point(|&(other, _)| other < id);
                 self.line.insert(at, (id, batch));
@@ -156,7 +156,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// The task of the batch that may run next, if there is a slot. It registers again if it finds that it may not.
+    /// Takes the task of the batch that may run next, if there is a slot. If it finds that it may not, it registers again.
     #[inline]
     pub(super) fn next(&mut self) -> Option<W> {
         if self.is_limited() || self.open.as_ref().is_some_and(|open| open.eager) {
@@ -176,13 +176,13 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
         let (limited, idle) = (self.is_limited(), self.running() == 0);
         let open = self.open.as_mut()?;
-        // Without a limit only an eager one waits for others.
+        // Without a limit, only an eager batch waits for others.
         let waits = !open.orphaned && (limited || open.eager && idle);
         waits.then(|| open.task.take())?
     }
 }
 
-/// What decides, besides a batch itself, whether it may run.
+/// What decides whether a batch may run, besides the batch itself.
 pub(super) struct Slots {
     running: usize,
     most: usize,

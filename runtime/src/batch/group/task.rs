@@ -18,14 +18,14 @@ pub(crate) enum Step<R> {
     Fills(usize),
     /// Wait, to this time or to be woken.
     Wait(Option<Instant>),
-    /// End: its batch is gone, or another task's.
+    /// End: its batch has gone, or belongs to another task.
     Gone,
 }
 
 /// Why a task has to ask again at once.
 pub(crate) enum Again {
     NeedsWaker,
-    /// It can't run with its permit now: to be dropped.
+    /// The batch can't use its permit now: to be dropped.
     GivesUp(Box<dyn Send>),
 }
 
@@ -46,27 +46,27 @@ pub(crate) struct Run<T, B, W, C> {
 
 /// Items that a batch was topped up with.
 pub(crate) struct Moved<T, B, W, C> {
-    /// What the callers of the batch share from which they were taken.
+    /// The batch from which they were taken.
     pub(crate) from: C,
-    /// From the first to the last.
+    /// The tickets that they had there, from the first to the last.
     pub(crate) tickets: (Ticket, Ticket),
-    /// What is to be added to each.
+    /// What is added to a ticket to get the new one.
     pub(crate) offset: Ticket,
-    /// Calls inside of other executions wait for it.
+    /// Calls inside of other executions have items in the batch.
     pub(crate) nested: bool,
-    /// Nothing is left there: the batch, whose task is to be woken to end, and which is to be dropped.
+    /// The batch, if no item is left in it. Its task is to be woken, which ends, and the batch is to be dropped.
     pub(crate) emptied: Option<Queued<T, B, W, C>>,
 }
 
 /// A batch has lost its task.
 pub(crate) struct Orphaned<W> {
-    /// The callers, one of which will adopt it, and the task of the one behind it.
+    /// The callers, one of which will adopt it, and the task of the batch behind it.
     pub(crate) wake: Vec<W>,
     /// Its place in the queue for a permit, to be dropped: there may be no task to use the permit.
     pub(crate) place: Option<Box<dyn Send>>,
 }
 
-/// A bulk call has ended, and this follows from it.
+/// What follows from the end of a bulk call.
 pub(crate) struct Ends<U, W> {
     /// Tasks that may run next.
     pub(crate) next: Option<W>,
@@ -75,7 +75,7 @@ pub(crate) struct Ends<U, W> {
     pub(crate) values: Vec<U>,
 }
 
-/// What unique values that were given up leave.
+/// What follows from unique values that batches no longer have.
 pub(super) struct Unblocked<U, W> {
     pub(super) tasks: Vec<W>,
     pub(super) values: Vec<U>,
@@ -91,15 +91,15 @@ impl<U, W> Default for Unblocked<U, W> {
 }
 
 impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
-    /// The open batch's task gets on: from now on the clock is read for every item.
+    /// From now on the clock is read for every item of the open batch.
     pub(crate) fn no_longer_fresh(&mut self, id: Id) {
         if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
             open.fresh = None;
         }
     }
 
-    /// A task is polled, with a waker on [`offer`]. One that rather asks again than waits while its batch fills says how many
-    /// items it has `seen`.
+    /// A task is polled, with a waker on [`offer`]. A task that asks again as long as its batch fills says how many items it has
+    /// `seen`.
     pub(crate) fn go(
         &mut self,
         id: Id,
@@ -127,13 +127,13 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             return Ok(Step::Gone);
         };
         let ours = batch.turn == turn;
-        // Reading the clock is left out where it does not matter: for a batch that was full before its task ran.
+        // The clock is not read if it does not matter, as for a batch that was full before its task ran.
         let now = if batch.closed.is_some() {
             batch.opened()
         } else {
             now()
         };
-        // An item that comes from a runtime whose clock is paused and ahead of this one's counts from now.
+        // If an item comes from a runtime whose paused clock is ahead of this one, its delay counts from now.
         let oldest = batch.oldest();
         oldest.came = oldest.came.min(now);
         if let Some(why) = self.ready(id, now) {
@@ -173,7 +173,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             return Err(Again::NeedsWaker);
         }
         let (closed, due) = (batch.closed, batch.due());
-        // Closed, or due: it waits for its turn, which wakes it.
+        // A batch that is closed or due needs no timer: it is woken when it may run.
         Ok(Step::Wait(due.filter(|&due| closed.is_none() && due > now)))
     }
 
@@ -217,7 +217,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     fn top_up(&mut self, batch: &mut Queued<T, B, W, C>) -> Vec<Moved<T, B, W, C>> {
         let (mut moved, id) = (Vec::new(), batch.id);
         while !batch.is_full() {
-            // One that was blocked may be before it, and have its permit later.
+            // The line is searched, since a batch that was blocked may be before this one and get its permit later.
             let behind = self.line.partition_point(|&(other, _)| other < id);
             let mut behind = self.line.range_mut(behind..);
             let behind = behind.find_map(|(_, next)| next.as_mut());
@@ -227,7 +227,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             let (behind, uniques) = (next.id, &mut self.uniques);
             let took = batch.top_up(next, |extra| match (extra.unique, &mut *uniques) {
                 (Some(value), Some(uniques)) => {
-                    // Never before a batch that has the same value and is further ahead.
+                    // The item must not overtake an item with the same value in a batch further ahead.
                     let first = uniques.is_first(value, behind);
                     if first {
                         uniques.moves(value, id);
@@ -239,7 +239,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             let Some((first, last, offset)) = took else {
                 break;
             };
-            // Its oldest item is another now, for which the time counts anew.
+            // It has another oldest item now, whose time has to be read.
             next.fresh = None;
             let (from, nested, rest) = (next.shared.clone(), next.nested, next.len());
             moved.push(Moved {
@@ -267,7 +267,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         batch.urgent || batch.bulk.permit() != Permit::Waits
     }
 
-    /// A batch that is not due, as its oldest caller has gone, or that has no slot, must not keep a permit from others.
+    /// A batch that can't run must not keep a permit from others. It may have lost its slot, or the caller that made it due.
     fn give_up(&mut self, id: Id) -> Option<Box<dyn Send>> {
         let batch = self.find(id)?;
         match batch.bulk.permit() {
@@ -276,7 +276,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         }
     }
 
-    /// What will tell the task of a batch that this has its permit.
+    /// The grant that tells the task of a batch about its permit.
     pub(crate) fn grant(&mut self, id: Id) -> Option<Arc<Grant>> {
         self.find(id)?.bulk.grant()
     }
@@ -314,22 +314,22 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
                 return;
             }
             Released::Next(next) => next,
-            // Its own item is gone, which was in the way of none but this batch.
+            // The batch has lost an item whose value an earlier batch has, so it may be blocked no longer.
             Released::Behind => batch,
         };
         let Some(batch) = self.find(next) else {
-            // It runs already: it was urgent.
+            // It was urgent, and runs already.
             return;
         };
         batch.blocked -= 1;
         if batch.blocked == 0 {
-            // It looks by itself whether it may run.
+            // The task checks whether the batch may run.
             unblocked.tasks.extend(batch.task.take());
             self.bring_back(next);
         }
     }
 
-    /// A task is lost, or stands still.
+    /// A task was lost, or stands still.
     pub(crate) fn orphan(&mut self, id: Id, turn: Turn) -> Orphaned<W> {
         let Some(batch) = self.find(id).filter(|batch| batch.turn == turn) else {
             return Orphaned {
@@ -347,7 +347,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         Orphaned { wake, place }
     }
 
-    /// A task could not do its work: the batch is taken out of the queue, for its callers to be told.
+    /// A task could not do its work. Takes the batch out of the queue, since its callers get a failure.
     pub(crate) fn fail(&mut self, id: Id, turn: Turn) -> Option<Run<T, B, W, C>> {
         self.find(id).filter(|batch| batch.turn == turn)?;
         let concurrency = mem::replace(&mut self.concurrency, usize::MAX);

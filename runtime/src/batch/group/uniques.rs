@@ -1,7 +1,7 @@
-//! The values that no two items of a batch may share, and that order the batches which share them.
+//! Unique values: no two items of a batch may share one, and batches that share one run in order.
 //!
-//! A value belongs to the first batch that has it. Others that have it, too, stand behind it in the order in which they were
-//! opened, which is the order of their numbers: each is blocked until it is the first.
+//! A value belongs to the first batch that has it. Later batches with the same value are behind it in the order of their numbers.
+//! Each of them is blocked until it is the first.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ struct Value<U> {
     behind: BTreeSet<Id>,
 }
 
-/// What became of a value whose item is gone.
+/// What happened to a value whose item has gone.
 pub(super) enum Released<U> {
     /// No batch has it any more: to be dropped.
     Free(U),
@@ -46,8 +46,8 @@ impl<U: Eq> Uniques<U> {
         self.values.is_empty()
     }
 
-    /// Whether a batch has this value, or one that was opened after it: then a further item with the value does not fit into
-    /// the batch, since it would come before an older one.
+    /// Whether this batch or a later one has the value. If so, an item with the value does not fit into the batch, since it would
+    /// overtake an older one.
     pub(super) fn has(&self, hash: u64, value: &U, batch: Id) -> bool {
         let found = self
             .values
@@ -55,8 +55,8 @@ impl<U: Eq> Uniques<U> {
         found.is_some_and(|it| it.first >= batch || it.behind.range(batch..).next().is_some())
     }
 
-    /// A batch, which does not have it, gets this value. Returns its number, whether others have it before the batch, and
-    /// what is to be dropped.
+    /// Adds a value to a batch that does not have it. Returns the value's number, whether an earlier batch has it, and what is to be
+    /// dropped.
     pub(super) fn add(&mut self, hash: u64, value: U, batch: Id) -> (Number, bool, Option<U>) {
         let same = |it: &Value<U>| it.number.0 == hash && it.value == value;
         if let Some(it) = self.values.find_mut(hash, same) {

@@ -6,12 +6,12 @@ use super::Group;
 use super::queued::ORPHAN_AFTER;
 use crate::batch::start::{Permit, Start};
 
-/// How often the number of ticks after which a batch is orphaned doubles at most.
+/// How often the number of ticks after which a batch is orphaned is doubled at most.
 const MOST_STALLS: u16 = 8;
 
 impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
-    /// The watch passes by. Adds tasks' wakers and places in queues for permits, to be dropped, wakers to be woken, and
-    /// batches that are orphaned now.
+    /// The watch ticks. Adds tasks' wakers and places in queues for permits, to be dropped, wakers to be woken, and batches that
+    /// are orphaned now.
     pub(crate) fn tick(
         &mut self,
         now: Instant,
@@ -47,8 +47,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             places.extend(orphaned.place);
         }
         if self.unadopted {
-            // Callers of batches that may have to wait for an unadopted one adopt it. The newest is the most likely to be
-            // polled; each tick wakes one more.
+            // Callers of blocked batches, which may have to wait for an unadopted one, adopt it. The newest caller is the most likely
+            // to be polled. Each tick wakes one more.
             let aside = self.aside.values_mut().chain(&mut self.open);
             let blocked = aside.filter(|batch| batch.blocked > 0 && !batch.orphaned);
             wake.extend(blocked.filter_map(|batch| batch.last_waker()));

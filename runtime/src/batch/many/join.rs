@@ -22,7 +22,7 @@ use crate::sync::Arc;
 use crate::watch;
 
 impl<F> Lazy<F> {
-    /// Joins a batch as the first of several items, or all are refused.
+    /// Joins as the first of several items. Either all of them get places, or all are refused.
     pub fn __piggyback_join_many<I, M, K, T, U, B, R>(
         self,
         site: &'static Site,
@@ -47,7 +47,7 @@ impl<F> Lazy<F> {
         sit_many(&table, handle, several, waker, &key, self, open)
     }
 
-    /// The same in a scope.
+    /// The same in another scope.
     pub fn __piggyback_join_in_many<I, M, K, T, U, B, R>(
         self,
         site: &'static Site,
@@ -74,7 +74,7 @@ impl<F> Lazy<F> {
     }
 }
 
-/// A call of a function with `many`. The item is the first of a list, or the only one.
+/// Joins a batch of a function with `many`. The item is the first of a list, or the only one.
 #[inline(never)]
 fn sit_many<H, G, K, T, U, B, R, I, M>(
     table: &H,

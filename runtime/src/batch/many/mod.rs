@@ -1,9 +1,9 @@
-//! `many`: a list of items that joins a group as one call.
+//! `many`: a call with a list of items.
 //!
 //! The generated function calls the annotated one with the first item, so that there is one body, one static and one type of
-//! bulk call. It leaves the other items in a thread-local [`SLOT`] for the time of a poll. The annotated function takes
-//! them out where it joins its batch, has all of them join under one lock, and leaves the places of the others in the slot.
-//! [`Many`] then polls the call of the first item and these places.
+//! bulk call. During a poll, the other items are in the thread-local [`SLOT`]. Where the annotated function joins its batch, it
+//! takes them out, lets all items join under one lock, and puts the places of the others into the slot. [`Many`] then polls the
+//! call with the first item, and these places.
 
 use std::any::Any;
 use std::cell::Cell as Local;
@@ -28,14 +28,14 @@ thread_local! {
 /// The items beside the first, for the annotated function.
 struct Order<T>(Vec<T>);
 
-/// What became of them.
+/// What the annotated function puts into the slot.
 enum Answer<R> {
     Places(Box<dyn Places<R>>),
-    /// Each got the error of `busy`.
+    /// All were refused, and get the error of `busy`.
     Refused(Vec<R>),
 }
 
-/// Calls a function with several items: the first by `call`, and the others with it.
+/// Calls a function with several items: `call` passes the first, and the slot passes the others.
 pub fn many<T, F>(items: Vec<T>, call: impl FnOnce(T) -> F) -> Many<F, F::Output>
 where
     T: Send + 'static,
@@ -66,7 +66,7 @@ pin_project! {
     }
 }
 
-/// Puts back what was in the slot before, also if the poll panics.
+/// Puts the previous content of the slot back, also if the poll panics.
 struct Restores(Option<Box<dyn Any + Send>>);
 
 impl Drop for Restores {
@@ -97,7 +97,7 @@ where
                             Answer::Places(places) => *this.others = Some(places),
                             Answer::Refused(refused) => *this.results = refused,
                         },
-                        // It has not come so far.
+                        // The function has not reached the point where it joins.
                         Some(Err(order)) => *this.order = Some(order),
                         None => {}
                     }
@@ -135,7 +135,7 @@ impl<F, R> fmt::Debug for Many<F, R> {
     }
 }
 
-/// Places in batches, whatever these are.
+/// Places in batches, without the types of these.
 trait Places<R>: Send {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Vec<R>>;
 }

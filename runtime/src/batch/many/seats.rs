@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::reentrancy::waits;
 use crate::sync::Arc;
 
-/// Places of which it is not known yet what becomes of a failure.
+/// Places for which it is not known yet how a failure is handled.
 pub(super) trait Unfailing<R>: Send {
     fn or(self: Box<Self>, failed: Option<Box<dyn Fn(Failure) -> R + Send>>) -> Box<dyn Places<R>>;
 }
@@ -26,20 +26,20 @@ where
     H: Deref<Target: Queue<R>>,
 {
     table: H,
-    /// Without a result so far.
+    /// Those that have no result yet.
     pub(super) parts: Vec<Part<R>>,
-    /// By their places in the list.
+    /// In the order of the list.
     results: Vec<Option<R>>,
     failed: Option<Box<dyn Fn(Failure) -> R + Send>>,
     spawn: Spawn<H, R>,
 }
 
-/// Items that follow one another in the list and in a batch. Only the first has a waker: who polls one looks at all.
+/// Items that follow one another both in the list and in a batch. Only the first has a waker, since all are polled together.
 pub(super) struct Part<R> {
     batch: Arc<Batch<R>>,
     first: Ticket,
     count: Ticket,
-    /// The place of the first in the list.
+    /// The index of the first in the list.
     at: usize,
     noted: waits::Ticket,
 }
@@ -59,7 +59,7 @@ where
         }
     }
 
-    /// The next item of the list has a place. Its batch gets its task at once: others may come into it.
+    /// The next item of the list has a place. Its batch gets its task at once, since items of other calls may join it.
     pub(super) fn add(&mut self, seated: Seated<R>) {
         let Seated {
             batch,
@@ -108,7 +108,7 @@ where
         );
     }
 
-    /// Polls the part at the end of the list. Returns it, if it waits.
+    /// Polls the last part, and removes it. Returns it, if it still waits.
     fn poll_last(&mut self, cx: &mut Context<'_>) -> Option<Part<R>> {
         let mut ended = false;
         loop {
@@ -168,7 +168,7 @@ where
         }
     }
 
-    /// The first item of the last part is in another batch, with some of those that follow it, perhaps.
+    /// The first item of the last part is in another batch, possibly with some of the items after it.
     fn moved(&mut self, to: Arc<Batch<R>>, first: Ticket) {
         let Some(part) = self.parts.last_mut() else {
             return;
@@ -241,7 +241,7 @@ where
 {
     fn drop(&mut self) {
         for part in self.parts.drain(..) {
-            // The last first: that leaves no gaps.
+            // Starts with the last, which leaves no gaps in the batch.
             for n in (0..part.count).rev() {
                 self.table.leave(&part.batch, part.first + n);
             }

@@ -1,4 +1,4 @@
-//! The items beside the first, as the annotated function has them.
+//! The items beside the first, in the annotated function.
 
 use std::fmt;
 use std::mem;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::sharing::IsResult;
 use crate::sync::Arc;
 
-/// The items beside the first, in the annotated function, and how each is made of what its caller passed.
+/// The items beside the first, and the closure that makes an item from what the caller passed.
 pub struct Several<T, R, M> {
     items: Vec<T>,
     make: M,
@@ -43,17 +43,17 @@ where
 }
 
 impl<T, R, M> Several<T, R, M> {
-    /// How many there are, beside the first.
+    /// The number of items beside the first.
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// So many had been made when they were refused.
+    /// Notes that all were refused after so many had been made.
     pub(super) fn refused(&mut self, items: usize) {
         self.refused = items;
     }
 
-    /// What joins, made outside of any lock.
+    /// Makes the items that join, outside of any lock.
     pub(super) fn make<I, U>(&mut self) -> Vec<Item<I, U>>
     where
         M: FnMut(T) -> Item<I, U>,
@@ -66,7 +66,7 @@ impl<T, R, M> Several<T, R, M> {
 }
 
 impl<T, R: Send + 'static, M> Several<T, R, M> {
-    /// The others have these places.
+    /// Notes the places of the others.
     pub(super) fn sits<H>(&mut self, seats: Seats<H, R>)
     where
         H: Deref<Target: Queue<R>> + Clone + Send + 'static,
@@ -99,7 +99,7 @@ impl<T, R: Send + 'static, M> Several<T, R, M> {
         }
     }
 
-    /// All are refused.
+    /// Refuses all.
     pub fn __piggyback_refuse(self, busy: impl FnMut() -> R) {
         let refused = self.items.len().max(self.refused);
         if refused > 0 {

@@ -1,4 +1,4 @@
-//! The bulk call of a batch: the body, and what is done with what it returns.
+//! The bulk call of a batch: the body, and how its return value is handed out.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -19,9 +19,9 @@ pub struct Handing<X, T, H, S, O>(
     pub(super) PhantomData<fn(T, X, O)>,
 );
 
-/// What an expansion gives a batch: the bulk call, and how its results are handed out.
+/// The bulk call that an expansion gives a batch.
 pub trait Bulk<T, R>: Start + Send + 'static {
-    /// The body's closure: its type is one for each monomorphisation.
+    /// The type of the body's closure, which each monomorphisation has for itself.
     type Body: 'static;
     /// Makes the call.
     fn run(self, items: Vec<T>) -> impl Future<Output = Results<R>> + Send + 'static
@@ -39,7 +39,7 @@ pub struct InParts<X, T, H, S, O, B>(Handing<X, T, H, S, O>, B);
 
 // The compiler shows the lines of these bounds, with their ends, if a body does not meet them.
 impl<X, T, H, S, O> Handing<X, T, H, S, O> {
-    /// What one call returns is handed out.
+    /// Hands out what one call returns.
     pub fn __piggyback_bulk<B, F>(self, body: B) -> Once<X, T, H, S, O, B>
     where
         B: FnOnce(Vec<T>) -> F + Send + 'static,
@@ -48,7 +48,7 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
         Once(self, body)
     }
 
-    /// Where a call returns an error, its halves are tried.
+    /// If a call returns an error, calls the body again with halves of the items.
     pub fn __piggyback_split<B, F>(self, body: B) -> InParts<X, T, H, S, O, B>
     where
         T: Clone,
@@ -58,7 +58,7 @@ impl<X, T, H, S, O> Handing<X, T, H, S, O> {
         InParts(self, body)
     }
 
-    /// The same, but only after errors for which `splits` says so: the callers of a part that gets another share that.
+    /// The same, but only after errors for which `splits` returns `true`. The callers of a part that gets another error share it.
     pub fn __piggyback_split_if<P, B, F>(self, splits: P, body: B) -> InPartsIf<X, T, H, S, O, P, B>
     where
         T: Clone,
@@ -171,7 +171,7 @@ where
 }
 
 pin_project! {
-    /// One call, whose output is handed out. By hand, since an `async fn` would have room for the items twice.
+    /// One call of the body. Written by hand, since an `async fn` would have room for the items twice.
     #[project = Doing]
     #[project_replace = Did]
     enum Handed<H, I, B, F, K> {

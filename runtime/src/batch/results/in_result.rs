@@ -1,4 +1,4 @@
-//! What functions return: a shape, a `Result` of one, or one value for all callers.
+//! Return types: a shape, a `Result` of a shape, or one value for all callers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use super::shapes::{Shape, as_many};
 use super::{By, Each, Flat, HandOut, Kept, ManyBy, Nested, OneBy, Outcome, Results, Split, Whole};
 use crate::sharing::{Copies, Errors};
 
-/// What is not a `Result`: for signatures by the strategy's kind, and for handing out by the strategy itself, which may have a
+/// Shapes by themselves. Signatures name the kind of a strategy, and results are handed out by the strategy, which may have a
 /// closure.
 macro_rules! shapes {
     ($([$($generic:ident)*] $kind:ty $(, [$closure:ident] $how:ty)?: $shape:ty => $one:ty;)*) => {$(

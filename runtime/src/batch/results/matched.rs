@@ -1,5 +1,5 @@
-//! `item_by`: results are found by a part of an item. The parts are kept while the body has the items; then what it returns
-//! becomes a list in the order of the items, which is handed out as any other.
+//! `item_by`: results are found by a part of an item. The parts are kept while the body has the items. Afterwards the return value
+//! becomes a list in the order of the items, which is handed out like any other list.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
@@ -67,7 +67,7 @@ impl<X: Matched, E> Matched for Result<X, E> {
     note = "return a map whose keys are what `item_by` gives; for rows in a `Vec`, add `one_by = …` or `many_by = …`"
 )]
 pub trait MatchedMap: Sized {
-    /// What results are found by.
+    /// The part by which results are found.
     type Key;
     /// For each item, what is found.
     type Found;
@@ -99,7 +99,7 @@ impl<X: MatchedMap, E> MatchedMap for Result<X, E> {
     }
 }
 
-/// What of each item results are found by.
+/// Takes the part of each item by which its result is found.
 pub fn parts<T, V>(items: &[T], part: impl Fn(&T) -> V) -> Vec<V> {
     items.iter().map(part).collect()
 }

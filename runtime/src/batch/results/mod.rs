@@ -1,11 +1,12 @@
-//! How the results of a bulk call are handed out: from the value that the function returns to one result per item.
+//! Splits the return value of a bulk call into one result per item.
 //!
-//! A strategy says how ([`Each`], [`Flat`], [`By`], [`Whole`]); the function's own return type says the rest, as an
-//! implementation of [`HandOut`]: [`shapes`] has those of what is not a `Result`, [`in_result`] the others. [`Outcome`] is the
-//! part of it that signatures need: what each caller gets. [`shaped`] fits the two together for an expansion, which makes a
-//! [`bulk`] call of the body. This may be made again with parts of a batch ([`split`]), or get its items in order ([`sorted`]).
+//! The options choose a strategy ([`Each`], [`Flat`], [`By`], [`Whole`]), and the return type implements [`HandOut`] for it:
+//! [`shapes`] has the types that are not a `Result`, [`in_result`] has the others. [`Outcome`] is the part that signatures need,
+//! the type that each caller gets. An expansion fits the two together with [`shaped`], and makes a [`bulk`] call from the body.
+//! The bulk call may be made again with parts of a batch ([`split`]), and may get its items in order
+//! ([`sorted`](mod@sorted)). [`matched`] is the option `item_by`.
 //!
-//! Nothing here waits or locks, but for running the body. Results go out in the order of the items.
+//! Only the body waits or locks. Results are in the order of the items.
 
 mod bulk;
 mod in_result;
@@ -21,45 +22,45 @@ pub use self::bulk::Bulk;
 pub use self::shaped::{again, shape, shape_by, shape_by_part};
 pub use self::sorted::sorted;
 
-/// Each item's own result, in the order of the items.
+/// One result per item, in the order of the items.
 pub type Results<R> = Result<Vec<R>, WrongNumber>;
 
-/// A bulk call gave another number of results than it got items.
+/// A bulk call returned another number of results than it got items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongNumber {
-    /// What it got.
+    /// The number of items that it got.
     pub items: usize,
-    /// What it gave.
+    /// The number of results that it returned.
     pub results: usize,
 }
 
-/// By the order of the items, or by looking each up in a map.
+/// Results are in the order of the items, or in a map.
 #[derive(Debug)]
 pub struct Each;
-/// Each has a `Result` of its own, in one for all.
+/// The results of items are `Result`s themselves, within a `Result` for all.
 #[derive(Debug)]
 pub struct Flat;
-/// Each gets the row that belongs to it, if there is one.
+/// An item gets the row that belongs to it, if there is one.
 #[derive(Debug)]
 pub struct OneBy;
-/// Each gets all rows that belong to it.
+/// An item gets all rows that belong to it.
 #[derive(Debug)]
 pub struct ManyBy;
-/// Each gets all of it.
+/// Each caller gets the whole value.
 #[derive(Debug)]
 pub struct Whole;
-/// `OneBy` or `ManyBy`, and the closure that tells to which item a row belongs.
+/// `OneBy` or `ManyBy`, and the closure that returns the item to which a row belongs.
 #[derive(Debug)]
 pub struct By<K, F>(K, F);
 
-/// A strategy for what may stand in a `Result`.
+/// A strategy that also applies to the success of a `Result`.
 pub trait Nested {}
 impl Nested for Each {}
 impl Nested for OneBy {}
 impl Nested for ManyBy {}
 impl<K: Nested, F> Nested for By<K, F> {}
 
-/// What each caller of a function that returns `Self` gets.
+/// The type that each caller gets from a function that returns `Self`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be split among the callers of a batch",
     label = "not one result per item",
@@ -67,7 +68,7 @@ impl<K: Nested, F> Nested for By<K, F> {}
     note = "for rows in any order add `one_by = |row| …` or `many_by = |row| …`; to give every caller the whole value, add `shared`"
 )]
 pub trait Outcome<T, K> {
-    /// Each caller's.
+    /// The type that each caller gets.
     type One;
     /// The strategy, fitted to `Self`.
     type Shaped;
@@ -75,25 +76,25 @@ pub trait Outcome<T, K> {
 
 /// Hands out a `Self`.
 pub trait HandOut<T, H, S, One> {
-    /// What must be known of the items when they are gone.
+    /// What is kept of the items while the bulk call has them.
     type Kept: Kept<T>;
-    /// One result an item. `sharing` is asked only for what more than one caller gets.
+    /// Makes one result per item. `sharing` copies values that more than one caller gets.
     fn hand_out(self, how: &H, kept: Self::Kept, sharing: &S) -> Results<One>;
 }
 
 /// A `Result` whose error splits the batch instead of being shared.
 pub trait Split<T, H, S, One> {
-    /// What must be known of the items when they are gone.
+    /// What is kept of the items while the bulk call has them.
     type Kept: Kept<T>;
     /// One result per item; or the error, in the form that the caller of a single bad item gets.
     fn split(self, how: &H, kept: Self::Kept, sharing: &S) -> Result<Results<One>, One>;
 }
 
-/// What is kept of the items while the bulk call has them.
+/// What is kept of the items: their number, or copies by which their results are found.
 pub trait Kept<T>: Send + Sized {
     /// Keeps it.
     fn keep(items: &[T]) -> Self;
-    /// How many items there were.
+    /// The number of items.
     fn count(&self) -> usize;
 }
 

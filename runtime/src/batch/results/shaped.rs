@@ -1,5 +1,4 @@
-//! How an expansion fits a strategy, what the function returns and how it is shared together, and what is said where these do
-//! not fit.
+//! Fits a strategy, the return type and the way of sharing together, and states what is missing if they do not fit.
 
 use std::marker::PhantomData;
 
@@ -13,8 +12,8 @@ pub struct Shaped<X, T, H, O>(pub(super) H, pub(super) PhantomData<fn(T, X, O)>)
 
 /// Fits a strategy to the output `X` for items `T`.
 ///
-/// It returns what the trait says of the output: where that says nothing, there is one error, and no more of what is
-/// done with this.
+/// It returns an associated type of the output. If the output does not implement the trait, this is the only error, since the
+/// compiler says no more about uses of the missing type.
 pub fn shape<X, T, H, O>(how: H, _: Output<(X, T)>) -> X::Shaped
 where
     X: Outcome<T, H, One = O, Shaped = Shaped<X, T, H, O>>,
@@ -22,7 +21,7 @@ where
     Shaped(how, PhantomData)
 }
 
-/// The same, by the closure that tells to which item a row belongs.
+/// The same, with the closure that returns the item to which a row belongs.
 pub fn shape_by<X, T, K, F>(
     kind: K,
     _: Output<(X, T)>,
@@ -69,7 +68,7 @@ impl<T, V: Nothing> ItemOf<T, Never> for V {
     }
 }
 
-/// The same as [`shape_by`], with an error that is about the closure.
+/// The same as [`shape_by`], with an error that points at the closure.
 pub fn shape_by_part<X, T, K, F, V, M>(
     kind: K,
     _: Output<(X, T)>,
@@ -83,15 +82,15 @@ where
     V::then(Shaped(By(kind, item_of), PhantomData))
 }
 
-// Methods, since these make the compiler resolve what has been said so far; and the traits are `S`'s, which is resolved
-// last: with anything still unknown, there would be but one implementation to choose from.
+// These are methods, since a method call makes the compiler resolve all types before it. The traits are implemented for `S`,
+// which is resolved last: with a type still unknown, the compiler would see only one implementation, and take it.
 impl<X, T, H, O> Shaped<X, T, H, O> {
-    /// Says how what several callers get is shared by them. See [`bounds`](crate::bounds) for `M`.
+    /// Sets how callers share a value that several of them get. See [`bounds`](crate::bounds) for `M`.
     pub fn __piggyback_share<S: Shares<X, T, H, O, M>, M>(self, sharing: S) -> S::Handing {
         sharing.handing(self.0)
     }
 
-    /// The same for a map whose keys are called something else than the items.
+    /// The same for a map whose key type is written differently from the item type.
     pub fn __piggyback_share_by_key<S: SharesByKey<X, T, H, O, M>, M>(
         self,
         sharing: S,
@@ -99,7 +98,7 @@ impl<X, T, H, O> Shaped<X, T, H, O> {
         sharing.handing(self.0)
     }
 
-    /// The same for a batch that is split by its errors.
+    /// The same for a batch that is split after an error.
     pub fn __piggyback_share_split<S: SharesParts<X, T, H, O, M>, M>(
         self,
         sharing: S,
@@ -108,20 +107,20 @@ impl<X, T, H, O> Shaped<X, T, H, O> {
     }
 }
 
-/// An item that may be tried more than once. See [`bounds`](crate::bounds) for `M`.
+/// An item that may be passed to more than one bulk call. See [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
     message = "`{T}` must be `Clone`, since `split_on_err` runs the items of a failed batch again",
     label = "`{T}` is not `Clone`",
     note = "derive `Clone` for `{T}` (for a type parameter, add the bound), put the items in an `Arc`, or remove `split_on_err`"
 )]
 pub trait Again<T, M> {
-    /// What knows it.
+    /// The type that states it.
     type Items;
-    /// What knows it.
+    /// The type that states it.
     fn items() -> Self::Items;
 }
 
-/// Items of which parts may be tried again.
+/// States that items may be passed to more than one bulk call.
 #[derive(Debug)]
 pub struct Items<T>(PhantomData<fn() -> T>);
 
@@ -139,7 +138,8 @@ impl<T: Nothing> Again<T, Never> for Output<T> {
     fn items() {}
 }
 
-/// States that items may be tried again. An expansion calls it with their span, so that errors point there.
+/// Checks that items may be passed to more than one bulk call. An expansion calls this with their span, so that errors point
+/// there.
 pub fn again<T, M>(_: Output<T>) -> <Output<T> as Again<T, M>>::Items
 where
     Output<T>: Again<T, M>,
@@ -154,7 +154,7 @@ impl<T> Items<T> {
     }
 }
 
-/// States of a sharing that it goes with an output: a trait for each way to say what is missing. See
+/// Traits that state that a way of sharing fits an output, one for each message about what is missing. See
 /// [`bounds`](crate::bounds) for `M`.
 macro_rules! states {
     ($($(#[$attribute:meta])* $states:ident: $needs:ident;)*) => {$(
@@ -185,7 +185,7 @@ macro_rules! states {
 }
 
 states! {
-    /// States that `sharing` shares what several callers get.
+    /// States that the output can be handed out with this way of sharing.
     #[diagnostic::on_unimplemented(
         message = "`{X}` can't be split among the callers of a batch whose items are `{T}`",
         label = "each caller would get a `{O}`",
@@ -194,14 +194,14 @@ states! {
         note = "a result that several callers can get must be `Clone`, or copied by `clone_with = …`"
     )]
     Shares: HandOut;
-    /// States the same where results are looked up by what may be another type than the items.
+    /// The same for a map whose key type may not be the item type.
     #[diagnostic::on_unimplemented(
         message = "the map that a bulk function returns must be keyed by its item type, `{T}`, and this is a `{X}`",
         label = "not a map keyed by `{T}`, or `{T}` is not `Hash + Eq + Clone` (`Ord + Clone` for a `BTreeMap`)",
         note = "change the keys to `{T}`; if they are the same type under another name, derive the traits named above for it"
     )]
     SharesByKey: HandOut;
-    /// States the same where errors split the batch.
+    /// The same for a batch that is split after an error.
     #[diagnostic::on_unimplemented(
         message = "`split_on_err` needs a `Result` whose `Ok` can be split among the callers, not a `{X}`",
         label = "not a `Result`, or its `Ok` can't be split",

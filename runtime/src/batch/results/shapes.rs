@@ -1,4 +1,4 @@
-//! What is not a `Result`: nothing, a list, a map, or rows in any order.
+//! Return types that are not a `Result`: nothing, a list, a map, or rows in any order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
@@ -6,12 +6,12 @@ use std::hash::{BuildHasher, Hash};
 use super::{By, Each, Kept, ManyBy, OneBy, Results, WrongNumber};
 use crate::sharing::Copies;
 
-/// An output that is not a `Result`. `One` is what belongs to an item, and `Top` what its caller gets: the
-/// same, or a `Result` of it.
+/// A return type that is not a `Result`. `One` belongs to an item, and `Top` is what the caller gets: the same, or a `Result`
+/// of it.
 pub trait Shape<T, H, S, One, Top> {
-    /// What must be known of the items when they are gone.
+    /// What is kept of the items while the bulk call has them.
     type Kept: Kept<T>;
-    /// One for each.
+    /// Makes one result per item.
     fn hand_out(self, how: &H, kept: Self::Kept, sharing: &S, top: fn(One) -> Top) -> Results<Top>;
 }
 
@@ -160,7 +160,7 @@ impl<'a, T: Ord> Places<'a, T> for BTreeMap<&'a T, Vec<usize>> {
     }
 }
 
-/// Looks up each distinct item once; equal ones share what is found.
+/// Looks up each distinct item once. Equal items share what is found.
 fn by_item<'a, T: 'a, O>(
     items: impl ExactSizeIterator<Item = &'a T>,
     mut places: impl Places<'a, T>,

@@ -4,7 +4,7 @@ use super::Results;
 use super::bulk::Bulk;
 use crate::batch::start::Start;
 
-/// A bulk call that gets its items in order. They come with what they are sorted by.
+/// A bulk call that gets its items in order. Each comes with the value by which it is sorted.
 #[derive(Debug)]
 pub struct Sorted<B>(B);
 
@@ -28,7 +28,7 @@ where
     }
 }
 
-/// Sorts within the future, whose panics reach the callers: comparing is user code.
+/// Sorts within the future, since comparing is user code, and a panic of the future reaches the callers.
 async fn in_order<O, T, R, B>(bulk: B, items: Vec<(O, T)>) -> Results<R>
 where
     O: Ord,
@@ -39,7 +39,7 @@ where
     Ok(put_back(&places, bulk.run(items).await?))
 }
 
-/// Items in order, equal ones as they came; and the place that each had before.
+/// Sorts items, and keeps equal ones as they came. Returns the index that each had before, too.
 fn sort<O: Ord, T>(items: Vec<(O, T)>) -> (Vec<usize>, Vec<T>) {
     let mut items: Vec<_> = items.into_iter().enumerate().collect();
     items.sort_by(|(_, (a, _)), (_, (b, _))| a.cmp(b));
@@ -49,7 +49,7 @@ fn sort<O: Ord, T>(items: Vec<(O, T)>) -> (Vec<usize>, Vec<T>) {
         .unzip()
 }
 
-/// Results in the order in which the items came.
+/// Puts results into the order in which the items came.
 fn put_back<R>(places: &[usize], results: Vec<R>) -> Vec<R> {
     let mut results: Vec<_> = places.iter().zip(results).collect();
     results.sort_unstable_by_key(|&(place, _)| place);

@@ -1,14 +1,13 @@
-//! `split_on_err`: a batch that fails is tried again in halves, so that an item fails no other's caller.
+//! `split_on_err`: a batch that fails is tried again in halves, so that only the callers of bad items get an error.
 
 use std::ops::Range;
 
 use super::{Kept, Results, Split};
 
-/// Runs the body on the items, and, where it fails, on the halves, down to those that fail alone. For one bad item of
-/// n these are at most 1 + 2·log2(n) calls: when the first half is fine, the second is known to hold the bad one, and
-/// is not tried as a whole.
+/// Calls the body with the items, and after an error with the halves, down to single items. One bad item of n costs at most
+/// 1 + 2·log2(n) calls: if the first half succeeds, the bad item is in the second half, which is then not tried as a whole.
 ///
-/// `look` takes those errors out that are for all callers of a part.
+/// `look` takes out the errors that all callers of a part share.
 pub(super) async fn split<X, T, H, S, O, B, F, L>(
     how: H,
     sharing: S,
@@ -61,7 +60,7 @@ where
     Ok(results.into_iter().flatten().collect())
 }
 
-/// Items yet to be tried.
+/// Items that are still to be tried.
 struct Part {
     range: Range<usize>,
     side: Side,
@@ -72,13 +71,13 @@ struct Part {
 enum Side {
     All,
     First,
-    /// The first half is not yet known to be fine.
+    /// It is not known yet whether the first half succeeds.
     Second,
-    /// It is.
+    /// The first half has succeeded.
     SecondOfBad,
 }
 
-/// The first half is the last to be pushed, and so the next to be tried.
+/// The first half comes last, since the next part to be tried is popped from the end.
 fn halves(Range { start, end }: Range<usize>) -> [Part; 2] {
     let middle = start + (end - start) / 2;
     [

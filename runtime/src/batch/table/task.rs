@@ -31,7 +31,7 @@ pub(crate) struct Ready<T, B> {
     /// How the batch was closed.
     pub(crate) closed: Closing,
     pub(crate) calls: Calls,
-    /// What it holds: see [`within_bulk`](frames::within_bulk).
+    /// What it holds: see [`within_bulk`](crate::reentrancy::frames::within_bulk).
     pub(crate) held: Vec<Execution>,
 }
 

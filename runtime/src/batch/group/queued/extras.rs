@@ -1,4 +1,4 @@
-//! What else than its size decides which items may be together in a batch: weights and unique values.
+//! What decides which items may be together in a batch, besides its size: weights and unique values.
 
 use std::mem;
 
@@ -6,7 +6,7 @@ use super::{LAST_TICKET, Queued};
 use crate::batch::group::Ticket;
 use crate::batch::group::uniques::Number;
 
-/// What else decides which items may be together. In step with the items, from the first that has any of it on.
+/// Weights and unique values, in step with the items once any item has one of them.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     pub(super) items: Vec<Extra>,
@@ -50,7 +50,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
             extras.items.pop();
         }
         extras.weight = if extras.weight == u64::MAX {
-            // It may have been more than a number holds.
+            // The sum was saturated, so it can't be subtracted from.
             let weights = extras.items.iter().map(|extra| extra.weight);
             weights.fold(0, u64::saturating_add)
         } else {
@@ -77,7 +77,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
             weight = weight.saturating_add(extra.weight);
             let fits = self.len() + count < self.size
                 && most.is_none_or(|most| weight <= most)
-                // Tickets rise: one that would be wrapped around is not.
+                // Tickets rise, so no new ticket may have wrapped around.
                 && (caller.ticket.wrapping_add(offset)) >= self.next_ticket
                 && caller.ticket.wrapping_add(offset) < LAST_TICKET
                 && fits(&extra);

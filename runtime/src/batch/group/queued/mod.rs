@@ -1,9 +1,9 @@
 //! A queued batch: its items in the order in which they came, with their callers.
 //!
-//! Items and callers stand in step in two lists. A caller that leaves from the middle leaves a gap in both, so that the
-//! others stay where their tickets find them; when half of the places are gaps the lists are packed again. So leaving costs a
-//! search by ticket and, spread over those that leave, a move of one place. A batch without gaps has
-//! its items in a plain list, and hands that to the bulk call as it is.
+//! Items and callers are in step in two lists. A caller that leaves from the middle leaves a gap in both, so that the others stay
+//! where their tickets find them. When half of the entries are gaps, the lists are packed. So leaving costs a search by ticket and,
+//! spread over the callers that leave, a move of one entry. A batch without gaps has its items in a plain list, which it hands to
+//! the bulk call as it is.
 
 use std::mem;
 use std::time::Duration;
@@ -20,19 +20,19 @@ mod extras;
 /// The last ticket that a batch gives. It is full then, whatever its size.
 const LAST_TICKET: Ticket = Ticket::MAX;
 
-/// Ticks of the watch during which a batch could have run and did not, after which it is orphaned. They double each time that
-/// this happens to it: where everything is slow, it is no help to make more tasks.
+/// Ticks of the watch during which a batch could have run and did not, after which it is orphaned. Their
+/// number is doubled each time that this happens to the batch, since more tasks are no help if everything is slow.
 pub(super) const ORPHAN_AFTER: u16 = 2;
 
-/// Places below which gaps are not worth the work.
+/// The number of gaps up to which packing is not worth the work.
 const FEW: usize = 32;
 
-/// A batch in the queue. In this order, so that what every call looks at, but for the callers, is in one cache line.
+/// A batch in the queue. In this order, so that the fields that every call reads, but for the callers, are in one cache line.
 #[repr(C, align(64))]
 pub(crate) struct Queued<T, B, W, C> {
     /// Empty once there are gaps: see `sparse`.
     items: Vec<T>,
-    /// If anything is unique, or weighs, or may not weigh too much.
+    /// `Some` if any item has a unique value or a weight, or the weight is limited.
     extras: Option<Box<Extras>>,
     pub(super) shared: C,
     pub(super) size: usize,
@@ -44,13 +44,13 @@ pub(crate) struct Queued<T, B, W, C> {
     pub(super) closed: Option<Closing>,
     /// In step with the items, by their tickets.
     callers: Vec<Caller<W>>,
-    /// Its task was just made, or is polled again as soon as may be: items that come now count as having come then, which
-    /// saves a look at the clock for each.
+    /// When its task was made, or last polled and about to be polled again. Items that come in between count as having come at this
+    /// time, which saves reading the clock for each.
     pub(super) fresh: Option<Instant>,
     pub(super) id: Id,
     pub(super) delay_ms: Option<u64>,
     pub(super) eager: bool,
-    /// A bulk call waits for it, so that it must not wait for any: it runs as soon as its task is polled.
+    /// A bulk call waits for it, so it must not wait for any bulk call: it runs as soon as its task is polled.
     pub(super) urgent: bool,
     /// Some of its callers were polled inside of other executions.
     pub(super) nested: bool,
@@ -59,11 +59,11 @@ pub(crate) struct Queued<T, B, W, C> {
     pub(super) turn: Turn,
     /// Ticks during which it could have run, or during which it was orphaned.
     pub(super) ready_for: u16,
-    /// How often it was orphaned for that.
+    /// How often it was orphaned because its task stood still.
     pub(super) stalls: u16,
-    /// How many of its items share a value with an earlier batch, queued or running.
+    /// The number of its items that share a value with an earlier batch, queued or running.
     pub(super) blocked: u32,
-    /// Places that are gaps, and the first that is none.
+    /// The number of gaps, and the first entry that is not a gap.
     gaps: usize,
     first: usize,
     /// The items, once there are gaps.
@@ -88,7 +88,7 @@ pub(super) struct Taken<T, W> {
     pub(super) extra: Extra,
 }
 
-/// A batch that is opened; made outside of the lock.
+/// The parts of a batch that is opened.
 pub(super) struct New<T, B, W, C> {
     pub(super) id: Id,
     pub(super) shared: C,
@@ -302,7 +302,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
         })
     }
 
-    /// Closes the gaps if they are as many as the items, or all that is there.
+    /// Closes the gaps if they are more than half of the entries, or all.
     fn pack(&mut self) {
         if self.gaps == self.callers.len() || self.gaps > FEW && self.gaps > self.callers.len() / 2
         {
@@ -333,7 +333,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
     }
 }
 
-/// Where a ticket's caller is: where it was put, unless some before it have left.
+/// The index of a ticket's caller: the ticket itself, unless callers before it have left.
 pub(crate) fn position<W>(callers: &[Caller<W>], ticket: Ticket) -> Option<usize> {
     match callers.get(ticket as usize) {
         Some(caller) if caller.ticket == ticket => Some(ticket as usize),
