@@ -222,6 +222,29 @@ impl Store {
         self.up.get(&token).is_some_and(|up| up.ends == 0)
     }
 
+    /// Writes all that the behaviour of a store depends on when no time passes, with other names for tokens and inboxes.
+    pub(crate) fn describe(
+        &self,
+        name: &mut dyn FnMut(Token) -> u8,
+        inbox: &dyn Fn(Inbox) -> u8,
+        out: &mut Vec<u8>,
+    ) {
+        out.push(self.current.map_or(0, &mut *name));
+        let mut up: Vec<_> = self.up.iter().map(|(&of, up)| (name(of), up)).collect();
+        up.sort_by_key(|(name, _)| *name);
+        for (of, up) in up {
+            let waiting = up.waiting.iter().map(|&it| 1 << inbox(it)).sum();
+            out.extend([of, inbox(up.owner), waiting, u8::from(up.ends == 0)]);
+        }
+        out.push(0);
+        // Which bytes a result has follows from its token, but for the first one.
+        let kept = self.results.iter();
+        let mut kept: Vec<_> = kept.map(|(&of, it)| [name(of), it.bytes[0]]).collect();
+        kept.sort_unstable();
+        out.extend(kept.into_iter().flatten());
+        out.push(0);
+    }
+
     pub(crate) fn results(&self) -> impl Iterator<Item = Token> + '_ {
         self.results.keys().copied()
     }
