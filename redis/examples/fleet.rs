@@ -1,13 +1,14 @@
-//! Eight processes, one hot key: what sharing across processes saves, and what it costs.
+//! Eight processes, one hot key: how many executions there are, and what happens when the leader or Redis is killed.
 //!
 //! ```sh
-//! cargo run --release -p piggyback-redis --example fleet
+//! cargo run --release -p piggyback-redis --example fleet                # a table, and a time line
+//! cargo run --release -p piggyback-redis --example fleet -- fleet.svg   # the time line as a picture, too
 //! ```
 //!
 //! Starts a redis-server of its own, and itself again eight times. In each round, 64 tasks of each process call the same function
-//! with the same key at the same moment; its body takes 100 to 150 ms. Then one process calls alone, then the leader is killed in the
-//! middle of a round, then Redis.
+//! with the same key at the same moment. `benches/fleet` measures this beside other ways to do it.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
@@ -20,155 +21,76 @@ use tokio::time::sleep;
 
 const PROCESSES: usize = 8;
 const CALLERS: usize = 64;
-/// The body of a round. Not always the same, which would favour whoever looks at the right intervals.
-fn body_of(round: u64) -> Duration {
-    Duration::from_millis(100 + round * 7 % 50)
-}
+const ROUNDS: u64 = 20;
 
 fn main() {
-    if std::env::var("FLEET_MODE").is_ok() {
-        child();
-    } else {
-        parent();
+    match std::env::var("FLEET_MODE") {
+        Ok(mode) => child(&mode),
+        Err(_) => parent(),
     }
 }
 
 // --- one process of the fleet ---
 
-fn client() -> redis::Client {
+static FLEET: LazyLock<Fleet> = LazyLock::new(|| {
     let port = std::env::var("FLEET_PORT").expect("the parent says it");
-    redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("an address")
-}
-
-static FLEET: LazyLock<Fleet> = LazyLock::new(|| piggyback_redis::fleet("demo", client()));
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/"));
+    piggyback_redis::fleet("demo", client.expect("an address"))
+});
 
 fn micros() -> u128 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("a clock that is set").as_micros()
 }
 
-async fn expensive(key: u64, time: Duration) -> u64 {
+async fn expensive(key: u64, millis: u64) -> u64 {
     println!("begin {}", micros());
-    sleep(time).await;
+    sleep(Duration::from_millis(millis)).await;
     println!("end {}", micros());
     key
 }
 
-#[dedup(spawn)]
-async fn local(key: u64, time: Duration) -> u64 {
-    expensive(key, time).await
+#[dedup(spawn, skip(millis))]
+async fn local(key: u64, millis: u64) -> u64 {
+    expensive(key, millis).await
 }
 
-#[dedup(across = FLEET, spawn)]
-async fn across(key: u64, time: Duration) -> u64 {
-    expensive(key, time).await
+#[dedup(across = FLEET, spawn, skip(millis))]
+async fn across(key: u64, millis: u64) -> u64 {
+    expensive(key, millis).await
 }
 
-/// What is written by hand where there is no library: a lock, and a look every 50 ms.
-#[dedup(spawn)]
-async fn by_hand(key: u64, time: Duration) -> u64 {
-    static CONNECTION: tokio::sync::OnceCell<redis::aio::MultiplexedConnection> =
-        tokio::sync::OnceCell::const_new();
-    let connect = async || {
-        client()
-            .get_multiplexed_async_connection()
-            .await
-            .expect("it answers")
-    };
-    let mut connection = CONNECTION.get_or_init(connect).await.clone();
-    let (lock, result) = (format!("lock:{key}"), format!("result:{key}"));
-    loop {
-        let get = redis::cmd("GET").arg(&result).to_owned();
-        if let Some(value) = get.query_async(&mut connection).await.expect("it answers") {
-            return value;
-        }
-        let set = redis::cmd("SET")
-            .arg(&lock)
-            .arg(1)
-            .arg("NX")
-            .arg("PX")
-            .arg(3000)
-            .to_owned();
-        let locked: Option<String> = set.query_async(&mut connection).await.expect("it answers");
-        if locked.is_some() {
-            let value = expensive(key, time).await;
-            let set = redis::cmd("SET")
-                .arg(&result)
-                .arg(value)
-                .arg("PX")
-                .arg(250)
-                .to_owned();
-            let () = set.query_async(&mut connection).await.expect("it answers");
-            let delete = redis::cmd("DEL").arg(&lock).to_owned();
-            let () = delete
-                .query_async(&mut connection)
-                .await
-                .expect("it answers");
-            return value;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-fn child() {
-    let mode = std::env::var("FLEET_MODE").expect("the parent says it");
+fn child(mode: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let runtime = runtime.expect("a runtime");
-    runtime.block_on(async {
-        let one = async |key, time| match &*mode {
-            "plain" => expensive(key, time).await,
-            "dedup" => local(key, time).await,
-            "hand" => by_hand(key, time).await,
-            _ => across(key, time).await,
-        };
+    runtime.expect("a runtime").block_on(async {
         let begin = Instant::now();
         while mode == "fleet" && !FLEET.is_up() && begin.elapsed() < Duration::from_secs(5) {
             sleep(Duration::from_millis(5)).await;
         }
-        println!("ready");
+        println!("ready {}", micros());
         for line in std::io::stdin().lines().map_while(Result::ok) {
-            let (what, key) = line.split_once(' ').expect("a command and a key");
-            let key: u64 = key.parse().expect("a number");
-            match what {
-                "round" => {
-                    let calls: Vec<_> = (0..CALLERS)
-                        .map(|_| {
-                            let mode = mode.clone();
-                            tokio::spawn(async move {
-                                match &*mode {
-                                    "plain" => expensive(key, body_of(key)).await,
-                                    "dedup" => local(key, body_of(key)).await,
-                                    "hand" => by_hand(key, body_of(key)).await,
-                                    _ => across(key, body_of(key)).await,
-                                }
-                            })
-                        })
-                        .collect();
-                    for call in calls {
-                        assert_eq!(call.await.expect("no panic"), key);
-                    }
-                    println!("returned {}", micros());
-                }
-                _ => {
-                    let mut times = Vec::new();
-                    for n in 0..key {
-                        let begin = Instant::now();
-                        one(1_000_000 + n, Duration::ZERO).await;
-                        times.push(begin.elapsed().as_micros());
-                    }
-                    times.sort_unstable();
-                    println!("lone {}", times[times.len() / 2]);
-                }
+            let (key, millis) = line.split_once(' ').expect("a key and a time");
+            let [key, millis] = [key, millis].map(|it| it.parse::<u64>().expect("a number"));
+            let calls: Vec<_> = (0..CALLERS)
+                .map(|_| match mode {
+                    "plain" => tokio::spawn(expensive(key, millis)),
+                    "dedup" => tokio::spawn(async move { local(key, millis).await }),
+                    _ => tokio::spawn(async move { across(key, millis).await }),
+                })
+                .collect();
+            for call in calls {
+                assert_eq!(call.await.expect("no call fails"), key);
             }
+            println!("returned {}", micros());
         }
     });
 }
 
 // --- the parent ---
 
-struct Server(Child, u16);
+struct Server(Child);
 
 impl Server {
     fn start(port: u16) -> Self {
@@ -179,26 +101,9 @@ impl Server {
             .spawn()
             .expect("redis-server is installed");
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(2));
         }
-        Self(child, port)
-    }
-
-    fn command(&self, command: &str) -> String {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.1));
-        let mut connection = client
-            .expect("an address")
-            .get_connection()
-            .expect("it answers");
-        redis::cmd(command)
-            .query::<redis::Value>(&mut connection)
-            .map_or_else(
-                |error| error.to_string(),
-                |value| match value {
-                    redis::Value::Int(number) => number.to_string(),
-                    other => format!("{other:?}"),
-                },
-            )
+        Self(child)
     }
 }
 
@@ -209,54 +114,79 @@ impl Drop for Server {
     }
 }
 
-/// The processes, and what they say: who, which word, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Ready,
+    Begin,
+    End,
+    Returned,
+}
+
+/// The processes, and what they say: who, what, and when.
 struct Processes {
     children: Vec<(Child, ChildStdin)>,
-    said: Receiver<(usize, String, u128)>,
+    said: Receiver<(usize, Word, u128)>,
 }
 
 impl Processes {
     fn start(mode: &str, port: u16) -> Self {
         let (sender, said) = channel();
-        let children = (0..PROCESSES)
-            .map(|n| {
-                let mut child = Command::new(std::env::current_exe().expect("this program"))
-                    .env("FLEET_MODE", mode)
-                    .env("FLEET_PORT", port.to_string())
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .expect("it starts");
-                let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-                let sender = sender.clone();
-                std::thread::spawn(move || {
-                    for line in lines.map_while(Result::ok) {
-                        let (word, number) = line.split_once(' ').unwrap_or((&line, "0"));
-                        let number = number.parse().expect("a number");
-                        if sender.send((n, word.to_owned(), number)).is_err() {
-                            return;
-                        }
+        let children = (0..PROCESSES).map(|n| {
+            let mut child = Command::new(std::env::current_exe().expect("this program"))
+                .env("FLEET_MODE", mode)
+                .env("FLEET_PORT", port.to_string())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("it starts");
+            let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in lines.map_while(Result::ok) {
+                    let (word, at) = line.split_once(' ').expect("a word and a time");
+                    let word = match word {
+                        "ready" => Word::Ready,
+                        "begin" => Word::Begin,
+                        "end" => Word::End,
+                        _ => Word::Returned,
+                    };
+                    let at = at.parse().expect("a number");
+                    if sender.send((n, word, at)).is_err() {
+                        return;
                     }
-                });
-                let stdin = child.stdin.take().expect("piped");
-                (child, stdin)
-            })
-            .collect();
+                }
+            });
+            let stdin = child.stdin.take().expect("piped");
+            (child, stdin)
+        });
+        let children = children.collect();
         let processes = Self { children, said };
-        (0..PROCESSES).for_each(|_| drop(processes.next()));
+        (0..PROCESSES).for_each(|_| assert_eq!(processes.next().1, Word::Ready));
         processes
     }
 
-    fn next(&self) -> (usize, String, u128) {
+    fn next(&self) -> (usize, Word, u128) {
         let said = self.said.recv_timeout(Duration::from_secs(60));
         said.expect("a process says something within a minute")
     }
 
-    fn say(&mut self, line: &str) {
+    fn call(&mut self, key: u64, millis: u64) {
         for (_, stdin) in &mut self.children {
-            let _ = writeln!(stdin, "{line}");
+            // One that was killed hears nothing.
+            let _ = writeln!(stdin, "{key} {millis}");
         }
+    }
+
+    /// Until so many have returned. Returns how many bodies began.
+    fn returned(&self, alive: usize, mut see: impl FnMut(usize, Word, u128)) -> usize {
+        let (mut bodies, mut left) = (0, alive);
+        while left > 0 {
+            let (n, word, at) = self.next();
+            bodies += usize::from(word == Word::Begin);
+            left -= usize::from(word == Word::Returned);
+            see(n, word, at);
+        }
+        bodies
     }
 }
 
@@ -269,126 +199,269 @@ impl Drop for Processes {
     }
 }
 
-fn percentile(times: &mut [u128], part: usize) -> f64 {
-    times.sort_unstable();
-    times[(times.len() * part / 100).min(times.len() - 1)] as f64 / 1000.0
-}
-
 fn parent() {
-    let rounds: u64 = std::env::args()
-        .nth(1)
-        .map_or(50, |n| n.parse().expect("a number of rounds"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
     let server = Server::start(port);
-    println!(
-        "{PROCESSES} processes, {CALLERS} callers each, one key, a body of 100 to 150 ms, {rounds} rounds\n"
-    );
-    println!(
-        "{:<28}{:>18}{:>16}{:>16}{:>16}",
-        "", "bodies per round", "late, p50 ms", "late, p99 ms", "alone, p50 ms"
-    );
+    println!("{PROCESSES} processes with {CALLERS} callers each, one key, a body of 100 ms\n");
+    println!("                         executions in {ROUNDS} rounds");
     for (mode, name) in [
-        ("plain", "plain"),
+        ("plain", "no sharing"),
         ("dedup", "#[dedup]"),
-        ("hand", "SET NX, looks every 50 ms"),
-        ("fleet", "#[dedup] and a fleet"),
+        ("fleet", "#[dedup(across = FLEET)]"),
     ] {
         let mut processes = Processes::start(mode, port);
-        let (mut bodies, mut late) = (0, Vec::new());
-        for round in 0..rounds {
-            processes.say(&format!("round {round}"));
-            let (mut ends, mut returned) = (0, Vec::new());
-            while returned.len() < PROCESSES {
-                match processes.next() {
-                    (_, word, _) if word == "begin" => bodies += 1,
-                    (_, word, at) if word == "end" => ends = at.max(ends),
-                    (_, word, at) if word == "returned" => returned.push(at),
-                    _ => {}
-                }
-            }
-            late.extend(returned.iter().map(|at| at.saturating_sub(ends)));
-        }
-        let _ = writeln!(processes.children[0].1, "alone 300");
-        let alone = loop {
-            let (_, word, micros) = processes.next();
-            if word == "lone" {
-                break micros;
-            }
-        };
-        println!(
-            "{name:<28}{:>18.3}{:>16.2}{:>16.2}{:>16.2}",
-            bodies as f64 / rounds as f64,
-            percentile(&mut late, 50),
-            percentile(&mut late, 99),
-            alone as f64 / 1000.0,
-        );
+        let bodies: usize = (0..ROUNDS)
+            .map(|round| {
+                processes.call(round, 100);
+                processes.returned(PROCESSES, |_, _, _| {})
+            })
+            .sum();
+        println!("{name:<25}{bodies:>10}");
     }
-    println!(
-        "\nlate: after the end of the last body, until the last caller of a process has its result"
-    );
-    std::thread::sleep(Duration::from_secs(4));
-    println!("keys left 4 s later: {}\n", server.command("DBSIZE"));
-    time_line(server, port);
+    let story = Story::play(server, port);
+    println!("\n{}", story.text());
+    if let Some(path) = std::env::args().nth(1) {
+        std::fs::write(&path, story.svg()).expect("it can be written");
+        println!("The picture is in {path}.");
+    }
 }
 
-/// What happens when a leader, and then Redis, is killed.
-fn time_line(server: Server, port: u16) {
-    let mut processes = Processes::start("fleet", port);
-    processes.say("round 1");
-    let begin = Instant::now();
-    let at = || format!("{:>7.1} ms", begin.elapsed().as_secs_f64() * 1000.0);
-    let mut expected = PROCESSES;
-    let mut killed = None;
-    while expected > 0 {
-        match processes.next() {
-            (n, word, _) if word == "begin" => {
-                println!("{}  process {n} runs the body for all", at());
-                if killed.is_none() {
-                    std::thread::sleep(Duration::from_millis(50));
-                    let _ = processes.children[n].0.kill();
-                    println!("{}  process {n} is killed", at());
-                    killed = Some(n);
-                    expected -= 1;
-                }
-            }
-            (n, word, _) if word == "returned" => {
-                expected -= 1;
-                if expected == 0 {
-                    println!("{}  process {n} is the last to have the result", at());
-                }
-            }
-            _ => {}
-        }
+/// What happens in one lane of the picture, in milliseconds.
+struct Bar {
+    lane: usize,
+    from: f64,
+    to: f64,
+    runs: bool,
+}
+
+/// A leader is killed, then Redis, which comes back.
+struct Story {
+    begin: u128,
+    bars: Vec<Bar>,
+    /// A process or, beyond these, Redis.
+    killed: Vec<(usize, f64)>,
+    /// When Redis was there.
+    redis: Vec<[f64; 2]>,
+    events: Vec<(f64, String)>,
+}
+
+impl Story {
+    fn now(&self) -> f64 {
+        self.at(micros())
     }
-    drop(server);
-    println!("{}  Redis is killed", at());
-    processes.say("round 2");
-    let (mut bodies, mut expected) = (0, PROCESSES - 1);
-    while expected > 0 {
-        let (_, word, _) = processes.next();
-        bodies += usize::from(word == "begin");
-        expected -= usize::from(word == "returned");
+
+    fn at(&self, micros: u128) -> f64 {
+        micros.saturating_sub(self.begin) as f64 / 1000.0
     }
-    println!(
-        "{}  a round without Redis: {bodies} bodies for 7 processes, no call fails",
-        at()
-    );
-    let _server = Server::start(port);
-    println!("{}  Redis is back", at());
-    for round in 3.. {
-        processes.say(&format!("round {round}"));
-        let (mut bodies, mut expected) = (0, PROCESSES - 1);
-        while expected > 0 {
-            let (_, word, _) = processes.next();
-            bodies += usize::from(word == "begin");
-            expected -= usize::from(word == "returned");
+
+    fn tell(&mut self, at: f64, what: impl Into<String>) {
+        self.events.push((at, what.into()));
+    }
+
+    /// A round of all that live. In the first one, the leader is killed; in another, Redis may be.
+    fn round(
+        &mut self,
+        processes: &mut Processes,
+        [key, millis]: [u64; 2],
+        mut fault: Option<&mut dyn FnMut(&mut Self, usize, &mut Processes)>,
+    ) -> usize {
+        let from = self.now();
+        processes.call(key, millis);
+        let mut began = [None; PROCESSES];
+        let dead = |story: &Self| story.killed.iter().filter(|(n, _)| *n < PROCESSES).count();
+        let (mut bodies, mut returned) = (0, 0);
+        while returned < PROCESSES - dead(self) {
+            let (n, word, at) = processes.next();
+            let at = self.at(at);
+            match word {
+                Word::Begin => {
+                    bodies += 1;
+                    began[n] = Some(at);
+                    if let Some(fault) = fault.take() {
+                        self.tell(at, format!("process {n} runs the body for all"));
+                        std::thread::sleep(Duration::from_millis(150));
+                        fault(self, n, processes);
+                        let now = self.now();
+                        if self.killed.iter().any(|(killed, _)| *killed == n) {
+                            self.bar(n, at, now, true);
+                            began[n] = None;
+                        }
+                    } else if bodies == 2 {
+                        self.tell(at, format!("process {n} begins"));
+                    }
+                }
+                Word::End => {
+                    let begin = began[n].take().expect("it began");
+                    self.bar(n, from, begin, false);
+                    self.bar(n, begin, at, true);
+                }
+                Word::Returned => {
+                    returned += 1;
+                    if !self
+                        .bars
+                        .iter()
+                        .any(|bar| bar.lane == n && bar.from >= from)
+                    {
+                        self.bar(n, from, at, false);
+                    }
+                }
+                Word::Ready => {}
+            }
         }
-        println!("{}  a round: {bodies} bodies", at());
-        if bodies == 1 {
-            break;
+        let alive = PROCESSES - dead(self);
+        let now = self.now();
+        self.tell(
+            now,
+            format!("{alive} processes have the result of {bodies} executions"),
+        );
+        std::thread::sleep(Duration::from_millis(60));
+        bodies
+    }
+
+    fn bar(&mut self, lane: usize, from: f64, to: f64, runs: bool) {
+        self.bars.push(Bar {
+            lane,
+            from,
+            to,
+            runs,
+        });
+    }
+
+    fn play(server: Server, port: u16) -> Self {
+        let mut processes = Processes::start("fleet", port);
+        let mut story = Self {
+            begin: micros(),
+            bars: Vec::new(),
+            killed: Vec::new(),
+            redis: Vec::new(),
+            events: Vec::new(),
+        };
+        let mut kill_leader = |story: &mut Self, n: usize, processes: &mut Processes| {
+            let _ = processes.children[n].0.kill();
+            story.killed.push((n, story.now()));
+            story.tell(story.now(), format!("process {n} is killed"));
+        };
+        story.round(&mut processes, [1, 300], Some(&mut kill_leader));
+        let mut server = Some(server);
+        let mut kill_redis = |story: &mut Self, _: usize, _: &mut Processes| {
+            server.take();
+            story.killed.push((PROCESSES, story.now()));
+            story.redis.push([0.0, story.now()]);
+            story.tell(story.now(), "Redis is killed");
+        };
+        story.round(&mut processes, [2, 300], Some(&mut kill_redis));
+        let _server = Server::start(port);
+        let back = story.now();
+        story.tell(back, "Redis is back");
+        for key in 3.. {
+            if story.round(&mut processes, [key, 100], None) == 1 {
+                break;
+            }
         }
+        story.redis.push([back, story.now()]);
+        story
+    }
+
+    fn text(&self) -> String {
+        let mut events = self.events.clone();
+        events.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let lines = events
+            .iter()
+            .map(|(at, what)| format!("{at:>7.0} ms  {what}\n"));
+        lines.collect()
+    }
+
+    fn svg(&self) -> String {
+        const LEFT: f64 = 92.0;
+        const TOP: f64 = 44.0;
+        const LANE: f64 = 22.0;
+        const WIDTH: f64 = 720.0;
+        let end = self.redis.iter().map(|[_, to]| *to).fold(1.0, f64::max);
+        let x = |at: f64| LEFT + at / end * (WIDTH - LEFT - 12.0);
+        let y = |lane: usize| TOP + lane as f64 * LANE;
+        let height = y(PROCESSES + 1) + 64.0;
+        let title = "Eight processes, one key: the leader is killed, then Redis";
+        let mut svg = String::new();
+        let _ = writeln!(
+            svg,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\" font-size=\"13\" font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif\">\n\
+             <rect width=\"{WIDTH}\" height=\"{height}\" rx=\"8\" fill=\"#ffffff\"/>\n\
+             <text x=\"12\" y=\"24\" font-size=\"15\" font-weight=\"600\" fill=\"#1b1f24\">{title}</text>"
+        );
+        for lane in 0..=PROCESSES {
+            let name = match lane {
+                PROCESSES => "Redis".to_owned(),
+                n => format!("process {n}"),
+            };
+            let _ = writeln!(
+                svg,
+                "<text x=\"12\" y=\"{}\" fill=\"#1b1f24\">{name}</text>",
+                y(lane) + 13.0
+            );
+        }
+        let mut rect = |lane, from: f64, to: f64, color: &str, what: &str| {
+            let _ = writeln!(
+                svg,
+                "<rect x=\"{:.1}\" y=\"{}\" width=\"{:.1}\" height=\"14\" rx=\"3\" fill=\"{color}\"><title>{what}, {from:.0} to {to:.0} ms</title></rect>",
+                x(from),
+                y(lane) + 2.0,
+                (x(to) - x(from)).max(1.0)
+            );
+        };
+        for bar in &self.bars {
+            let (color, what) = match bar.runs {
+                true => ("#c2560c", "runs the body"),
+                false => ("#b9d7e6", "waits"),
+            };
+            rect(bar.lane, bar.from, bar.to, color, what);
+        }
+        for [from, to] in &self.redis {
+            rect(PROCESSES, *from, *to, "#6b7683", "Redis runs");
+        }
+        for (lane, at) in &self.killed {
+            let (x, y) = (x(*at), y(*lane) + 9.0);
+            let _ = writeln!(
+                svg,
+                "<path d=\"M{:.1} {}l10 10m0 -10l-10 10\" stroke=\"#1b1f24\" stroke-width=\"2.5\"/>",
+                x - 5.0,
+                y - 5.0
+            );
+        }
+        let axis = y(PROCESSES + 1) + 4.0;
+        for tick in (0..)
+            .map(|n| f64::from(n) * 500.0)
+            .take_while(|tick| *tick <= end)
+        {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#5c6670\">{tick} ms</text>",
+                x(tick),
+                axis + 12.0
+            );
+        }
+        let keys = [
+            ("#b9d7e6", "waits", 0.0),
+            ("#c2560c", "runs the body", 80.0),
+            ("#6b7683", "Redis runs", 210.0),
+        ];
+        for (color, what, at) in keys {
+            let (x, y) = (LEFT + at, axis + 28.0);
+            let _ = writeln!(
+                svg,
+                "<rect x=\"{x}\" y=\"{y}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{color}\"/><text x=\"{}\" y=\"{}\" fill=\"#1b1f24\">{what}</text>",
+                x + 20.0,
+                y + 12.0
+            );
+        }
+        let (x, y) = (LEFT + 320.0, axis + 30.0);
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{x} {y}l10 10m0 -10l-10 10\" stroke=\"#1b1f24\" stroke-width=\"2.5\"/><text x=\"{}\" y=\"{}\" fill=\"#1b1f24\">is killed</text>\n</svg>",
+            x + 18.0,
+            y + 10.0
+        );
+        svg
     }
 }
