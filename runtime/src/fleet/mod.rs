@@ -19,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod token;
 mod wakes;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use super::engine::Token;
+use super::token::Token;
 
 /// What an engine hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
