@@ -196,7 +196,7 @@ fn leader_lost(
                 bodies += 1;
                 next = next.or(Some(lost.elapsed()));
                 if mode != "fleet" {
-                    // What is waited for here is how many bodies a fleet has.
+                    // Only of a fleet is it counted how many bodies begin after that.
                     break;
                 }
             }
