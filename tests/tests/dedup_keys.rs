@@ -375,16 +375,16 @@ fn key_expressions_stand_for_their_argument_and_the_others_stay() {
 #[test]
 fn instances_of_a_generic_never_share_even_if_all_types_agree() {
     trait Store {
-        const RUNS: &'static Count;
+        fn runs() -> &'static Count;
     }
     macro_rules! stores {
         ($($store:ident)*) => {$(
             struct $store;
             impl Store for $store {
-                const RUNS: &'static Count = {
+                fn runs() -> &'static Count {
                     static RUNS: Count = Count::new();
                     &RUNS
-                };
+                }
             }
         )*};
     }
@@ -393,7 +393,7 @@ fn instances_of_a_generic_never_share_even_if_all_types_agree() {
 
     #[dedup]
     async fn load<S: Store, const N: usize>(id: u64) -> (u64, usize) {
-        S::RUNS.next();
+        S::runs().next();
         GATE.passed().await;
         (id, N)
     }
@@ -404,7 +404,7 @@ fn instances_of_a_generic_never_share_even_if_all_types_agree() {
         where
             S: 'static,
         {
-            S::RUNS.next();
+            S::runs().next();
             GATE.passed().await;
             id as usize
         }
@@ -417,7 +417,7 @@ fn instances_of_a_generic_never_share_even_if_all_types_agree() {
             impl Loads for $store {
                 #[dedup(skip(self))]
                 async fn get(&self, id: u64) -> u64 {
-                    $store::RUNS.next();
+                    $store::runs().next();
                     GATE.passed().await;
                     id
                 }
@@ -435,7 +435,7 @@ fn instances_of_a_generic_never_share_even_if_all_types_agree() {
         ByHand::waiting(load::<Orders, 1>(1)),
     ];
     let mut sized = ByHand::waiting(load::<Users, 2>(1));
-    assert_eq!((Users::RUNS.get(), Orders::RUNS.get()), (2, 1));
+    assert_eq!((Users::runs().get(), Orders::runs().get()), (2, 1));
 
     let name = String::from("main");
     let (users, orders) = (
@@ -450,14 +450,14 @@ fn instances_of_a_generic_never_share_even_if_all_types_agree() {
         ByHand::waiting(orders.load(1)),
         ByHand::waiting(orders.load(1)),
     ];
-    assert_eq!((Users::RUNS.get(), Orders::RUNS.get()), (3, 2));
+    assert_eq!((Users::runs().get(), Orders::runs().get()), (3, 2));
 
     let _users = [ByHand::waiting(Users.get(1)), ByHand::waiting(Users.get(1))];
     let _orders = [
         ByHand::waiting(Orders.get(1)),
         ByHand::waiting(Orders.get(1)),
     ];
-    assert_eq!((Users::RUNS.get(), Orders::RUNS.get()), (4, 3));
+    assert_eq!((Users::runs().get(), Orders::runs().get()), (4, 3));
 
     GATE.open();
     for call in &mut loads {
