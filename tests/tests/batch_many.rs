@@ -538,3 +538,23 @@ async fn a_large_list_is_one_future_and_wakes_once_per_batch() {
     assert!(POLLS.load(SeqCst) <= 102, "{POLLS:?}");
     assert_eq!(save(1).await, 1);
 }
+
+/// With `eager`, a batch runs as soon as a thread is free. A list that fits must be in it as a whole by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_list_that_fits_is_one_bulk_call_on_many_threads() {
+    #[batch(size = 100, eager, skip(log), many = save_all)]
+    async fn save(log: &Log, ids: Vec<u64>) -> Vec<u64> {
+        log.note(&ids);
+        ids
+    }
+    let log = Log::default();
+    for round in 0..300 {
+        let ids: Vec<u64> = (0..10).map(|id| round * 10 + id).collect();
+        assert_eq!(ends(save_all(&log, ids.clone())).await, ids);
+        assert_eq!(log.calls().last(), Some(&ids), "round {round}");
+    }
+    let ids: Vec<u64> = (0..250).collect();
+    ends(save_all(&log, ids)).await;
+    let sizes: Vec<usize> = log.calls()[300..].iter().map(Vec::len).collect();
+    assert_eq!(sizes, [100, 100, 50]);
+}

@@ -165,7 +165,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 }
             },
         };
-        self.open(hash, key, coming, max_waiting, open(), needs)
+        self.open(hash, key, coming, max_waiting, open(), needs, |_, _| 0)
     }
 
     /// Locks a shard in which a large key either has a group or comes copied.
@@ -186,7 +186,12 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         (self.shard(hash).lock(), copied)
     }
 
-    /// Opens a batch, unless another call has opened one since the first look.
+    /// Opens a batch, unless another call has opened one since the first look. `fill` gives places in the new batch to further
+    /// items, before its task can start, and returns their number.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are those of a call that joins"
+    )]
     #[inline(never)]
     pub(super) fn open(
         &self,
@@ -196,6 +201,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         max_waiting: usize,
         opens: Opens<B>,
         needs: Needs<K>,
+        fill: impl FnOnce(&mut Entry<K, T, U, B, R>, &Seated<R>) -> u64,
     ) -> Option<Seated<R>> {
         let Opens {
             limits,
@@ -238,6 +244,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         };
         let (mut seated, Opened { wake, unique, .. }) =
             entry.open(self.address(), id, opening, coming);
+        shard.counts.calls += fill(entry, &seated);
         let first_turn = || (seated.batch.clone(), 0);
         let takes = runtime.and_then(|runtime| shard.idle.give(runtime, first_turn));
         drop(guard);

@@ -55,8 +55,8 @@ struct Places<R, U> {
 }
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
-    /// Gives places to all items of a list, in as many batches as they need, or to none. The items that fit in the open batch
-    /// get their places under one lock. Returns whether they have places.
+    /// Gives places to all items of a list, in as many batches as they need, or to none. The items that fit in one batch get
+    /// their places under one lock, so that its task can't start with some of them. Returns whether they have places.
     pub(crate) fn join_many(
         &self,
         waker: &Waker,
@@ -94,10 +94,22 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             };
             let mut coming = list.next().expect("it needs a batch");
             coming.waker = Some(waker.clone());
-            let place = self.open(hash, key, coming, usize::MAX, open(), needs);
+            let mut places = Places {
+                waker: None,
+                seated: Vec::new(),
+                leftovers: Vec::new(),
+            };
+            let fill = |entry: &mut Entry<K, T, U, B, R>, first: &Seated<R>| {
+                list.last = Some(first.batch.id);
+                entry.seat_list(self.address(), &mut list, &mut places);
+                places.seated.len() as u64
+            };
+            let place = self.open(hash, key, coming, usize::MAX, open(), needs, fill);
             let place = place.expect("without a limit, there is a place");
             list.last = Some(place.batch.id);
             seated(place);
+            places.leftovers.into_iter().for_each(Leftover::finish);
+            places.seated.into_iter().for_each(&mut seated);
         }
         true
     }
