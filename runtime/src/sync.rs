@@ -14,7 +14,7 @@
 //!
 //! No user code runs under any of them, except a key's `Eq`, the `Clone` of a small key (one that owns nothing, or a
 //! `String` or `Vec<u8>`, up to 4 KiB), and a unique value's `Eq`. Wakers, items, keys, permits and results are cloned, woken
-//! and dropped after unlocking. Unit tests check this: see [`held`].
+//! and dropped after unlocking. Unit tests check this: see `held`.
 //!
 //! `Arc` is std's in either case: the checker's `Arc` can't hold a trait object, and what there is to prove happens under
 //! the locks.
