@@ -81,6 +81,7 @@ fn bodies_are_checked_as_ever() {
 /// Suggestions that need more than the line itself, and what that is.
 const NOT_PASTED: &[(&str, &str)] = &[
     ("dedup_scope_is_new", "a field or a static"),
+    ("batch_limit_is_new", "a field or a static"),
     ("dedup_across_feature", "a feature"),
     ("dedup_across_is_new", "a feature, and a field or a static"),
     ("dedup_across_batch", "a feature"),
