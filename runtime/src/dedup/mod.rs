@@ -5,6 +5,9 @@
 //! follower. From then on it is the future [`call`]: a leader polls the body in place, a follower waits. The [`state`]
 //! of a flight that has followers decides who leads, its [`places`] hold the followers' wakers, and its [`flight`] holds the
 //! result, from which [`sharing`](crate::sharing) makes each caller's own.
+//!
+//! Beside this way: [`joining`] are the options that say which flights a call joins, [`spawned`] is the option `spawn`, [`forget`]
+//! the option `forget`, and [`listed`] and [`stats`] are a table as a scope sees it.
 
 mod call;
 mod flight;

@@ -1,9 +1,8 @@
 //! The map of one function's flights, and its locks.
 //!
 //! The map is sharded by the key's hash. A shard's lock protects its entries, the [`state`](super::state) of each flight and
-//! some counts, and is held for a look-up and a few plain stores. The only user code that runs under it is a key's `Eq`,
-//! and the `Clone` of a small key that owns nothing, before anything is changed. Larger keys are copied, and wakers and
-//! results are cloned, woken and dropped, without the lock.
+//! some counts, and is held for a look-up and a few plain stores. The opening of `sync.rs` says which user code may run under
+//! it; that runs before anything is changed.
 //!
 //! A flight with a lone leader is an entry by value, and allocates nothing but its key. The first follower adds what a
 //! shared flight needs. The result is published under the lock that removes the entry, so a caller that found an entry,
