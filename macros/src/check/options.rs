@@ -5,7 +5,8 @@ use crate::options::{Attribute, Given, Options, Sibling};
 use crate::types::path_end;
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
-use syn::{Expr, ExprLit, Lit};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, Token};
 
 /// Two options that exclude each other, and the message at the first of them.
 const CONTRADICTIONS: &[(&str, &str, &str)] = &[
@@ -77,16 +78,6 @@ pub(super) fn of_both(options: &Options, errors: &mut Errors) {
         errors.at(
             &scope.value,
             "this creates a new scope for every call, so no two calls would ever share anything; store a `Scope` in a field and write `scope = self.scope`, or in a `static SCOPE: LazyLock<Scope>` and write `scope = SCOPE`",
-        );
-    }
-    if let Some(limit) = options
-        .limit
-        .as_ref()
-        .filter(|limit| is_new_semaphore(&limit.value))
-    {
-        errors.at(
-            &limit.value,
-            "this creates a new semaphore for every call, which would limit nothing; store an `Arc<Semaphore>` in a field and write `limit = self.permits`, or in a `static PERMITS: LazyLock<Arc<Semaphore>>` and write `limit = PERMITS`",
         );
     }
 }
@@ -227,14 +218,19 @@ fn waiting(options: &Options, errors: &mut Errors) {
 }
 
 fn permits(options: &Options, errors: &mut Errors) {
-    if let Some(Given {
-        name,
-        value: number @ Expr::Lit(_),
-    }) = &options.limit
-    {
+    let Some(Given { name, value: limit }) = &options.limit else {
+        return;
+    };
+    if matches!(limit, Expr::Lit(_)) {
         errors.at(
-            number,
-            format!("`{name}` takes an `Arc<tokio::sync::Semaphore>`, for example `{name} = self.permits`; to limit the bulk calls of each group to a number, write `concurrency = {}`, and for the number of items `size`", number.to_token_stream()),
+            limit,
+            format!("`{name}` takes an `Arc<tokio::sync::Semaphore>`, for example `{name} = self.permits`; to limit the bulk calls of each group to a number, write `concurrency = {}`, and for the number of items `size`", limit.to_token_stream()),
+        );
+    }
+    if is_new_semaphore(limit) {
+        errors.at(
+            limit,
+            "this creates a new semaphore for every call, which would limit nothing; store an `Arc<Semaphore>` in a field and write `limit = self.permits`, or in a `static PERMITS: LazyLock<Arc<Semaphore>>` and write `limit = PERMITS`",
         );
     }
 }
@@ -251,46 +247,48 @@ fn literal(expr: &Expr) -> Option<u64> {
 
 /// `Fleet::new(…)` or `piggyback_redis::fleet(…)`, by whatever path; perhaps with settings behind it.
 fn is_new_fleet(expr: &Expr) -> bool {
-    match expr {
-        Expr::Reference(reference) => is_new_fleet(&reference.expr),
-        Expr::Paren(paren) => is_new_fleet(&paren.expr),
+    match bare(expr) {
         Expr::MethodCall(call) if call.method.to_string().starts_with("with_") => {
             is_new_fleet(&call.receiver)
         }
-        Expr::Call(call) => match &path_end(&call.func) {
-            Some([owner, name]) => matches!(
-                (owner.as_str(), name.as_str()),
-                ("Fleet", "new") | ("piggyback_redis", "fleet")
-            ),
-            None => false,
-        },
-        _ => false,
+        expr => called(expr).is_some_and(|(path, _)| {
+            [["Fleet", "new"], ["piggyback_redis", "fleet"]].contains(&words(&path))
+        }),
     }
 }
 
 /// `Semaphore::new(…)`, by whatever path, perhaps in an `Arc`.
 fn is_new_semaphore(expr: &Expr) -> bool {
-    match expr {
-        Expr::Reference(reference) => is_new_semaphore(&reference.expr),
-        Expr::Paren(paren) => is_new_semaphore(&paren.expr),
-        Expr::Call(call) => match path_end(&call.func) {
-            Some([owner, name]) if owner == "Arc" && name == "new" => {
-                call.args.iter().any(is_new_semaphore)
-            }
-            Some([owner, name]) => owner == "Semaphore" && name == "new",
-            None => false,
-        },
-        _ => false,
-    }
+    called(expr).is_some_and(|(path, arguments)| match words(&path) {
+        ["Arc", "new"] => arguments.iter().any(is_new_semaphore),
+        path => path == ["Semaphore", "new"],
+    })
 }
 
 /// `Scope::new()` or `Scope::default()`, by whatever path.
 fn is_new_scope(expr: &Expr) -> bool {
+    called(expr).is_some_and(|(path, arguments)| {
+        arguments.is_empty() && [["Scope", "new"], ["Scope", "default"]].contains(&words(&path))
+    })
+}
+
+/// The end of the path of a function that an expression calls, and the arguments.
+fn called(expr: &Expr) -> Option<([String; 2], &Punctuated<Expr, Token![,]>)> {
+    match bare(expr) {
+        Expr::Call(call) => Some((path_end(&call.func)?, &call.args)),
+        _ => None,
+    }
+}
+
+fn words(path: &[String; 2]) -> [&str; 2] {
+    path.each_ref().map(String::as_str)
+}
+
+/// An expression without references and parentheses around it.
+fn bare(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Reference(reference) => is_new_scope(&reference.expr),
-        Expr::Paren(paren) => is_new_scope(&paren.expr),
-        Expr::Call(call) if call.args.is_empty() => path_end(&call.func)
-            .is_some_and(|[owner, name]| owner == "Scope" && (name == "new" || name == "default")),
-        _ => false,
+        Expr::Reference(reference) => bare(&reference.expr),
+        Expr::Paren(paren) => bare(&paren.expr),
+        expr => expr,
     }
 }

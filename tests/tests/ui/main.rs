@@ -82,6 +82,7 @@ fn bodies_are_checked_as_ever() {
 const NOT_PASTED: &[(&str, &str)] = &[
     ("dedup_scope_is_new", "a field or a static"),
     ("batch_limit_is_new", "a field or a static"),
+    ("loader_limit_is_new", "a field or a static"),
     ("dedup_across_feature", "a feature"),
     ("dedup_across_is_new", "a feature, and a field or a static"),
     ("dedup_across_batch", "a feature"),
