@@ -101,7 +101,7 @@ impl From<redis::RedisError> for Failed {
 impl Link {
     async fn run(&self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut delay = FIRST_DELAY;
-        // Each once, until the server could be used again.
+        // Said once each, while the server can't be used. A connection that is lost is always told of.
         let mut told = false;
         let mut told_of_cluster = false;
         loop {

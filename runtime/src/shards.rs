@@ -1,10 +1,15 @@
-//! The parts that the shards of flights and of groups have in common.
+//! Tables in shards, each behind a lock of its own, as flights and groups have them.
 
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
+use foldhash::quality::RandomState;
 use hashbrown::HashTable;
+
+use crate::key::Key;
+use crate::sync::Mutex;
 
 /// Shards of a table in a scope that is not the global one: there may be many such scopes.
 pub(crate) const SCOPED: usize = 4;
@@ -20,10 +25,59 @@ fn shards_for(threads: usize) -> usize {
     (threads * 8).next_power_of_two().clamp(16, 128)
 }
 
+/// Shards, found by the hash of a key.
+pub(crate) struct Sharded<S> {
+    hasher: RandomState,
+    shards: Box<[Padded<S>]>,
+}
+
 /// Alone in its pair of cache lines (x86-64 prefetches them in pairs, some ARM has lines of 128 bytes).
-#[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Padded<T>(pub(crate) T);
+struct Padded<S>(Mutex<S>);
+
+impl<S> Sharded<S> {
+    /// At least this many shards, a power of two. `shard` gets the number of each.
+    pub(crate) fn new(shards: usize, shard: impl Fn(u64) -> S) -> Self {
+        let numbers = 0..shards.next_power_of_two() as u64;
+        Self {
+            hasher: RandomState::default(),
+            shards: numbers.map(|n| Padded(Mutex::new(shard(n)))).collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &impl Key) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The hash of another value.
+    #[inline]
+    pub(crate) fn hash_one(&self, value: &impl Hash) -> u64 {
+        self.hasher.hash_one(value)
+    }
+
+    /// By bits of the hash that the shard's own table uses neither for its index nor for its tags.
+    #[inline]
+    pub(crate) fn of(&self, hash: u64) -> &Mutex<S> {
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    pub(crate) fn get(&self, number: usize) -> Option<&Mutex<S>> {
+        self.shards.get(number).map(|shard| &shard.0)
+    }
+
+    /// In the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mutex<S>> {
+        self.shards.iter().map(|shard| &shard.0)
+    }
+}
 
 /// Entries for which a shard keeps room while it is idle.
 pub(crate) const KEPT: usize = 28;

@@ -30,10 +30,12 @@ use loom::sync as imp;
 use std::sync as imp;
 
 #[cfg(test)]
-pub(crate) use self::held::MutexGuard;
+pub(crate) use self::held::{MutexGuard, counted};
 #[cfg(not(test))]
 pub(crate) use imp::MutexGuard;
 pub(crate) use imp::atomic::{AtomicBool, AtomicU32};
+#[cfg(not(test))]
+use std::convert::identity as counted;
 
 /// For statics: the checker's atomics have no constant constructor.
 pub(crate) use std::sync::atomic::AtomicU32 as StaticU32;
@@ -74,21 +76,15 @@ impl<T> Mutex<T> {
                 return guard;
             }
         }
-        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        #[cfg(test)]
-        let guard = MutexGuard::new(guard);
-        guard
+        counted(self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let guard = match self.0.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        #[cfg(test)]
-        let guard = MutexGuard::new(guard);
-        Some(guard)
+        match self.0.try_lock() {
+            Ok(guard) => Some(counted(guard)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(counted(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -121,11 +117,10 @@ pub(crate) mod held {
 
     pub(crate) struct MutexGuard<'a, T>(imp::MutexGuard<'a, T>);
 
-    impl<'a, T> MutexGuard<'a, T> {
-        pub(super) fn new(guard: imp::MutexGuard<'a, T>) -> Self {
-            HELD.with(|held| held.set(held.get() + 1));
-            Self(guard)
-        }
+    /// A guard that is counted while it is held.
+    pub(crate) fn counted<T>(guard: imp::MutexGuard<'_, T>) -> MutexGuard<'_, T> {
+        HELD.with(|held| held.set(held.get() + 1));
+        MutexGuard(guard)
     }
 
     impl<T> Drop for MutexGuard<'_, T> {

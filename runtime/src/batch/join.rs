@@ -11,7 +11,7 @@ use super::inherit::{Heir, Inherited};
 use super::item::{Item, Lazy};
 use super::limits::Limits;
 use super::results::Bulk;
-use super::seat::Seat;
+use super::seat::{Seat, Spawn};
 use super::shared::Batch;
 use super::start::Start;
 use super::table::{Opens, Queue, Seated, Table};
@@ -45,7 +45,8 @@ impl<T, U> Item<T, U> {
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
         let seated = sit(&table, waker, &key, self, usize::MAX, open);
-        take(table, seated.expect("without a limit, there is a place"))
+        let seated = seated.expect("without a limit, there is a place");
+        Seat::take(handle(table.0), seated)
     }
 
     /// The same in another scope.
@@ -66,7 +67,8 @@ impl<T, U> Item<T, U> {
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
         let seated = sit(&table, waker, &key, self, usize::MAX, open);
-        take_scoped(table, seated.expect("without a limit, there is a place"))
+        let seated = seated.expect("without a limit, there is a place");
+        Seat::take(handle_in(table), seated)
     }
 
     /// Does the same for a loader, which continues with the seat that the last leader of its flight has left, if there is one.
@@ -129,7 +131,7 @@ impl<F> Lazy<F> {
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
         let seated = try_sit(&table, waker, &key, self, open)?;
-        Some(take(table, seated))
+        Some(Seat::take(handle(table.0), seated))
     }
 
     /// The same in another scope.
@@ -151,7 +153,7 @@ impl<F> Lazy<F> {
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
         let seated = try_sit(&table, waker, &key, self, open)?;
-        Some(take_scoped(table, seated))
+        Some(Seat::take(handle_in(table), seated))
     }
 
     /// Does the same for a loader. A seat that the last leader of its flight has left is never refused.
@@ -223,29 +225,23 @@ where
     site.table_in::<B::Body, _>(scope, Table::new)
 }
 
+/// A seat's handle of a table of the global scope, and how it gives a batch a task.
 #[inline]
-fn take<K, T, U, B, R>(
-    table: Fixed<Table<K, T, U, B, R>>,
-    seated: Seated<R>,
-) -> Seat<Fixed<dyn Tasks<R>>, R>
-where
-    K: Send + Sync + 'static,
-    T: Send + 'static,
-    U: Eq + Send + 'static,
-    B: Bulk<T, R>,
-    R: Send + 'static,
-{
-    Seat::take(
-        Fixed(table.0 as _),
-        seated,
-        |runtime, Fixed(table), batch, turn| table.give_task(runtime, batch, turn),
-    )
+pub(super) fn handle<R: 'static>(
+    table: &'static dyn Tasks<R>,
+) -> (Fixed<dyn Tasks<R>>, Spawn<Fixed<dyn Tasks<R>>, R>) {
+    (Fixed(table), |runtime, Fixed(table), batch, turn| {
+        table.give_task(runtime, batch, turn)
+    })
 }
 
-fn take_scoped<K, T, U, B, R>(
+/// The same for a table of another scope.
+pub(super) fn handle_in<K, T, U, B, R>(
     table: Arc<Table<K, T, U, B, R>>,
-    seated: Seated<R>,
-) -> Seat<Arc<Table<K, T, U, B, R>>, R>
+) -> (
+    Arc<Table<K, T, U, B, R>>,
+    Spawn<Arc<Table<K, T, U, B, R>>, R>,
+)
 where
     K: Send + Sync + 'static,
     T: Send + 'static,
@@ -253,7 +249,7 @@ where
     B: Bulk<T, R>,
     R: Send + 'static,
 {
-    Seat::take(table, seated, |runtime, table, batch, turn| {
+    (table, |runtime, table, batch, turn| {
         task::spawn(runtime, table, batch, turn)
     })
 }

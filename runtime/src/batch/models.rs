@@ -85,7 +85,7 @@ impl World {
             task: None,
             nests,
         };
-        let seat = Seat::take(self.table.clone(), seated, |_, _, _, _| false);
+        let seat = Seat::take((self.table.clone(), |_, _, _, _| false), seated);
         assert!(first.is_none_or(|turn| opened && turn == 0));
         assert!(first.is_some() || !opened || runtime.is_some());
         let opened = first.map(|_| batch);

@@ -46,7 +46,7 @@ where
     H: Deref<Target: Queue<R>> + Clone + Send + 'static,
     R: Send + 'static,
 {
-    pub(super) fn take(table: H, seated: Seated<R>, spawn: Spawn<H, R>) -> Self {
+    pub(super) fn take((table, spawn): (H, Spawn<H, R>), seated: Seated<R>) -> Self {
         let Seated {
             batch,
             ticket,

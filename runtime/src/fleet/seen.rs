@@ -83,14 +83,12 @@ mod metered {
     use std::time::Duration;
 
     use metrics::{
-        Key, Label, Level, Metadata, SharedString, Unit, describe_gauge, describe_histogram,
-        with_recorder,
+        Key, Label, SharedString, Unit, describe_gauge, describe_histogram, with_recorder,
     };
 
     use super::Command;
+    use crate::observe::{METADATA, record};
     use crate::wake::guarded;
-
-    static METADATA: Metadata<'static> = Metadata::new("piggyback", Level::INFO, None);
 
     /// The names and labels of one fleet's metrics, made once.
     pub(super) struct Metrics {
@@ -121,10 +119,7 @@ mod metered {
 
         pub(super) fn answered(&self, command: Command, time: Duration) {
             let key = &self.seconds[command as usize];
-            guarded(|| {
-                with_recorder(|recorder| recorder.register_histogram(key, &METADATA))
-                    .record(time.as_secs_f64());
-            });
+            guarded(|| record(key, time.as_secs_f64()));
         }
     }
 

@@ -14,7 +14,7 @@ use super::Kind;
 /// Whether anything is measured.
 pub(super) const ON: bool = true;
 
-static METADATA: Metadata<'static> = Metadata::new("piggyback", Level::INFO, None);
+pub(crate) static METADATA: Metadata<'static> = Metadata::new("piggyback", Level::INFO, None);
 
 /// When a call began.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +154,7 @@ fn count(key: &Key, more: u64) {
     with_recorder(|recorder| recorder.register_counter(key, &METADATA)).increment(more);
 }
 
-fn record(key: &Key, value: f64) {
+pub(crate) fn record(key: &Key, value: f64) {
     with_recorder(|recorder| recorder.register_histogram(key, &METADATA)).record(value);
 }
 

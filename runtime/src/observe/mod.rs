@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 pub(crate) use self::meters::Began;
 use self::meters::{Gauge, Metrics, Times, Waiting};
+#[cfg(all(feature = "metrics", feature = "fleet"))]
+pub(crate) use self::meters::{METADATA, record};
 pub(crate) use self::spans::{Caller, Callers, Noted, Warned};
 use self::spans::{CallerList, ExecutionSpan};
 

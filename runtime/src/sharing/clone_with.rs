@@ -56,10 +56,7 @@ pub trait CopyOf<R, M>: Fn(&R) -> R + Sized {
     fn itself(self) -> Self::Itself;
 }
 
-functions! {
-    CopyOf<R> &R, Always [];
-    CopyOf<R> &R, Never [+ Nothing];
-}
+function!(CopyOf<R> &R);
 
 /// By `clone_with`.
 pub fn clone_with<R, F: CopyOf<R, M>, M>(_: Output<R>, copy: F) -> CloneWith<R, F::Itself> {

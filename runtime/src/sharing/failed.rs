@@ -79,10 +79,7 @@ pub trait ErrOfFailure<E, M>: Fn(Failure) -> E + Sized {
     fn itself(self) -> Self::Itself;
 }
 
-functions! {
-    ErrOfFailure<E> Failure, Always [];
-    ErrOfFailure<E> Failure, Never [+ Nothing];
-}
+function!(ErrOfFailure<E> Failure);
 
 /// `failed`, for callers that get an `R`.
 pub fn failed<R: Fails<N>, N, F: ErrOfFailure<R::Err, M>, M>(_: Output<R>, failed: F) -> F::Itself {

@@ -8,9 +8,13 @@
 
 use crate::failure::Failure;
 
-/// States that a type is a function, for two implementations each.
-macro_rules! functions {
-    ($($trait:ident<$t:ident> $arg:ty, $m:ident [$($nothing:tt)*];)*) => {$(
+/// The two implementations of a trait that states that a type is a function.
+macro_rules! function {
+    ($trait:ident<$t:ident> $arg:ty) => {
+        function!(of $trait<$t> $arg, Always []);
+        function!(of $trait<$t> $arg, Never [+ Nothing]);
+    };
+    (of $trait:ident<$t:ident> $arg:ty, $m:ident [$($nothing:tt)*]) => {
         #[diagnostic::do_not_recommend]
         impl<$t, F: Fn($arg) -> $t $($nothing)*> $trait<$t, $m> for F {
             type Itself = Self;
@@ -18,7 +22,7 @@ macro_rules! functions {
                 self
             }
         }
-    )*};
+    };
 }
 
 mod by_clone;

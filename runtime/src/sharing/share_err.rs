@@ -114,10 +114,7 @@ pub trait ErrOf<E, M>: Fn(Arc<E>) -> E + Sized {
     fn itself(self) -> Self::Itself;
 }
 
-functions! {
-    ErrOf<E> Arc<E>, Always [];
-    ErrOf<E> Arc<E>, Never [+ Nothing];
-}
+function!(ErrOf<E> Arc<E>);
 
 type AfterOk<R, M> = <Output<R> as OkOf<R, M>>::Next;
 

@@ -1,5 +1,6 @@
 //! What the attributes say to wrong use: each case in `ui/fail` is one mistake, and gets one error.
 
+mod one_error;
 mod suggestions;
 
 use piggyback_tests::fresh::{Fresh, repository};
@@ -17,28 +18,7 @@ fn wrong_use_is_explained_and_right_use_compiles() {
 #[test]
 fn one_mistake_gets_one_error() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/fail");
-    let mut cases = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "stderr")
-        {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        let errors = text
-            .lines()
-            .filter(|line| line.starts_with("error"))
-            .count();
-        let warnings = text
-            .lines()
-            .filter(|line| line.starts_with("warning"))
-            .count();
-        assert_eq!((errors, warnings), (1, 0), "{}", path.display());
-        cases += 1;
-    }
-    assert!(cases >= 25, "{cases} cases");
+    one_error::one_mistake_gets_one_error(&folder, 25);
 }
 
 /// Each error of a file in `ui/bodies`, out of cargo's output: its line, its column, and what it says.

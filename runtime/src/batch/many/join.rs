@@ -7,13 +7,12 @@ use std::task::Waker;
 use super::seats::Seats;
 use super::several::Several;
 use crate::batch::item::{Item, Lazy};
-use crate::batch::join::{Tasks, opens, sit, table, table_in};
+use crate::batch::join::{Tasks, handle, handle_in, opens, sit, table, table_in};
 use crate::batch::limits::Limits;
 use crate::batch::results::Bulk;
 use crate::batch::seat::{Seat, Spawn};
 use crate::batch::start::Start;
 use crate::batch::table::{Queue, Table};
-use crate::batch::task;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;
@@ -41,10 +40,7 @@ impl<F> Lazy<F> {
         R: Send + 'static,
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
-        let spawn: Spawn<Fixed<dyn Tasks<R>>, R> =
-            |runtime, Fixed(table), batch, turn| table.give_task(runtime, batch, turn);
-        let handle = (Fixed(table.0 as _), spawn);
-        sit_many(&table, handle, several, waker, &key, self, open)
+        sit_many(&table, handle(table.0), several, waker, &key, self, open)
     }
 
     /// The same in another scope.
@@ -67,10 +63,15 @@ impl<F> Lazy<F> {
         R: Send + 'static,
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
-        let spawn: Spawn<Arc<Table<K::Owned, T, U, B, R>>, R> =
-            |runtime, table, batch, turn| task::spawn(runtime, table, batch, turn);
-        let handle = (table.clone(), spawn);
-        sit_many(&table, handle, several, waker, &key, self, open)
+        sit_many(
+            &table,
+            handle_in(table.clone()),
+            several,
+            waker,
+            &key,
+            self,
+            open,
+        )
     }
 }
 
@@ -108,7 +109,7 @@ where
         if seated.is_none() {
             function.refused();
         }
-        return Some(Seat::take(handle, seated?, spawn));
+        return Some(Seat::take((handle, spawn), seated?));
     }
     let first = item();
     let items = std::iter::once(first).chain(several.make()).collect();
@@ -120,7 +121,7 @@ where
     let sits = table.join_many(&waker, key, items, max_waiting, open, |seated| {
         opened |= seated.opened;
         match first {
-            None => first = Some(Seat::take(handle.clone(), seated, spawn)),
+            None => first = Some(Seat::take((handle.clone(), spawn), seated)),
             Some(_) => others.add(seated),
         }
     });

@@ -54,13 +54,7 @@ where
         sharing: &S,
         top: fn(Option<R>) -> Top,
     ) -> Results<Top> {
-        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
-        Ok(by_item(
-            items.iter(),
-            places,
-            |item| top(self.remove(item)),
-            sharing,
-        ))
+        Ok(by_hash(&items, |item| top(self.remove(item)), sharing))
     }
 }
 
@@ -77,13 +71,8 @@ where
         sharing: &S,
         top: fn(Option<R>) -> Top,
     ) -> Results<Top> {
-        let places = BTreeMap::<&T, Vec<usize>>::new();
-        Ok(by_item(
-            items.iter(),
-            places,
-            |item| top(self.remove(item)),
-            sharing,
-        ))
+        let find = |item: &T| top(self.remove(item));
+        Ok(by_item(&items, BTreeMap::new(), find, sharing))
     }
 }
 
@@ -105,13 +94,7 @@ where
         for row in self {
             rows.entry(item_of(&row)).or_insert(row);
         }
-        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
-        Ok(by_item(
-            items.iter(),
-            places,
-            |item| top(rows.remove(item)),
-            sharing,
-        ))
+        Ok(by_hash(&items, |item| top(rows.remove(item)), sharing))
     }
 }
 
@@ -133,13 +116,8 @@ where
         for row in self {
             rows.entry(item_of(&row)).or_default().push(row);
         }
-        let places = HashMap::<&T, Vec<usize>>::with_capacity(items.len());
-        Ok(by_item(
-            items.iter(),
-            places,
-            |item| top(rows.remove(item).unwrap_or_default()),
-            sharing,
-        ))
+        let find = |item: &T| top(rows.remove(item).unwrap_or_default());
+        Ok(by_hash(&items, find, sharing))
     }
 }
 
@@ -160,15 +138,24 @@ impl<'a, T: Ord> Places<'a, T> for BTreeMap<&'a T, Vec<usize>> {
     }
 }
 
+fn by_hash<T: Eq + Hash, O>(
+    items: &[T],
+    find: impl FnMut(&T) -> O,
+    sharing: &impl Copies<O>,
+) -> Vec<O> {
+    let places = HashMap::with_capacity(items.len());
+    by_item(items, places, find, sharing)
+}
+
 /// Looks up each distinct item once. Equal items share what is found.
-fn by_item<'a, T: 'a, O>(
-    items: impl ExactSizeIterator<Item = &'a T>,
+fn by_item<'a, T, O>(
+    items: &'a [T],
     mut places: impl Places<'a, T>,
     mut find: impl FnMut(&T) -> O,
     sharing: &impl Copies<O>,
 ) -> Vec<O> {
     let mut all: Vec<Option<O>> = (0..items.len()).map(|_| None).collect();
-    for (place, item) in items.enumerate() {
+    for (place, item) in items.iter().enumerate() {
         places.of(item).push(place);
     }
     for (item, places) in places {

@@ -74,9 +74,9 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     /// Closes every open batch. Returns all batches that are queued or running.
     pub(crate) fn flush(&self) -> Vec<Arc<Batch<R>>> {
         let mut under_way = Vec::new();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut tasks = Vec::new();
-            let mut shard = shard.0.lock();
+            let mut shard = shard.lock();
             for entry in &mut shard.groups {
                 let (task, mut batches) = entry.group.flush();
                 tasks.extend(task);
@@ -90,8 +90,8 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
 
     pub(crate) fn census(&self) -> Census {
         let mut census = Census::default();
-        for shard in &self.shards {
-            let shard = shard.0.lock();
+        for shard in self.shards.iter() {
+            let shard = shard.lock();
             census.counts.add(&shard.counts);
             for entry in &shard.groups {
                 census.running += entry.group.running() as u64;

@@ -1,6 +1,6 @@
 //! Callers that join: an item gets a place in the open batch, or opens a batch.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::task::Waker;
 
 use tokio::runtime;
@@ -111,7 +111,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             waker,
             seen: observe::Caller::current(),
             weight,
-            unique: unique.map(|unique| (self.hasher.hash_one(&unique), unique)),
+            unique: unique.map(|unique| (self.shards.hash_one(&unique), unique)),
         }
     }
 

@@ -54,6 +54,23 @@ struct Places<R, U> {
     leftovers: Vec<Leftover<U>>,
 }
 
+impl<R, U> Places<R, U> {
+    fn new(waker: Option<Waker>) -> Self {
+        Self {
+            waker,
+            seated: Vec::new(),
+            leftovers: Vec::new(),
+        }
+    }
+
+    /// After unlocking: does what is left to do, and passes the seats on.
+    fn finish(self, seated: &mut impl FnMut(Seated<R>)) {
+        self.leftovers.into_iter().for_each(Leftover::finish);
+        discard(self.waker);
+        self.seated.into_iter().for_each(seated);
+    }
+}
+
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     /// Gives places to all items of a list, in as many batches as they need, or to none. The items that fit in one batch get
     /// their places under one lock, so that its task can't start with some of them. Returns whether they have places.
@@ -94,11 +111,8 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             };
             let mut coming = list.next().expect("it needs a batch");
             coming.waker = Some(waker.clone());
-            let mut places = Places {
-                waker: None,
-                seated: Vec::new(),
-                leftovers: Vec::new(),
-            };
+            // The first item has the waker.
+            let mut places = Places::new(None);
             let fill = |entry: &mut Entry<K, T, U, B, R>, first: &Seated<R>| {
                 list.last = Some(first.batch.id);
                 entry.seat_list(self.address(), &mut list, &mut places);
@@ -108,8 +122,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             let place = place.expect("without a limit, there is a place");
             list.last = Some(place.batch.id);
             seated(place);
-            places.leftovers.into_iter().for_each(Leftover::finish);
-            places.seated.into_iter().for_each(&mut seated);
+            places.finish(&mut seated);
         }
         true
     }
@@ -123,11 +136,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         max_waiting: usize,
         seated: &mut impl FnMut(Seated<R>),
     ) -> Filled {
-        let mut places = Places {
-            waker: Some(list.waker.clone()),
-            seated: Vec::new(),
-            leftovers: Vec::new(),
-        };
+        let mut places = Places::new(Some(list.waker.clone()));
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
         let found = shard
@@ -152,9 +161,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         let opens = matches!(filled, Filled::NoRoom { .. });
         shard.counts.calls += places.seated.len() as u64 + u64::from(opens);
         drop(guard);
-        places.leftovers.into_iter().for_each(Leftover::finish);
-        discard(places.waker);
-        places.seated.into_iter().for_each(seated);
+        places.finish(seated);
         filled
     }
 }

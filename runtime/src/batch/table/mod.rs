@@ -6,10 +6,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
 use std::task::Waker;
 
-use foldhash::quality::RandomState;
 use hashbrown::{HashTable, hash_table};
 use tokio::time::Instant;
 
@@ -21,7 +19,7 @@ use super::shared::Batch;
 use super::start::Start;
 use crate::key::Key;
 use crate::observe::{Function, Kind};
-use crate::shards::{Padded, give_back};
+use crate::shards::{Sharded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::wake_all;
 use crate::watch::Watch;
@@ -44,12 +42,9 @@ pub(super) use self::task::{Given, Ready};
 /// The groups of one function.
 pub struct Table<K, T, U, B, R> {
     pub(super) function: Function,
-    hasher: RandomState,
-    shards: Shards<K, T, U, B, R>,
+    shards: Sharded<Shard<K, T, U, B, R>>,
     watch: Watch,
 }
-
-type Shards<K, T, U, B, R> = Box<[Padded<Mutex<Shard<K, T, U, B, R>>>]>;
 
 /// In this order, so that the fields that every call touches are in the cache line of the lock.
 #[repr(C)]
@@ -173,7 +168,6 @@ impl<K, T, U: Eq, B: Start, R> Shard<K, T, U, B, R> {
 
 impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
     pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
-        let shards = shards.next_power_of_two();
         let shard = |first_id| Shard {
             groups: HashTable::new(),
             counts: Counts::default(),
@@ -186,27 +180,22 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         };
         Self {
             function: Function::new(path, Kind::Batch),
-            hasher: RandomState::default(),
-            shards: (0..shards as u64)
-                .map(|first_id| Padded(Mutex::new(shard(first_id))))
-                .collect(),
+            shards: Sharded::new(shards, shard),
             watch: Watch::new(),
         }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, T, U, B, R>> {
-        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+        self.shards.of(hash)
+    }
+
+    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
+        self.shards.hash(key)
     }
 
     /// The address by which executions know the table.
     fn address(&self) -> usize {
         (&raw const *self).addr()
-    }
-
-    fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        key.hash(&mut hasher);
-        hasher.finish()
     }
 }
 

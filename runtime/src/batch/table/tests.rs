@@ -40,7 +40,7 @@ fn what_an_idle_group_had_room_for_is_kept_until_a_tick() {
             )
             .unwrap()
     };
-    let spare = || table.shards[0].0.lock().spare.group.is_some();
+    let spare = || table.shards.of(0).lock().spare.group.is_some();
     let seated = join();
     assert!(!spare(), "nothing is idle");
     table.leave(&seated.batch, seated.ticket);
@@ -69,8 +69,45 @@ fn keys_spread_over_the_shards() {
             )
             .unwrap();
     }
-    for shard in &table.shards {
-        let len = shard.0.lock().groups.len();
+    for shard in table.shards.iter() {
+        let len = shard.lock().groups.len();
         assert!((60..200).contains(&len), "{len} of 1000 in one of 8");
     }
+}
+
+/// Between the first look and the lock under which a batch is opened, the last callers of the group leave.
+#[test]
+fn a_large_key_is_copied_without_a_lock_even_if_its_group_has_just_ended() {
+    struct Large;
+    impl Key for Large {
+        type Owned = ();
+        fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+        fn is(&self, (): &()) -> bool {
+            true
+        }
+        fn to_owned(&self) {
+            crate::sync::held::assert_none();
+        }
+        fn is_little(&self) -> bool {
+            false
+        }
+    }
+    let table = Table::<_, (), (), (), ()>::new("large".into(), 1);
+    let join = |open: &dyn Fn()| {
+        let opens = || {
+            open();
+            opens(1000)
+        };
+        let waker = Waker::noop().clone();
+        table
+            .join(waker, &Large, Item::new(()), usize::MAX, opens)
+            .unwrap()
+    };
+    let full = [join(&|| {}), join(&|| {})];
+    let next = join(&|| {
+        for seated in &full {
+            table.leave(&seated.batch, seated.ticket);
+        }
+    });
+    assert!(next.opened);
 }

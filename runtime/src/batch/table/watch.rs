@@ -4,7 +4,6 @@ use super::Table;
 use crate::batch::shared::Batch;
 use crate::batch::start::Start;
 use crate::observe::Function;
-use crate::shards::Padded;
 use crate::wake::guarded;
 use crate::watch::{Actions, Budget, Pass, Stalled, Watch, Watched};
 
@@ -25,7 +24,7 @@ where
     }
 
     fn look(&self, pass: &mut Pass, budget: &mut Budget, actions: &mut Actions) -> Option<bool> {
-        while let Some(Padded(shard)) = self.shards.get(pass.shard) {
+        while let Some(shard) = self.shards.get(pass.shard) {
             if budget.is_spent() {
                 return None;
             }
@@ -69,7 +68,7 @@ where
     }
 
     fn is_quiet(&self) -> bool {
-        self.shards.iter().all(|Padded(shard)| {
+        self.shards.iter().all(|shard| {
             let shard = shard.lock();
             shard.groups.is_empty() && shard.idle.is_empty() && shard.spare.group.is_none()
         })

@@ -23,11 +23,9 @@ mod watch;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
 use std::mem;
 use std::task::Waker;
 
-use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use tokio::time::Instant;
 
@@ -40,7 +38,7 @@ use super::stats;
 use crate::key::Key;
 use crate::observe::{Function, Kind};
 use crate::reentrancy::graph::Execution;
-use crate::shards::{KEPT, Padded, give_back};
+use crate::shards::{KEPT, Sharded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};
 use crate::watch::Watch;
@@ -48,8 +46,7 @@ use crate::watch::Watch;
 /// The flights of one function.
 pub struct Table<K, V> {
     pub(super) function: Function,
-    hasher: RandomState,
-    shards: Box<[Padded<Mutex<Shard<K, V>>>]>,
+    shards: Sharded<Shard<K, V>>,
     watch: Watch,
     /// When it was made.
     base: Instant,
@@ -94,13 +91,9 @@ enum Stage<V> {
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
-        let shards = shards.next_power_of_two();
         Self {
             function: Function::new(path, Kind::Dedup),
-            hasher: RandomState::default(),
-            shards: (0..shards)
-                .map(|first_id| Padded(Mutex::new(Shard::new(first_id as u64))))
-                .collect(),
+            shards: Sharded::new(shards, Shard::new),
             watch: Watch::new(),
             base: Instant::now(),
             rare: stats::Rare::default(),
@@ -109,9 +102,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
 
     #[inline]
     pub(super) fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        key.hash(&mut hasher);
-        hasher.finish()
+        self.shards.hash(key)
     }
 }
 
@@ -123,16 +114,15 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// By bits that the shard's own table uses neither for its index nor for its tags.
     #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
-        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)].0
+        self.shards.of(hash)
     }
 
     pub(super) fn counts(&self) -> stats::Counts {
         let mut counts = stats::Counts::default();
         for (first_id, shard) in self.shards.iter().enumerate() {
-            let shard = shard.0.lock();
+            let shard = shard.lock();
             counts.opened += (shard.next_id - first_id as u64) / self.shards.len() as u64;
             counts.joined += shard.joined;
             counts.unshared += shard.unshared;

@@ -28,8 +28,8 @@ fn keys_spread_over_the_shards() {
         let key = (ByValue(&id), ());
         table.enter(table.hash(&key), &key, Joining::new(), Caller::current());
     }
-    for shard in &table.shards {
-        let len = shard.0.lock().entries.len();
+    for shard in table.shards.iter() {
+        let len = shard.lock().entries.len();
         assert!((60..200).contains(&len), "{len} of 1000 in one of 8");
     }
 }
@@ -51,7 +51,7 @@ fn the_watch_forgets_flights_as_they_land() {
         _ => panic!("it has a follower"),
     };
     let watched = || {
-        let shard = table.shards[0].0.lock();
+        let shard = table.shards.of(0).lock();
         (shard.followed.len(), shard.followed.capacity() <= KEPT)
     };
     // One after another, beside one that stays.

@@ -8,7 +8,6 @@ use crate::dedup::places::Places;
 use crate::dedup::state::Tick;
 use crate::observe::Function;
 use crate::reentrancy::frames;
-use crate::shards::Padded;
 use crate::watch::{Actions, Budget, Pass, Watch, Watched};
 
 /// The number of flights that the watch looks at before it unlocks their shard for a moment.
@@ -24,7 +23,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V>
     }
 
     fn look(&self, pass: &mut Pass, budget: &mut Budget, actions: &mut Actions) -> Option<bool> {
-        while let Some(Padded(shard)) = self.shards.get(pass.shard) {
+        while let Some(shard) = self.shards.get(pass.shard) {
             if budget.is_spent() {
                 return None;
             }
@@ -50,7 +49,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V>
 
     fn is_quiet(&self) -> bool {
         let mut shards = self.shards.iter();
-        shards.all(|Padded(shard)| shard.lock().followed.is_empty())
+        shards.all(|shard| shard.lock().followed.is_empty())
     }
 }
 
