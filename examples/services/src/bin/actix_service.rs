@@ -175,7 +175,7 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use piggyback::Kind;
+    use piggyback::{Kind, Row};
     use piggyback_services::{http, http_with_headers};
     use tokio::time::sleep;
 
@@ -252,13 +252,19 @@ mod tests {
         {
             sleep(Duration::from_millis(1)).await;
         }
+        // actix-server 2.6 hands a connection to a worker before it counts it, and a worker whose count is 0 stops at once. One
+        // thread accepts, so that with this answer the two before it are counted.
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(http(address, "GET /players/Bob", "").await.unwrap().0, 404);
         stop(handle).await;
         running.await.unwrap().unwrap();
         for post in posts {
             assert_eq!(post.await.unwrap().0, 201);
         }
-        let row = &scores.scope.stats().rows[0];
-        assert!(matches!(&row.kind, Kind::Batch { closed, .. } if closed.flush == 1));
+        let stats = scores.scope.stats();
+        let flushed =
+            |row: &Row| matches!(&row.kind, Kind::Batch { closed, .. } if closed.flush == 1);
+        assert!(stats.rows.iter().any(flushed), "{stats}");
     }
 
     #[actix_web::test]
