@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::task::{Poll, Waker};
 
-use crate::reentrancy::graph::Execution;
-use crate::reentrancy::waits::{self, Ticket};
+use crate::reentrancy::Execution;
+use crate::reentrancy::waits::{self, WaitId};
 use crate::stats::{Row, Stats};
 
 /// Where flights and batches live.
@@ -86,14 +86,14 @@ pub(crate) trait UnderWay: Send + Sync {
 }
 
 /// A flush's wait for one batch, if the flush is polled inside an execution.
-struct Wait(Ticket);
+struct Wait(WaitId);
 
 impl Wait {
     /// The flush goes on waiting. Returns whether it may: the batch must not wait for the flush.
     fn may_go_on(&mut self, batch: &dyn UnderWay) -> bool {
         if waits::has_moved(self.0) {
             match waits::begin(batch.execution(), &batch.limiters()) {
-                Ok(ticket) => waits::end(std::mem::replace(&mut self.0, ticket)),
+                Ok(wait) => waits::end(std::mem::replace(&mut self.0, wait)),
                 Err(_) => return false,
             }
         }

@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 use super::seat::{Pollable, Seat};
 use super::table::Queue;
 use crate::failure::Failure;
+use crate::reentrancy::Execution;
 use crate::reentrancy::frames;
-use crate::reentrancy::graph::Execution;
 use crate::wake::guarded;
 
 /// Seats by the flights whose leaders left them.

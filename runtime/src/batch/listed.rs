@@ -10,7 +10,7 @@ use super::shared::Batch;
 use super::table::Table;
 use super::task;
 use crate::fixed::Fixed;
-use crate::reentrancy::graph::Execution;
+use crate::reentrancy::Execution;
 use crate::scope::{Listed, UnderWay};
 use crate::stats::{Kind, Row};
 use crate::sync::Arc;

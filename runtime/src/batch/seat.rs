@@ -24,8 +24,8 @@ where
     table: H,
     batch: Arc<Batch<R>>,
     ticket: Ticket,
-    /// The ticket of its wait, if it was polled inside an execution.
-    noted: waits::Ticket,
+    /// The number of its wait, if it was polled inside an execution.
+    noted: waits::WaitId,
     stage: Stage,
     spawn: Spawn<H, R>,
 }
@@ -59,7 +59,7 @@ where
                 table.clone(),
                 batch.clone(),
                 ticket,
-                nests.ticket,
+                nests.wait,
                 turn,
                 spawn,
             );
@@ -71,7 +71,7 @@ where
             table,
             batch,
             ticket,
-            noted: nests.ticket,
+            noted: nests.wait,
             stage: Stage::Seated,
             spawn,
         }
@@ -101,7 +101,7 @@ where
         table: H,
         batch: Arc<Batch<R>>,
         ticket: Ticket,
-        noted: waits::Ticket,
+        noted: waits::WaitId,
         turn: Turn,
         spawn: Spawn<H, R>,
     ) {
@@ -305,8 +305,8 @@ where
     #[inline]
     fn waits(&mut self) {
         if waits::has_moved(self.noted) {
-            if let Ok(ticket) = waits::begin(self.batch.execution(), &self.batch.limiters()) {
-                waits::end(mem::replace(&mut self.noted, ticket));
+            if let Ok(wait) = waits::begin(self.batch.execution(), &self.batch.limiters()) {
+                waits::end(mem::replace(&mut self.noted, wait));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::task::Waker;
 use super::group::{Caller, Id, Ticket, position};
 use super::start;
 use crate::observe::Warned;
-use crate::reentrancy::graph::Execution;
+use crate::reentrancy::Execution;
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, offer};
 

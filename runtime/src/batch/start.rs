@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use crate::reentrancy::graph::Execution;
+use crate::reentrancy::Execution;
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded};
 

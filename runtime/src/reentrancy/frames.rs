@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::graph::Execution;
+use super::execution::{Execution, Frame};
 
 /// The depth of nesting on one thread beyond which frames go into a list behind a lock.
 const SHOWN: usize = 8;
@@ -165,14 +165,6 @@ pub(crate) fn inside_any() -> bool {
 pub(crate) fn innermost() -> Option<Execution> {
     let shown = MINE.get()?;
     shown.at(shown.depth.load(Relaxed).checked_sub(1)?)
-}
-
-/// A frame of this thread.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) execution: Execution,
-    /// The limiters that it holds: batches that wait for one of them wait for this execution.
-    pub(crate) held: Vec<Execution>,
 }
 
 /// All frames of this thread, from the outermost.

@@ -8,6 +8,9 @@
 //! inside an execution. Whether a wait would close a circle is a question of reachability, and it is asked only there: a
 //! call that is made outside of any execution pays for one look at its thread's depth.
 
+mod execution;
 pub(crate) mod frames;
-pub(crate) mod graph;
+mod graph;
 pub(crate) mod waits;
+
+pub(crate) use self::execution::Execution;

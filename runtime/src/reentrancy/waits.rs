@@ -5,9 +5,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::execution::Execution;
 use super::frames;
-pub(crate) use super::graph::Ticket;
-use super::graph::{Circle, Execution, Graph};
+use super::graph::Graph;
+pub(crate) use super::graph::{Circle, WaitId};
 
 /// Lets a batch start although its limiter does not allow it.
 type Hurry = Box<dyn FnOnce() + Send>;
@@ -21,11 +22,11 @@ fn waits() -> MutexGuard<'static, Option<Graph<Hurry>>> {
 /// A call that is being polled inside an execution waits for an execution from now on. `Err`: that one waits for the call,
 /// which must not wait. Batches that are queued behind the call's own bulk call are told to start.
 #[cold]
-pub(crate) fn begin(target: Execution, limiters: &[Execution]) -> Result<Ticket, Circle> {
+pub(crate) fn begin(target: Execution, limiters: &[Execution]) -> Result<WaitId, Circle> {
     let around = frames::around();
     let starts: Vec<_> = limiters.iter().copied().chain([target]).collect();
     let mut hurried = Vec::new();
-    let ticket = {
+    let wait = {
         let mut waits = waits();
         let waits = waits.get_or_insert_with(Graph::new);
         waits
@@ -33,13 +34,13 @@ pub(crate) fn begin(target: Execution, limiters: &[Execution]) -> Result<Ticket,
             .map(|()| waits.note(&around, target))
     };
     run(hurried);
-    ticket
+    wait
 }
 
 /// A call that is being polled inside an execution has an item in a batch that has not started. It waits for nothing but its
 /// limiters, so this closes no circle: see [`queue`].
 #[cold]
-pub(crate) fn join(batch: Execution) -> Ticket {
+pub(crate) fn join(batch: Execution) -> WaitId {
     let around = frames::around();
     waits().get_or_insert_with(Graph::new).note(&around, batch)
 }
@@ -71,32 +72,32 @@ pub(crate) fn follow(from: Execution, to: Execution) {
 
 /// The call waits no more.
 #[inline]
-pub(crate) fn end(ticket: Ticket) {
-    if ticket != 0 {
-        strike(ticket);
+pub(crate) fn end(wait: WaitId) {
+    if wait != 0 {
+        strike(wait);
     }
 }
 
 #[cold]
-fn strike(ticket: Ticket) {
+fn strike(wait: WaitId) {
     let mut dropped = Vec::new();
     if let Some(waits) = &mut *waits() {
-        waits.strike(ticket, &mut dropped);
+        waits.strike(wait, &mut dropped);
     }
 }
 
 /// Whether a call that waits is polled inside another execution than when its wait was noted, or was not inside any then.
 #[inline]
-pub(crate) fn has_moved(ticket: Ticket) -> bool {
-    frames::innermost().is_some_and(|innermost| ticket == 0 || is_not_from(ticket, innermost))
+pub(crate) fn has_moved(wait: WaitId) -> bool {
+    frames::innermost().is_some_and(|innermost| wait == 0 || is_not_from(wait, innermost))
 }
 
 #[cold]
-fn is_not_from(ticket: Ticket, innermost: Execution) -> bool {
+fn is_not_from(wait: WaitId, innermost: Execution) -> bool {
     let waits = waits();
     waits
         .as_ref()
-        .is_none_or(|waits| !waits.is_from(ticket, innermost))
+        .is_none_or(|waits| !waits.is_from(wait, innermost))
 }
 
 fn run(hurried: Vec<Hurry>) {

@@ -41,7 +41,7 @@ pub(super) struct Part<R> {
     count: Ticket,
     /// The index of the first in the list.
     at: usize,
-    noted: waits::Ticket,
+    noted: waits::WaitId,
 }
 
 impl<H, R> Seats<H, R>
@@ -73,14 +73,14 @@ where
         match self.parts.last_mut() {
             Some(part) if Arc::ptr_eq(&part.batch, &batch) && part.first + part.count == ticket => {
                 part.count += 1;
-                waits::end(nests.ticket);
+                waits::end(nests.wait);
             }
             _ => self.parts.push(Part {
                 batch: batch.clone(),
                 first: ticket,
                 count: 1,
                 at,
-                noted: nests.ticket,
+                noted: nests.wait,
             }),
         }
         if nests.is_limited {
@@ -149,8 +149,8 @@ where
         let mut part = self.parts.pop()?;
         if waits::has_moved(part.noted) {
             let limiters = part.batch.limiters();
-            if let Ok(ticket) = waits::begin(part.batch.execution(), &limiters) {
-                waits::end(mem::replace(&mut part.noted, ticket));
+            if let Ok(wait) = waits::begin(part.batch.execution(), &limiters) {
+                waits::end(mem::replace(&mut part.noted, wait));
             }
         }
         Some(part)

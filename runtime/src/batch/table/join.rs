@@ -15,7 +15,7 @@ use crate::batch::shared::Batch;
 use crate::batch::start::Start;
 use crate::key::Key;
 use crate::observe;
-use crate::reentrancy::graph::Execution;
+use crate::reentrancy::Execution;
 use crate::reentrancy::{frames, waits};
 use crate::sync::{Arc, MutexGuard};
 use crate::wake::{guarded, wake_all};
@@ -49,8 +49,8 @@ pub(crate) struct Seated<R> {
 /// What is known of a call that is made inside an execution.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Nests {
-    /// The ticket of its wait.
-    pub(crate) ticket: waits::Ticket,
+    /// The number of its wait.
+    pub(crate) wait: waits::WaitId,
     /// Its batch may have to wait for a bulk call of its group.
     pub(crate) is_limited: bool,
 }
@@ -273,7 +273,7 @@ impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
     fn nests_inside(&mut self, table: usize, id: Id) -> Nests {
         Nests {
             is_limited: self.group.nests(id),
-            ticket: waits::join(Execution { table, id }),
+            wait: waits::join(Execution { table, id }),
         }
     }
 

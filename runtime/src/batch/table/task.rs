@@ -11,7 +11,7 @@ use crate::batch::idle::Asked;
 use crate::batch::shared::{Batch, Cause, Ended};
 use crate::batch::start::{self, Start};
 use crate::observe::Calls;
-use crate::reentrancy::graph::Execution;
+use crate::reentrancy::Execution;
 use crate::reentrancy::waits;
 use crate::sync::{Arc, MutexGuard};
 use crate::wake::{discard, guarded, wake_all};

@@ -14,8 +14,8 @@ use crate::batch::shared::{Batch, Cause, Ended};
 use crate::batch::start::Start;
 use crate::batch::table::{Ready, Table, Work};
 use crate::observe::{Ended as Outcome, Trace};
+use crate::reentrancy::Execution;
 use crate::reentrancy::frames;
-use crate::reentrancy::graph::Execution;
 use crate::sync::Arc;
 use crate::wake::{guarded, message};
 

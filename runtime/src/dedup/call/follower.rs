@@ -11,8 +11,8 @@ use crate::dedup::state::{Body, Followed, Turn};
 use crate::dedup::table::Table;
 use crate::failure::{Failure, Shared, Why};
 use crate::reentrancy::frames;
-use crate::reentrancy::graph::Circle;
 use crate::reentrancy::waits;
+use crate::reentrancy::waits::Circle;
 use crate::sharing::Share;
 use crate::wake::{discard, guarded};
 
@@ -80,7 +80,7 @@ where
         if waits::has_moved(*noted) {
             // Noted after it has its place: of two that close a circle at once, one at least sees the other.
             match waits::begin(self.table.execution(flight.id), &[]) {
-                Ok(ticket) => waits::end(mem::replace(noted, ticket)),
+                Ok(wait) => waits::end(mem::replace(noted, wait)),
                 Err(Circle) => {
                     self.runs_beside();
                     return Poll::Ready(Next::Run);

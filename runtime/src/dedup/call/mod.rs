@@ -18,7 +18,7 @@ use super::table::{Entered, Following, Table};
 use crate::batch::{Heir, inherit};
 use crate::key::Key;
 use crate::observe::{Began, Caller, Noted, Trace};
-use crate::reentrancy::waits::{self, Ticket};
+use crate::reentrancy::waits::{self, WaitId};
 use crate::sharing::Share;
 use crate::sync::Arc;
 use crate::watch;
@@ -62,7 +62,7 @@ pub(crate) enum Role<V> {
         flight: Arc<Flight<V>>,
         slot: Option<Slot>,
         given: bool,
-        noted: Ticket,
+        noted: WaitId,
     },
     /// It stood still as a leader and lost that place: it runs by itself.
     Deposed { id: u64 },

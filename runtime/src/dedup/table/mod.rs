@@ -37,7 +37,7 @@ use super::state::{State, Wakers};
 use super::stats;
 use crate::key::Key;
 use crate::observe::{Function, Kind};
-use crate::reentrancy::graph::Execution;
+use crate::reentrancy::Execution;
 use crate::shards::{KEPT, Sharded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::{discard, guarded, wake_all};

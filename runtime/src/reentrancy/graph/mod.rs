@@ -14,30 +14,20 @@
 //! A search runs from both ends, one edge at a time, and ends when either side has nothing left to look at. So it is short if
 //! few wait for the asker or the asker waits for few, however large the rest of the graph is.
 
+mod search;
+mod slab;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-/// An execution: its table's address and its number there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Execution {
-    pub(crate) table: usize,
-    pub(crate) id: u64,
-}
+use self::slab::Slab;
+use super::execution::{Execution, Frame};
 
-impl Execution {
-    /// What batches wait for that may not start yet, and what bulk calls hold. Tables are aligned, so no execution has this
-    /// address.
-    pub(crate) fn limiter(address: usize, id: u64) -> Self {
-        Self {
-            table: address | 1,
-            id,
-        }
-    }
-}
-
-/// A wait that was noted. Zero is none.
-pub(crate) type Ticket = u32;
+/// The number of a wait that was noted; zero is none.
+pub(crate) type WaitId = u32;
 
 /// Index of a node or an edge; zero is none.
 type Index = u32;
@@ -86,9 +76,6 @@ struct Links {
     older: Index,
 }
 
-/// One frame of the thread that asks: see [`Frame`](super::frames::Frame).
-pub(crate) use super::frames::Frame;
-
 /// A path was found, and nothing on it can be hurried.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Circle;
@@ -105,8 +92,8 @@ impl<H> Graph<H> {
         }
     }
 
-    /// The innermost of these frames waits for `to`. Returns the wait's ticket.
-    pub(crate) fn note(&mut self, around: &[Frame], to: Execution) -> Ticket {
+    /// The innermost of these frames waits for `to`. Returns the wait's number.
+    pub(crate) fn note(&mut self, around: &[Frame], to: Execution) -> WaitId {
         let Some(innermost) = around.last() else {
             return 0;
         };
@@ -118,13 +105,13 @@ impl<H> Graph<H> {
     }
 
     /// Whether a wait that was noted began inside this execution.
-    pub(crate) fn is_from(&self, ticket: Ticket, execution: Execution) -> bool {
-        self.nodes[self.edges[ticket].from].execution == execution
+    pub(crate) fn is_from(&self, wait: WaitId, execution: Execution) -> bool {
+        self.nodes[self.edges[wait].from].execution == execution
     }
 
     /// A wait has ended. Adds what is to be dropped, after unlocking.
-    pub(crate) fn strike(&mut self, ticket: Ticket, dropped: &mut Vec<H>) {
-        let mut struck = vec![ticket];
+    pub(crate) fn strike(&mut self, wait: WaitId, dropped: &mut Vec<H>) {
+        let mut struck = vec![wait];
         while let Some(edge) = struck.pop() {
             let Some((from, to)) = self.remove(edge) else {
                 continue;
@@ -199,40 +186,6 @@ impl<H> Graph<H> {
             });
         }
         Ok(())
-    }
-
-    /// A path from one of `starts` to one of the goals, that is to the frames and what they hold.
-    fn path(&self, starts: &[Execution], around: &[Frame]) -> Option<Vec<Execution>> {
-        let goals = around
-            .iter()
-            .flat_map(|frame| frame.held.iter().copied().chain([frame.execution]));
-        let goals: Vec<Execution> = goals.collect();
-        if let Some(&start) = starts.iter().find(|start| goals.contains(start)) {
-            return Some(vec![start]);
-        }
-        let mut ahead = Side::new(self, starts, |node| node.out);
-        let mut behind = Side::new(self, &goals, |node| node.into);
-        loop {
-            #[cfg(test)]
-            self.steps.set(self.steps.get() + 1);
-            let step = ahead.step(self, |edge| (edge.to, edge.out.older), |node| node.out)?;
-            let met = step.filter(|node| behind.seen.contains_key(node));
-            let met = match met {
-                Some(met) => Some(met),
-                None => {
-                    let step =
-                        behind.step(self, |edge| (edge.from, edge.into.older), |node| node.into)?;
-                    step.filter(|node| ahead.seen.contains_key(node))
-                }
-            };
-            if let Some(met) = met {
-                let mut path = ahead.back(met);
-                path.reverse();
-                path.extend(behind.back(met));
-                let executions = path.into_iter().map(|node| self.nodes[node].execution);
-                return Some(executions.collect());
-            }
-        }
     }
 
     /// Sees to it that paths lead on to the frames: their nested calls, and what they hold.
@@ -346,112 +299,3 @@ impl<H> Graph<H> {
         (self.by_execution.len(), self.by_ends.len())
     }
 }
-
-/// One side of a search.
-struct Side {
-    /// Each node that was seen, and from where.
-    seen: HashMap<Index, Index, FixedState>,
-    /// Nodes to be looked at, each with its next edge.
-    next: Vec<(Index, Index)>,
-}
-
-impl Side {
-    fn new<H>(graph: &Graph<H>, starts: &[Execution], first: impl Fn(&Node<H>) -> Index) -> Self {
-        let starts = starts
-            .iter()
-            .filter_map(|start| graph.by_execution.get(start));
-        let starts: Vec<Index> = starts.copied().collect();
-        Self {
-            seen: starts.iter().map(|&start| (start, 0)).collect(),
-            next: starts
-                .iter()
-                .map(|&start| (start, first(&graph.nodes[start])))
-                .collect(),
-        }
-    }
-
-    /// Looks at one more edge. `None`: there is none. Returns the node that was seen for the first time, if one was.
-    fn step<H>(
-        &mut self,
-        graph: &Graph<H>,
-        along: impl Fn(&Edge) -> (Index, Index),
-        first: impl Fn(&Node<H>) -> Index,
-    ) -> Option<Option<Index>> {
-        loop {
-            let (node, edge) = self.next.last_mut()?;
-            if *edge == 0 {
-                self.next.pop();
-                continue;
-            }
-            let from = *node;
-            let (to, following) = along(&graph.edges[*edge]);
-            *edge = following;
-            if self.seen.contains_key(&to) {
-                return Some(None);
-            }
-            self.seen.insert(to, from);
-            self.next.push((to, first(&graph.nodes[to])));
-            return Some(Some(to));
-        }
-    }
-
-    /// From a node that was seen back to where the search began.
-    fn back(&self, mut node: Index) -> Vec<Index> {
-        let mut path = Vec::new();
-        while node != 0 {
-            path.push(node);
-            node = self.seen[&node];
-        }
-        path
-    }
-}
-
-/// A list whose entries keep their index, from 1 on.
-struct Slab<T> {
-    entries: Vec<Option<T>>,
-    free: Vec<Index>,
-}
-
-impl<T> Slab<T> {
-    fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-            free: Vec::new(),
-        }
-    }
-
-    fn insert(&mut self, entry: T) -> Index {
-        if let Some(index) = self.free.pop() {
-            self.entries[index as usize - 1] = Some(entry);
-            return index;
-        }
-        self.entries.push(Some(entry));
-        Index::try_from(self.entries.len()).expect("fewer than 2^32 waits")
-    }
-
-    fn remove(&mut self, index: Index) -> T {
-        let entry = self.entries[index as usize - 1].take();
-        self.free.push(index);
-        entry.expect("an index is given back once")
-    }
-}
-
-impl<T> std::ops::Index<Index> for Slab<T> {
-    type Output = T;
-    fn index(&self, index: Index) -> &T {
-        self.entries[index as usize - 1]
-            .as_ref()
-            .expect("an index that is in use")
-    }
-}
-
-impl<T> std::ops::IndexMut<Index> for Slab<T> {
-    fn index_mut(&mut self, index: Index) -> &mut T {
-        self.entries[index as usize - 1]
-            .as_mut()
-            .expect("an index that is in use")
-    }
-}
-
-#[cfg(test)]
-mod tests;

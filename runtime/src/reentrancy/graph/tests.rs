@@ -19,7 +19,7 @@ fn frames(ids: &[u64]) -> Vec<Frame> {
 }
 
 /// Notes a wait that must be allowed.
-fn wait(graph: &mut Graph<u64>, around: &[u64], to: u64) -> Ticket {
+fn wait(graph: &mut Graph<u64>, around: &[u64], to: u64) -> WaitId {
     let around = frames(around);
     let untangled = graph.untangle(&[execution(to)], &around, &mut Vec::new());
     assert_eq!(untangled, Ok(()));
@@ -33,10 +33,10 @@ fn is_circle(graph: &mut Graph<u64>, around: &[u64], to: u64) -> bool {
     untangled.is_err()
 }
 
-fn end(graph: &mut Graph<u64>, tickets: impl IntoIterator<Item = Ticket>) {
+fn end(graph: &mut Graph<u64>, waits: impl IntoIterator<Item = WaitId>) {
     let mut dropped = Vec::new();
-    for ticket in tickets {
-        graph.strike(ticket, &mut dropped);
+    for wait in waits {
+        graph.strike(wait, &mut dropped);
     }
 }
 
@@ -55,16 +55,16 @@ fn limiters_are_told_apart_from_each_other_and_from_executions() {
 #[test]
 fn a_circle_is_seen_however_long_and_gone_with_one_of_its_waits() {
     let mut graph = Graph::new();
-    let tickets: Vec<_> = (0..10).map(|id| wait(&mut graph, &[id], id + 1)).collect();
+    let waits: Vec<_> = (0..10).map(|id| wait(&mut graph, &[id], id + 1)).collect();
     assert!(is_circle(&mut graph, &[10], 0));
     assert!(is_circle(&mut graph, &[20, 10, 30], 5));
     assert!(!is_circle(&mut graph, &[0], 10));
-    end(&mut graph, [tickets[4]]);
+    end(&mut graph, [waits[4]]);
     assert!(!is_circle(&mut graph, &[10], 0));
     assert!(is_circle(&mut graph, &[10], 5));
     end(
         &mut graph,
-        (0..10).filter(|&at| at != 4).map(|at| tickets[at]),
+        (0..10).filter(|&at| at != 4).map(|at| waits[at]),
     );
     assert_eq!(graph.size(), (0, 0));
 }
@@ -72,25 +72,25 @@ fn a_circle_is_seen_however_long_and_gone_with_one_of_its_waits() {
 #[test]
 fn an_execution_that_waits_twice_waits_until_both_waits_have_ended() {
     let mut graph = Graph::new();
-    let tickets = [(); 2].map(|()| wait(&mut graph, &[1], 2));
+    let waits = [(); 2].map(|()| wait(&mut graph, &[1], 2));
     assert_eq!(graph.size(), (2, 1), "equal waits share an edge");
-    end(&mut graph, [tickets[0]]);
+    end(&mut graph, [waits[0]]);
     assert!(is_circle(&mut graph, &[2], 1));
-    end(&mut graph, [tickets[1]]);
+    end(&mut graph, [waits[1]]);
     assert!(!is_circle(&mut graph, &[2], 1));
 }
 
 #[test]
 fn what_is_polled_inside_waits_for_the_outer_execution() {
     let mut graph = Graph::new();
-    let ticket = wait(&mut graph, &[1, 2, 3], 4);
+    let first = wait(&mut graph, &[1, 2, 3], 4);
     for outer in 1..=3 {
         assert!(is_circle(&mut graph, &[4], outer), "{outer}");
     }
     assert_eq!(graph.size(), (4, 3), "one edge for each frame");
     let another = wait(&mut graph, &[1, 2, 3], 5);
     assert_eq!(graph.size(), (5, 4), "and one for each further wait");
-    end(&mut graph, [ticket, another]);
+    end(&mut graph, [first, another]);
     assert_eq!(graph.size(), (0, 0));
 }
 
@@ -116,7 +116,7 @@ fn a_queued_batch_is_hurried_if_it_would_wait_for_its_own_callers() {
 fn a_batch_that_nobody_waits_for_is_not_queued() {
     let mut graph = Graph::new();
     assert_eq!(graph.queue(execution(3), &[limiter(7)], 33), Some(33));
-    let ticket = wait(&mut graph, &[1], 3);
+    let wait = wait(&mut graph, &[1], 3);
     assert_eq!(graph.queue(execution(3), &[limiter(7)], 34), None);
     assert_eq!(
         graph.queue(execution(3), &[limiter(7)], 35),
@@ -124,7 +124,7 @@ fn a_batch_that_nobody_waits_for_is_not_queued() {
         "it is"
     );
     let mut dropped = Vec::new();
-    graph.strike(ticket, &mut dropped);
+    graph.strike(wait, &mut dropped);
     assert_eq!(dropped, [34]);
     assert_eq!(graph.size(), (0, 0));
 }
@@ -132,31 +132,31 @@ fn a_batch_that_nobody_waits_for_is_not_queued() {
 #[test]
 fn whoever_waits_for_an_item_that_has_moved_waits_for_its_new_batch() {
     let mut graph = Graph::new();
-    let ticket = wait(&mut graph, &[1], 2);
+    let wait = wait(&mut graph, &[1], 2);
     graph.follow(execution(2), execution(3));
     assert!(is_circle(&mut graph, &[3], 1));
     graph.follow(execution(8), execution(9));
-    end(&mut graph, [ticket]);
+    end(&mut graph, [wait]);
     assert_eq!(graph.size(), (0, 0));
 }
 
 #[test]
 fn a_search_is_as_short_as_its_shorter_side() {
     let mut graph = Graph::new();
-    let mut tickets: Vec<_> = (0..10_000)
+    let mut waits: Vec<_> = (0..10_000)
         .map(|item| wait(&mut graph, &[1], 100 + item))
         .collect();
     // Many executions ask whether 1 waits for them; nobody waits for any of them.
     for site in 0..10_000 {
-        tickets.push(wait(&mut graph, &[1_000_000 + site], 1));
+        waits.push(wait(&mut graph, &[1_000_000 + site], 1));
     }
     // And 1 asks about many more items, which wait for nothing.
     for item in 0..10_000 {
-        tickets.push(wait(&mut graph, &[1], 50_000 + item));
+        waits.push(wait(&mut graph, &[1], 50_000 + item));
     }
     let steps = graph.steps.get();
     assert!(steps < 100_000, "{steps} steps for 30,000 questions");
-    end(&mut graph, tickets);
+    end(&mut graph, waits);
     assert_eq!(graph.size(), (0, 0));
 }
 
@@ -170,7 +170,7 @@ fn every_answer_is_that_of_the_list_of_waits() {
 struct Wait {
     around: Vec<Frame>,
     to: Execution,
-    ticket: Ticket,
+    wait: WaitId,
 }
 
 fn history(seed: u64) {
@@ -221,9 +221,9 @@ fn history(seed: u64) {
                 let is_circle = reach(&waits, &queued, execution(to), &around);
                 assert_eq!(untangled.is_err(), is_circle, "seed {seed}");
                 if untangled.is_ok() {
-                    let ticket = graph.note(&around, execution(to));
+                    let wait = graph.note(&around, execution(to));
                     let to = execution(to);
-                    waits.push(Wait { around, to, ticket });
+                    waits.push(Wait { around, to, wait });
                 }
             }
             4 => {
@@ -240,7 +240,7 @@ fn history(seed: u64) {
             _ => {
                 let wait = waits.swap_remove(below(waits.len() as u64) as usize);
                 let mut dropped = Vec::new();
-                graph.strike(wait.ticket, &mut dropped);
+                graph.strike(wait.wait, &mut dropped);
                 for batch in dropped {
                     assert!(waits.iter().all(|wait| wait.to != execution(batch)));
                     assert!(queued.remove(&batch));
@@ -248,7 +248,7 @@ fn history(seed: u64) {
             }
         }
     }
-    end(&mut graph, waits.into_iter().map(|wait| wait.ticket));
+    end(&mut graph, waits.into_iter().map(|wait| wait.wait));
     assert_eq!(graph.size(), (0, 0), "seed {seed}");
 }
 
