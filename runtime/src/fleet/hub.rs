@@ -1,7 +1,7 @@
 //! What the calls of one engine have in common: whether the store can be reached, who listens for which execution, and what
 //! must be given up once it can be reached again.
 //!
-//! Lock order: the hub's, then nothing. Seats, engines and wakers are called after unlocking.
+//! Lock order: the hub's, then nothing. Inboxes, engines and wakers are called after unlocking.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
 
-use super::call::Seat;
 use super::engine::{Engine, Flight, Reply, Token, Unanswered};
+use super::inbox::Inbox;
 use super::machine::{Event, Why};
 use super::seen::{Command, Seen};
 use super::stats::{Counters, FleetStats};
@@ -41,7 +41,7 @@ pub(crate) struct Hub {
 
 #[derive(Default)]
 struct Registry {
-    seats: HashMap<Token, Vec<Arc<Seat>>>,
+    inboxes: HashMap<Token, Vec<Arc<Inbox>>>,
     early: VecDeque<Token>,
     /// What may be up in the store although its leader has gone.
     unsure: HashSet<(Flight, Token)>,
@@ -129,14 +129,14 @@ impl Hub {
         }
         if !was_up {
             // Each once, though it may listen for two executions.
-            let mut seats: Vec<_> = {
+            let mut inboxes: Vec<_> = {
                 let registry = self.registry.lock();
-                registry.seats.values().flatten().cloned().collect()
+                registry.inboxes.values().flatten().cloned().collect()
             };
-            seats.sort_by_key(|seat| Arc::as_ptr(seat) as usize);
-            seats.dedup_by_key(|seat| Arc::as_ptr(seat) as usize);
-            for seat in seats {
-                seat.post(Event::Up);
+            inboxes.sort_by_key(|inbox| Arc::as_ptr(inbox) as usize);
+            inboxes.dedup_by_key(|inbox| Arc::as_ptr(inbox) as usize);
+            for inbox in inboxes {
+                inbox.post(Event::Up);
             }
         }
     }
@@ -148,8 +148,8 @@ impl Hub {
 
     fn tell(&self, token: Token, event: &Event, keep: bool) {
         let mut registry = self.registry.lock();
-        let seats = match registry.seats.get(&token) {
-            Some(seats) => seats.clone(),
+        let inboxes = match registry.inboxes.get(&token) {
+            Some(inboxes) => inboxes.clone(),
             None if keep => {
                 if registry.early.len() == EARLY {
                     registry.early.pop_front();
@@ -160,29 +160,33 @@ impl Hub {
             None => return,
         };
         drop(registry);
-        for seat in seats {
-            seat.post(event.clone());
+        for inbox in inboxes {
+            inbox.post(event.clone());
         }
     }
 
-    pub(crate) fn listen(&self, token: Token, seat: &Arc<Seat>) {
+    pub(crate) fn listen(&self, token: Token, inbox: &Arc<Inbox>) {
         let mut registry = self.registry.lock();
-        registry.seats.entry(token).or_default().push(seat.clone());
+        registry
+            .inboxes
+            .entry(token)
+            .or_default()
+            .push(inbox.clone());
         let early = registry.early.contains(&token);
         drop(registry);
         if early {
-            seat.post(Event::Told(token));
+            inbox.post(Event::Told(token));
         }
     }
 
-    pub(crate) fn unlisten(&self, token: Token, seat: &Arc<Seat>) {
+    pub(crate) fn unlisten(&self, token: Token, inbox: &Arc<Inbox>) {
         let mut registry = self.registry.lock();
-        if let Some(seats) = registry.seats.get_mut(&token) {
-            seats.retain(|other| !Arc::ptr_eq(other, seat));
-            if seats.is_empty() {
-                registry.seats.remove(&token);
-                if registry.seats.is_empty() {
-                    registry.seats.shrink_to(64);
+        if let Some(inboxes) = registry.inboxes.get_mut(&token) {
+            inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
+            if inboxes.is_empty() {
+                registry.inboxes.remove(&token);
+                if registry.inboxes.is_empty() {
+                    registry.inboxes.shrink_to(64);
                 }
             }
         }
@@ -222,12 +226,12 @@ impl Hub {
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
         self.changed();
-        let seats: Vec<_> = {
+        let inboxes: Vec<_> = {
             let registry = self.registry.lock();
-            registry.seats.values().flatten().cloned().collect()
+            registry.inboxes.values().flatten().cloned().collect()
         };
-        for seat in seats {
-            seat.post(Event::Closing);
+        for inbox in inboxes {
+            inbox.post(Event::Closing);
         }
     }
 
@@ -238,7 +242,7 @@ impl Hub {
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         let registry = self.registry.lock();
-        registry.seats.is_empty() && registry.unsure.is_empty()
+        registry.inboxes.is_empty() && registry.unsure.is_empty()
     }
 }
 

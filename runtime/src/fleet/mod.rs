@@ -1,8 +1,8 @@
 #![doc = include_str!("../../docs/fleet.md")]
 
 // A call goes through these files in this order: `Fleet` names the flight, `call` is the future around the body, `machine` its
-// states, `engine` what the store is asked, `hub` what all calls of an engine share, `codec` and `payload` how values travel.
-// `store` is the model of a store, and `memory` the engine made of it.
+// states, `engine` what the store is asked, `inbox` where answers are left, `hub` what all calls of an engine share, `codec` and
+// `payload` how values travel. `store` is the model of a store, and `memory` the engine made of it.
 
 mod attribute;
 mod build;
@@ -10,6 +10,7 @@ mod call;
 mod codec;
 mod engine;
 mod hub;
+mod inbox;
 mod machine;
 mod memory;
 mod payload;
