@@ -21,7 +21,7 @@ use crate::batch::shared::{Batch as Shared, Cause, Ended, Found, Leaves};
 use crate::batch::start::Grant;
 use crate::observe;
 
-const HISTORIES: u64 = 20_000;
+const HISTORIES: u64 = 5_000;
 const STEPS: usize = 40;
 const TICK_MS: u64 = 50;
 const STALL_MS: u64 = 100;
