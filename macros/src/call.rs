@@ -6,8 +6,8 @@ use crate::private::{Place, Private, method_at};
 use crate::types::path_end;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
-use syn::Expr;
 use syn::ext::IdentExt;
+use syn::{Expr, Type};
 
 pub(crate) struct Call<'a> {
     pub(crate) private: &'a Private,
@@ -49,6 +49,18 @@ impl Call<'_> {
     /// `private::ty::<R>()`, for the function's output.
     pub(crate) fn output(&self) -> TokenStream {
         self.typed(&self.function.output.ty)
+    }
+
+    /// The same, where messages about a container name the type in it.
+    pub(crate) fn output_with(&self) -> TokenStream {
+        let output = &self.function.output;
+        self.typed_with(&output.ty, output.inside())
+    }
+
+    /// The same for another type.
+    pub(crate) fn typed_with(&self, ty: impl ToTokens, inside: Option<Type>) -> TokenStream {
+        let place = self.function.output_place();
+        self.private.output_with_at(place, ty, inside)
     }
 
     /// The same for another type, shown where the output is.

@@ -39,9 +39,10 @@ pub(crate) fn expand(call: &Call<'_>, body: TokenStream) -> TokenStream {
             }
         }
     });
-    let begun = begin(call);
+    let (handles, begun) = (call.handles(), begin(call));
     let run = run(call, body);
     quote! {
+        #handles
         #begun
         #(#refused)*
         #heir
@@ -107,7 +108,7 @@ fn enter(call: &Call<'_>) -> TokenStream {
     let place = call.function.output_place();
     let across = quote!(#across);
     let given = given(call.key_of(|place, part| method_at(place, across.clone(), "part", part)));
-    let kind = method_at(place, call.output(), "kind", quote!());
+    let kind = method_at(place, call.output_with(), "kind", quote!());
     let payload = match &options.across_err {
         None => "payload",
         Some(_) => "payload_err",
@@ -177,13 +178,14 @@ fn sharing(call: &Call<'_>) -> TokenStream {
     let of = call.output();
     let share = match (&options.share_err, &options.clone_with) {
         (Some(Given { value, .. }), _) => {
+            let of = call.output_with();
             private.call_at(Place::of(value), "share_err", quote!(#of, #value))
         }
         (None, Some(Given { value, .. })) => {
             let copy = copying(value);
             private.call_at(Place::of(value), "clone_with", quote!(#of, #copy))
         }
-        (None, None) => call.cloned(of.clone()),
+        (None, None) => call.cloned(call.output_with()),
     };
     match &options.failed {
         None => share,

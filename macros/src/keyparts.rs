@@ -2,12 +2,12 @@
 
 use crate::call::Call;
 use crate::function::{Argument, Binding};
-use crate::private::{Place, borrow_at, group_at, method_at};
+use crate::private::{Place, borrow_at, group_at, located_at, method_at};
 use crate::tokens::{local, shows_borrow, uses};
-use crate::types::{is_plain, peel};
+use crate::types::{hashed_inside, inside, is_plain, is_unordered, peel};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Index, Type};
+use syn::{Expr, Index, Type, punctuated};
 
 /// What the tokens of an argument's type show. Knowing it here saves the compiler the work of method resolution, which all
 /// other types need: an alias, a type parameter or a pattern's binding may be anything.
@@ -54,6 +54,16 @@ fn parts(argument: &Argument) -> Option<Vec<&Type>> {
     }
 }
 
+/// The members of an expression that is a tuple.
+fn members(expr: &Expr) -> Option<punctuated::Iter<'_, Expr>> {
+    match expr {
+        Expr::Tuple(tuple) => Some(tuple.elems.iter()),
+        Expr::Paren(paren) => members(&paren.expr),
+        Expr::Group(group) => members(&group.expr),
+        _ => None,
+    }
+}
+
 /// A `let` for an argument's owned form, and one for what the body sees.
 pub(crate) struct Owned {
     pub(crate) own: TokenStream,
@@ -86,38 +96,67 @@ impl Call<'_> {
     ) -> Option<TokenStream> {
         let (place, name) = (argument.place(), &binding.ident);
         if let Some(expr) = self.options.key_expr(name) {
-            let place = Place::of(expr);
-            let borrowed = group_at(place, borrow_at(place, expr)).into_token_stream();
-            let part = method_at(place, borrowed, "as_part", quote!());
-            let key = method_at(place, part, "key", quote!());
-            let function = if self.is_group() {
-                "group_part"
-            } else {
-                "part"
-            };
-            return Some(of(place, self.private.call_at(place, function, key)));
+            return Some(self.given_part(expr, &of));
         }
         if self.is_skipped(argument, binding) {
             return None;
         }
         let Some(parts) = parts(argument) else {
-            return Some(of(place, self.part(argument, Kind::of(argument), name)));
+            let part = self.part(argument, type_of(argument), Kind::of(argument), name);
+            return Some(of(place, part));
         };
         let mut tuple = quote!(());
         for (n, ty) in parts.into_iter().enumerate().rev() {
             let n = Index::from(n);
             let part = of(
                 place,
-                self.part(argument, Kind::of_type(ty), quote!(#name.#n)),
+                self.part(argument, Some(ty), Kind::of_type(ty), quote!(#name.#n)),
             );
             tuple = quote!((#part, #tuple));
         }
         Some(tuple)
     }
 
-    fn part(&self, argument: &Argument, kind: Kind, of: impl ToTokens) -> TokenStream {
+    /// The part that an expression in `key(…)` gives. The members of a tuple are parts of their own, so each may be borrowed.
+    fn given_part(
+        &self,
+        expr: &Expr,
+        of: &impl Fn(Place, TokenStream) -> TokenStream,
+    ) -> TokenStream {
+        if let Some(members) = members(expr) {
+            let mut tuple = quote!(());
+            for member in members.rev() {
+                let part = self.given_part(member, of);
+                tuple = quote!((#part, #tuple));
+            }
+            return tuple;
+        }
+        let place = Place::of(expr);
+        let borrowed = group_at(place, borrow_at(place, expr)).into_token_stream();
+        let part = method_at(place, borrowed, "as_part", quote!());
+        let key = method_at(place, part, "key", quote!());
+        let function = match self.is_group() {
+            true => "group_part",
+            false => "part",
+        };
+        of(place, self.private.call_at(place, function, key))
+    }
+
+    fn part(
+        &self,
+        argument: &Argument,
+        ty: Option<&Type>,
+        kind: Kind,
+        of: impl ToTokens,
+    ) -> TokenStream {
         let place = argument.place();
-        let part = self.borrowed(kind, place, of);
+        let mut part = self.borrowed(kind, place, of);
+        if is_handle(argument) {
+            let [_, function] = self.handle_names(argument);
+            let function = located_at(place, function.to_token_stream());
+            let part_in = group_at(place, part);
+            part = quote!(#function #part_in);
+        }
         let function = match (argument.receiver, self.is_group()) {
             _ if argument.is_item => "item_part",
             (true, true) => "self_group_part",
@@ -125,10 +164,89 @@ impl Call<'_> {
             (false, true) => "group_part",
             (false, false) => "part",
         };
-        match kind {
-            Kind::Plain => part,
-            _ => self.private.call_at(place, function, part),
+        match (kind, ty.and_then(hashed_inside)) {
+            (Kind::Plain, _) => part,
+            (_, None) => self.private.call_at(place, function, part),
+            (_, Some(inside)) if is_unordered(&inside) && !argument.is_item => {
+                self.with(place, &format!("unordered_{function}"), &inside, part)
+            }
+            (_, Some(inside)) => self.with(place, function, &inside, part),
         }
+    }
+
+    /// For each pool or the like in the key, a trait that states that it is `Hash`, with a message that names the argument.
+    /// Few functions have one, since pools are not `Hash`.
+    //
+    // Output: trait __Handle0 …; impl … for K {}; impl … for K {}; fn __handle0…
+    pub(crate) fn handles(&self) -> TokenStream {
+        let private = self.private;
+        let handle = |(argument, binding): (&Argument, &Binding)| {
+            let is_replaced = self.options.key_expr(&binding.ident).is_some();
+            if is_replaced || self.is_skipped(argument, binding) || !is_handle(argument) {
+                return None;
+            }
+            let [step, function] = self.handle_names(argument);
+            let name = &binding.ident;
+            let (hash, key) = match self.is_group() {
+                true => (quote!(HashInGroup), "group"),
+                false => (quote!(HashOf), "key"),
+            };
+            let message = format!(
+                "`{name}` can't be part of the {key}, since `{{A}}` is not `Hash`; if the process has only one `{{A}}`, write `skip({name})`"
+            );
+            let several = format!(
+                "if the process has several, for example one per tenant or per test, write `key({name} = …)` with a value that tells them apart, or `scope = {name}.…` with a field of type `piggyback::Scope`"
+            );
+            let must_stay = format!(
+                "never skip what the result depends on: users, tenants, permissions and locales must stay in the {key}"
+            );
+            let sized = quote!(?::core::marker::Sized);
+            Some(quote! {
+                #[diagnostic::on_unimplemented(
+                    message = #message, label = "`{A}` is not `Hash`", note = #several, note = #must_stay
+                )]
+                trait #step<A: #sized, M> {
+                    type Part;
+                    fn __piggyback_part(self) -> Self::Part;
+                }
+                #[diagnostic::do_not_recommend]
+                impl<A: #sized, K: #private::#hash<A, #private::Always>> #step<A, #private::Always> for K {
+                    type Part = K;
+                    fn __piggyback_part(self) -> K { self }
+                }
+                #[diagnostic::do_not_recommend]
+                impl<A: #sized, K: #private::Nothing> #step<A, #private::Never> for K {
+                    type Part = ();
+                    fn __piggyback_part(self) {}
+                }
+                fn #function<K, M>(part: K) -> <K as #step<K::Argument, M>>::Part
+                where
+                    K: #private::About + #step<K::Argument, M>,
+                {
+                    #step::__piggyback_part(part)
+                }
+            })
+        };
+        self.bindings().filter_map(handle).collect()
+    }
+
+    /// The names of a handle's trait and function, which both attributes of a function have in common.
+    fn handle_names(&self, argument: &Argument) -> [Ident; 2] {
+        let binds = |other: &Argument| {
+            let binding = argument.bindings.first();
+            binding.is_some_and(|binding| other.binds(&binding.ident))
+        };
+        let index = self.function.arguments.iter().position(binds).unwrap_or(0);
+        ["Handle", "handle"].map(|name| local(&format!("{name}{index}")))
+    }
+
+    /// A call about a container, with the type in it that messages name.
+    //
+    // Output: private::part_with(private::ty::<User>(), private::Part(&users).__piggyback_key())
+    fn with(&self, place: Place, name: &str, inside: &Type, part: TokenStream) -> TokenStream {
+        let inside = self.private.output_at(place, inside);
+        let name = format!("{name}_with");
+        self.private.call_at(place, &name, quote!(#inside, #part))
     }
 
     fn borrowed(&self, kind: Kind, place: Place, of: impl ToTokens) -> TokenStream {
@@ -246,14 +364,10 @@ impl Call<'_> {
         } = binding;
         let indices: Vec<Index> = (0..parts.len()).map(Index::from).collect();
         let forms = indices.iter().zip(parts).map(|(n, ty)| {
-            let form = self.owned_part(
-                argument,
-                binding,
-                Kind::of_type(ty),
-                quote!(#ident.#n),
-                is_moved,
-            );
-            self.private.call_at(argument.place(), "own", form)
+            let of = quote!(#ident.#n);
+            let kind = Kind::of_type(ty);
+            let form = self.owned_part(argument, binding, Some(ty), kind, of, is_moved);
+            self.own(argument, Some(ty), form)
         });
         Owned {
             own: quote!(#(#cfgs)* let #ident = (#(#forms,)*);),
@@ -274,10 +388,11 @@ impl Call<'_> {
             mutability,
             cfgs,
         } = binding;
-        let form = self.owned_part(argument, binding, kind, ident.to_token_stream(), is_moved);
+        let ty = type_of(argument);
+        let of = ident.to_token_stream();
+        let form = self.owned_part(argument, binding, ty, kind, of, is_moved);
         let name = local_name(argument, binding);
-        let own = if argument.receiver { "own_self" } else { "own" };
-        let form = self.private.call_at(argument.place(), own, form);
+        let form = self.own(argument, ty, form);
         let is_slice = argument.ty.as_ref().is_some_and(is_slice_of_refs);
         let again = match kind {
             Kind::RefRef => Some(quote!(&#name)),
@@ -297,11 +412,23 @@ impl Call<'_> {
         }
     }
 
+    /// Makes the owned form of a part.
+    fn own(&self, argument: &Argument, ty: Option<&Type>, part: TokenStream) -> TokenStream {
+        let (private, place) = (self.private, argument.place());
+        match ty.and_then(inside) {
+            _ if argument.is_arc_self() => private.call_at(place, "own_arc", part),
+            _ if argument.receiver => private.call_at(place, "own_self", part),
+            None => private.call_at(place, "own", part),
+            Some(inside) => self.with(place, "own", &inside, part),
+        }
+    }
+
     /// The part from which an owned form is made.
     fn owned_part(
         &self,
         argument: &Argument,
         binding: &Binding,
+        ty: Option<&Type>,
         kind: Kind,
         of: TokenStream,
         is_moved: bool,
@@ -315,7 +442,7 @@ impl Call<'_> {
                 method_at(place, arg, "part", quote!())
             }
             // An argument that can't be in the key already has an error there, so this repeats the same call.
-            _ if in_key => self.part(argument, kind, of),
+            _ if in_key => self.part(argument, ty, kind, of),
             _ => self.borrowed(kind, place, of),
         }
     }
@@ -329,6 +456,40 @@ impl Call<'_> {
         };
         self.bindings().map(copy).collect()
     }
+}
+
+/// The type of an argument, if a name stands for all of it.
+fn type_of(argument: &Argument) -> Option<&Type> {
+    let ty = argument.ty.as_ref();
+    ty.filter(|_| argument.is_plain_name && !argument.receiver)
+}
+
+/// Names of arguments that stand for a database or a service.
+const HANDLES: &[&str] = &["db", "database", "pool", "client", "conn", "connection"];
+
+/// Endings of the names of their types.
+const HANDLE_TYPES: &[&str] = &["Pool", "Client", "Database", "Db", "Connection", "Conn"];
+
+/// Whether an argument is likely to be a pool, a client or the like. Only messages depend on it.
+fn is_handle(argument: &Argument) -> bool {
+    let Some(ty) = type_of(argument) else {
+        return false;
+    };
+    let name = argument.bindings.first().map(|binding| &binding.ident);
+    let ty = match peel(ty) {
+        Type::Reference(reference) => peel(&reference.elem),
+        ty => ty,
+    };
+    let Type::Path(path) = ty else { return false };
+    let last = path.path.segments.last();
+    let last = last.map_or_else(String::new, |last| last.ident.to_string());
+    let is_named = name.is_some_and(|name| HANDLES.iter().any(|known| name == known));
+    !is_plain(ty)
+        && !path.path.is_ident("str")
+        && !argument.is_item
+        && argument.cfgs.is_empty()
+        && hashed_inside(ty).is_none()
+        && (is_named || HANDLE_TYPES.iter().any(|ending| last.ends_with(ending)))
 }
 
 /// The name of an owned form. No local can be called `self`.

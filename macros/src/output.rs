@@ -3,7 +3,7 @@
 //! stay readable.
 
 use crate::private::{Place, Private};
-use crate::types::{arguments_of, is_well_known, peel, plain, type_arguments_mut};
+use crate::types::{self, arguments_of, is_well_known, peel, plain, type_arguments_mut};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Type, TypePath};
@@ -204,6 +204,23 @@ impl Output {
             Shape::List(_) => true,
             Shape::Result(result) => matches!(result.ok.shape, Shape::List(_)),
             _ => false,
+        }
+    }
+
+    /// The type that messages name in a success, or in an output that is not a `Result`.
+    pub(crate) fn inside(&self) -> Option<Type> {
+        match &self.shape {
+            Shape::Result(result) => result.ok.inside(),
+            _ => types::inside(&self.ty),
+        }
+    }
+
+    /// The same in the row of a caller who gets an `Option` or a `Vec`.
+    pub(crate) fn inside_row(&self) -> Option<Type> {
+        match (&self.shape, peel(&self.ty)) {
+            (Shape::Result(result), _) => result.ok.inside_row(),
+            (_, Type::Path(path)) => types::inside(arguments_of(path).first()?),
+            _ => None,
         }
     }
 

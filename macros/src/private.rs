@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::Path;
+use syn::{Path, Type};
 
 /// The path of the runtime's private module, as expansions name it.
 #[derive(Clone)]
@@ -35,6 +35,19 @@ impl Private {
     /// `private::ty::<T>()`, which brings a type into calls, shown where `place` is.
     pub(crate) fn output_at(&self, place: Place, ty: impl ToTokens) -> TokenStream {
         self.generic_at(place, "ty", ty)
+    }
+
+    /// The same for a container, with the type in it that messages name.
+    pub(crate) fn output_with_at(
+        &self,
+        place: Place,
+        ty: impl ToTokens,
+        inside: Option<Type>,
+    ) -> TokenStream {
+        match inside {
+            None => self.output_at(place, ty),
+            Some(inside) => self.generic_at(place, "ty_with", quote!(#ty, #inside)),
+        }
     }
 
     /// `private::name::<ty>()`, shown where `place` is.
@@ -121,6 +134,11 @@ pub(crate) fn group_at(place: Place, tokens: TokenStream) -> Group {
     let mut group = Group::new(Delimiter::Parenthesis, tokens);
     group.set_span(Span::call_site().located_at(place.end));
     group
+}
+
+/// The same tokens, shown where `place` starts.
+pub(crate) fn located_at(place: Place, tokens: TokenStream) -> TokenStream {
+    located(tokens, place.start)
 }
 
 /// `receiver.__piggyback_name(arguments)`, shown where `place` is.

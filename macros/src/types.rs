@@ -1,7 +1,7 @@
 //! Recognises types and expressions by the names in them. All others are left to the compiler.
 
-use crate::tokens::in_words;
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use crate::tokens::{in_words, mentions};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
     Expr, GenericArgument, Path, PathArguments, PathSegment, TraitBound, Type, TypeParamBound,
@@ -282,4 +282,139 @@ pub(crate) fn path_end(expr: &Expr) -> Option<[String; 2]> {
     let mut next = || Some(names.next()?.ident.to_string());
     let last = next()?;
     Some([next()?, last])
+}
+
+/// Containers that lack a trait if a type in them lacks it.
+const CONTAINERS: &[&str] = &[
+    "Option", "Result", "Vec", "VecDeque", "Box", "Arc", "BTreeMap", "BTreeSet", "HashMap",
+    "HashSet",
+];
+
+/// Containers that are never `Hash`.
+const UNORDERED: &[&str] = &["HashMap", "HashSet"];
+
+/// The type to name in a message about what a container lacks, since nobody can derive a trait for the container: `User` for
+/// `Option<Vec<User>>`, and a tuple if there are several. Only messages depend on it, so a name that means another type
+/// does no harm.
+pub(crate) fn inside(ty: &Type) -> Option<Type> {
+    named_inside(ty, CONTAINERS)
+}
+
+/// The same for a container that must be `Hash`. A map or a set without an order can't be, whatever is in it.
+pub(crate) fn hashed_inside(ty: &Type) -> Option<Type> {
+    let ordered = CONTAINERS.iter().filter(|name| !UNORDERED.contains(name));
+    let inside = named_inside(ty, &ordered.copied().collect::<Vec<_>>());
+    inside.or_else(|| is_unordered(ty).then(|| peel_reference(ty).clone()))
+}
+
+/// Whether it is a map or a set without an order.
+pub(crate) fn is_unordered(ty: &Type) -> bool {
+    match peel_reference(ty) {
+        Type::Path(path) => UNORDERED.iter().any(|name| is_called(&path.path, name)),
+        _ => false,
+    }
+}
+
+/// A type without the references to it.
+fn peel_reference(ty: &Type) -> &Type {
+    match peel(ty) {
+        Type::Reference(reference) => peel_reference(&reference.elem),
+        other => other,
+    }
+}
+
+fn named_inside(ty: &Type, containers: &[&str]) -> Option<Type> {
+    let ty = peel_reference(ty);
+    let mut found = Vec::new();
+    suspects(ty, containers, &mut found);
+    let named = match &found[..] {
+        [] => return None,
+        [one] if std::ptr::eq(*one, ty) => return None,
+        [one] => (*one).clone(),
+        several => parse_quote!((#(#several),*)),
+    };
+    // An `impl Trait` can't be written in an expression.
+    let hidden = Ident::new("impl", Span::call_site());
+    (!mentions(&named.to_token_stream(), &hidden)).then_some(named)
+}
+
+/// Finds the types in a container that may lack a trait.
+fn suspects<'a>(ty: &'a Type, containers: &[&str], found: &mut Vec<&'a Type>) {
+    let ty = peel(ty);
+    let parts: Vec<&Type> = match ty {
+        Type::Reference(reference) => vec![&*reference.elem],
+        Type::Slice(slice) => vec![&*slice.elem],
+        Type::Array(array) => vec![&*array.elem],
+        Type::Tuple(tuple) => tuple.elems.iter().collect(),
+        Type::Path(path) if is_plain(ty) || path.path.is_ident("str") => return,
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            let container = last.filter(|last| containers.iter().any(|name| last.ident == *name));
+            container.into_iter().flat_map(type_arguments).collect()
+        }
+        _ => Vec::new(),
+    };
+    let is_open = |part: &&Type| {
+        matches!(
+            peel(part),
+            Type::Path(_) | Type::Tuple(_) | Type::Array(_) | Type::Slice(_) | Type::Reference(_)
+        )
+    };
+    let is_unit = matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty());
+    if !parts.is_empty() && parts.iter().all(is_open) {
+        for part in parts {
+            suspects(part, containers, found);
+        }
+    } else if !is_unit {
+        let is_same =
+            |other: &&Type| other.to_token_stream().to_string() == ty.to_token_stream().to_string();
+        if !found.iter().any(is_same) {
+            found.push(ty);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(ty: Type) -> Option<String> {
+        inside(&ty).map(in_words)
+    }
+
+    #[test]
+    fn a_message_names_the_type_in_a_container() {
+        let one = |ty| names(ty).unwrap_or_default();
+        assert_eq!(one(parse_quote!(Option<Vec<User>>)), "User");
+        assert_eq!(
+            one(parse_quote!(std::collections::HashMap<String, db::User>)),
+            "db::User"
+        );
+        assert_eq!(one(parse_quote!(&[(u64, User)])), "User");
+        assert_eq!(one(parse_quote!(Option<Arc<T>>)), "T");
+        assert_eq!(one(parse_quote!(Vec<Arc<dyn Rule>>)), "Arc<dyn Rule>");
+        assert_eq!(one(parse_quote!(HashMap<Id, User>)), "(Id , User)");
+        assert_eq!(one(parse_quote!(Vec<Result<User, User>>)), "User");
+    }
+
+    #[test]
+    fn a_map_without_an_order_is_not_hash_whatever_is_in_it() {
+        let hashed = |ty| hashed_inside(&ty).map(in_words).unwrap_or_default();
+        assert_eq!(
+            hashed(parse_quote!(&HashMap<Id, User>)),
+            "HashMap<Id , User>"
+        );
+        assert_eq!(hashed(parse_quote!(Vec<HashSet<Id>>)), "HashSet<Id>");
+        assert_eq!(hashed(parse_quote!(BTreeMap<u64, User>)), "User");
+    }
+
+    #[test]
+    fn a_type_that_can_be_changed_names_itself() {
+        assert_eq!(names(parse_quote!(User)), None);
+        assert_eq!(names(parse_quote!(&User)), None);
+        assert_eq!(names(parse_quote!(Rc<User>)), None);
+        assert_eq!(names(parse_quote!(Vec<u64>)), None);
+        assert_eq!(names(parse_quote!(Box<dyn Rule>)), None);
+        assert_eq!(names(parse_quote!(Option<impl Rule>)), None);
+    }
 }

@@ -24,22 +24,55 @@ pub struct Always(());
 pub trait Nothing {}
 
 /// A type, where a value is wanted: a bound on an argument's type is reported once, one on a type that is written out is
-/// reported there and where the function is.
+/// reported there and where the function is. `L` says what messages about it name.
 #[derive(Debug)]
-pub struct Output<R>(Plain<R>);
+pub struct Output<R, L = Itself>(Plain<R, L>);
 
 /// The same for a type that is not a `Result`: method resolution gets here from [`Output`] only then.
 #[derive(Debug)]
-pub struct Plain<R>(PhantomData<fn() -> R>);
+pub struct Plain<R, L = Itself>(PhantomData<fn() -> (R, L)>);
 
-impl<R> std::ops::Deref for Output<R> {
-    type Target = Plain<R>;
-    fn deref(&self) -> &Plain<R> {
+impl<R, L> std::ops::Deref for Output<R, L> {
+    type Target = Plain<R, L>;
+    fn deref(&self) -> &Plain<R, L> {
         &self.0
     }
 }
 
 /// Names a type.
 pub const fn output<R>() -> Output<R> {
+    named()
+}
+
+/// Names a type that contains others, and the one in it that messages name: a `Vec` lacks what its elements lack, and nobody
+/// can derive a trait for `Vec`.
+pub const fn output_with<R, A>() -> Output<R, Inside<A>> {
+    named()
+}
+
+/// Names a type.
+pub(crate) const fn named<R, L>() -> Output<R, L> {
     Output(Plain(PhantomData))
+}
+
+/// Messages name the type itself.
+#[derive(Debug)]
+pub struct Itself(());
+
+/// Messages name a type in it.
+#[derive(Debug)]
+pub struct Inside<A>(PhantomData<fn() -> A>);
+
+/// What messages about an `R` name.
+pub trait Name<R> {
+    /// The type that is named.
+    type Name;
+}
+
+impl<R> Name<R> for Itself {
+    type Name = R;
+}
+
+impl<R, A> Name<R> for Inside<A> {
+    type Name = A;
 }

@@ -10,15 +10,18 @@ pub use crate::batch::{
     Grant, Groups, Heir, Inherited, Item, Limits, OrFailed, Permit, Pollable, Results, Seat, Start,
     WrongNumber, item, lazily, or_failed, weight,
 };
-pub use crate::bounds::output as ty;
+pub use crate::bounds::{Always, Never, Nothing, output as ty, output_with as ty_with};
 pub use crate::busy::busy;
 pub use crate::dedup::{Call, Forgets, Joining, Run, Spawned, Table, enter, enter_in, forget};
 pub use crate::fixed::Fixed;
 #[cfg(feature = "fleet")]
 pub use crate::fleet::{Forgotten, Trip, fleet, forget as forget_across};
-pub use crate::key::needs::{group_part, item_part, part, self_group_part, self_part};
-pub use crate::key::owned::{arg, matched, order, own, own_self, unique};
-pub use crate::key::{ByRef, ByValue, Key, Part};
+pub use crate::key::needs::{
+    HashInGroup, HashOf, group_part, group_part_with, item_part, item_part_with, part, part_with,
+    self_group_part, self_part, unordered_group_part_with, unordered_part_with,
+};
+pub use crate::key::owned::{arg, matched, order, own, own_arc, own_self, own_with, unique};
+pub use crate::key::{About, ByRef, ByValue, Key, Part};
 pub use crate::sharing::{
     BY_CLONE, CloneWith, Cloned, Failed, IsResult, Share, ShareErr, by_clone, clone_with, cloned,
     cloned_as, failed, rows, share_err, share_err_in_batch,
@@ -42,9 +45,8 @@ pub mod probing {
     pub use crate::key::{AsPart as _, RefPart as _, ValuePart as _};
 }
 
-use crate::bounds::{Always, Never, Nothing};
+use crate::bounds::Output;
 use std::borrow::Borrow;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -101,35 +103,47 @@ pub trait LentOf<B: ?Sized, M> {
     /// The copy.
     type Owned;
     /// Copies it.
-    fn copied(item: &B) -> Self::Owned;
+    fn copied(self) -> Self::Owned;
 }
 
 /// An item that a caller lends.
 #[derive(Debug)]
-pub struct Lent<B: ?Sized>(PhantomData<fn(&B)>);
+pub struct Lent<'a, B: ?Sized>(&'a B);
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned> LentOf<B, Always> for Lent<B> {
+impl<B: ?Sized + ToOwned, Named: ?Sized> LentOf<Named, Always> for Lent<'_, B> {
     type Owned = B::Owned;
     #[inline]
-    fn copied(item: &B) -> B::Owned {
-        item.to_owned()
+    fn copied(self) -> B::Owned {
+        self.0.to_owned()
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + Nothing> LentOf<B, Never> for Lent<B> {
+impl<B: ?Sized + Nothing, Named: ?Sized> LentOf<Named, Never> for Lent<'_, B> {
     type Owned = ();
-    fn copied(_: &B) {}
+    fn copied(self) {}
 }
 
 /// The value that a caller lends with `by_ref`.
 #[inline]
-pub fn lent<B: ?Sized, M>(item: &B) -> <Lent<B> as LentOf<B, M>>::Owned
+pub fn lent<'a, B: ?Sized, M>(item: &'a B) -> <Lent<'a, B> as LentOf<B, M>>::Owned
 where
-    Lent<B>: LentOf<B, M>,
+    Lent<'a, B>: LentOf<B, M>,
 {
-    Lent::<B>::copied(item)
+    Lent(item).copied()
+}
+
+/// The same for a container, whose elements lack what it lacks: `A` is the type that can be changed.
+#[inline]
+pub fn lent_with<'a, A, B: ?Sized, M>(
+    _: Output<A>,
+    item: &'a B,
+) -> <Lent<'a, B> as LentOf<A, M>>::Owned
+where
+    Lent<'a, B>: LentOf<A, M>,
+{
+    Lent(item).copied()
 }
 
 /// The owned form of a `str`, as an attribute knows it by its name.

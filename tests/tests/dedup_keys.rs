@@ -373,6 +373,43 @@ fn key_expressions_stand_for_their_argument_and_the_others_stay() {
 }
 
 #[test]
+fn the_members_of_a_tuple_in_key_may_be_borrowed_and_are_copied_once() {
+    struct User {
+        name: Name,
+        email: Option<String>,
+        id: u64,
+    }
+
+    #[dedup(name = "tuple", key(user = (&user.name, (user.email.as_deref(), user.id))))]
+    async fn posts(user: &User) -> u64 {
+        let _ = user;
+        pending().await
+    }
+
+    let user = |name, email: Option<&str>, id| User {
+        name: Name(name),
+        email: email.map(str::to_owned),
+        id,
+    };
+    let same = [user(1, Some("a"), 1), user(1, Some("a"), 1)];
+    let (leader, made) = copies(|| ByHand::waiting(posts(&same[0])));
+    assert_eq!(made, 1);
+    let (follower, made) = copies(|| ByHand::waiting(posts(&same[1])));
+    assert_eq!(made, 0);
+    assert_eq!(up("tuple"), 1);
+    let others = [
+        user(2, Some("a"), 1),
+        user(1, Some("b"), 1),
+        user(1, None, 1),
+        user(1, Some("a"), 2),
+    ];
+    let calls = others.each_ref().map(|user| ByHand::waiting(posts(user)));
+    assert_eq!(up("tuple"), 5);
+    drop((leader, follower, calls));
+    assert_eq!(up("tuple"), 0);
+}
+
+#[test]
 fn instances_of_a_generic_never_share_even_if_all_types_agree() {
     trait Store {
         fn runs() -> &'static Count;

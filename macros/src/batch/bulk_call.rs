@@ -3,11 +3,11 @@
 use super::{Bulk, part};
 use crate::call::copying;
 use crate::options::Given;
-use crate::output::{HandOut, Map};
+use crate::output::{HandOut, Map, Output};
 use crate::private::{Place, Private, method_at};
 use crate::receiver::without_self;
 use crate::tokens::{local, mentions};
-use crate::types::is_plain_access;
+use crate::types::{self, is_plain_access};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::Expr;
@@ -66,7 +66,9 @@ impl Bulk<'_> {
             Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
         };
         if options.split_on_err.is_some() {
-            let item = private.output_at(self.items.place, item);
+            let inside = syn::parse2(item.clone()).ok();
+            let inside = inside.and_then(|item| types::inside(&item));
+            let item = private.output_with_at(self.items.place, item, inside);
             let again = private.call_at(self.items.place, "again", item);
             shape = method_at(place, again, "by", shape);
         }
@@ -85,6 +87,8 @@ impl Bulk<'_> {
     fn sharing(&self) -> TokenStream {
         let (private, place, options) = (self.private, self.place, self.call.options);
         let of = self.call.typed(self.one);
+        let one = syn::parse2(self.one.clone()).map(|one| Output::read(&one));
+        let one = one.ok();
         // For an alias, a trait of the runtime says what a caller gets, and reports an error about it. Naming the type here would
         // repeat the error.
         let one_is_known = !mentions(self.one, &Ident::new("Outcome", Span::call_site()));
@@ -100,7 +104,10 @@ impl Bulk<'_> {
                 return private.call_at(Place::of(value), "clone_with", quote!(#of, #copy));
             }
             // `#[dedup]` makes the same call at the same place, so the compiler reports one error.
-            (None, None) if self.call.has_both => return self.call.cloned(of),
+            (None, None) if self.call.has_both => {
+                let inside = one.and_then(|one| one.inside());
+                return self.call.cloned(self.call.typed_with(self.one, inside));
+            }
             (None, None) if one_is_known && shares_errors && may_fail => {
                 let kind = method_at(place, of.clone(), "kind", quote!());
                 private.call_at(place, "by_clone", kind)
@@ -110,6 +117,8 @@ impl Bulk<'_> {
         if !one_is_known || !self.finds_rows() {
             return sharing;
         }
+        let inside = one.and_then(|one| one.inside_row());
+        let of = self.call.typed_with(self.one, inside);
         let row = method_at(place, of, "row", quote!());
         private.call_at(place, "rows", quote!(#row, #sharing))
     }

@@ -72,7 +72,10 @@ pub(crate) fn expand(
     let imports = private.probing(is_probed || call.are_probed(true));
     let (batches, allow) = (call.site(), &bulk.allow);
     let (before, join) = (joining.before, joining.join);
+    // `#[dedup]` on the same function has them.
+    let handles = (!call.has_both).then(|| call.handles());
     quote! {
+        #handles
         #imports
         #batches
         // This is the only `.await` before the call joins, so it comes before anything that would be held across it.

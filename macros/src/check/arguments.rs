@@ -83,9 +83,15 @@ fn of_argument(seen: &Seen<'_>, index: usize, argument: &Argument) -> Option<Str
         (Borrow::Within, _) if in_key => format!(
             "the type of `{name}` borrows, so it can't be part of the {key}; write `key({name} = …)` with a value that identifies it, or `skip({name})` if the result does not depend on it"
         ),
-        (Borrow::Within, _) if outlives => format!(
-            "{execution} runs in its own task, so it can't use `{name}`, whose type borrows; take an owned value"
-        ),
+        (Borrow::Within, _) if outlives => {
+            let or_not = match seen.batch {
+                Some(_) => "",
+                None => ", or remove `spawn`",
+            };
+            format!(
+                "{execution} runs in its own task, so it can't use `{name}`, whose type borrows; take an owned value{or_not}"
+            )
+        }
         _ => return None,
     };
     Some(message)

@@ -5,7 +5,7 @@ use super::pattern::bindings_of;
 use crate::lints;
 use crate::private::Place;
 use crate::tokens::mentions;
-use crate::types::peel;
+use crate::types::{is_called, peel};
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Attribute, FnArg, Pat, Receiver, ReceiverKind, Token, Type};
@@ -103,6 +103,15 @@ impl Argument {
         let mut written = self.written.clone().into_iter();
         let is_ref = matches!(written.next(), Some(TokenTree::Punct(and)) if and.as_char() == '&');
         self.receiver && is_ref && !mentions(&self.written, &format_ident!("mut"))
+    }
+
+    /// Whether it is `self: Arc<Self>`, or a reference to that.
+    pub(crate) fn is_arc_self(&self) -> bool {
+        let ty = match self.ty.as_ref().map(peel) {
+            Some(Type::Reference(reference)) => Some(peel(&reference.elem)),
+            ty => ty,
+        };
+        self.receiver && matches!(ty, Some(Type::Path(path)) if is_called(&path.path, "Arc"))
     }
 
     pub(crate) fn place(&self) -> Place {

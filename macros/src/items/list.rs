@@ -4,7 +4,7 @@ use crate::function::Function;
 use crate::lints;
 use crate::output::{Output, Shape};
 use crate::tokens::{local, without_lifetimes};
-use crate::types::{arguments_of, is_called, item_of, peel};
+use crate::types::{self, arguments_of, is_called, item_of, peel};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Attribute, FnArg, Pat, Type, TypeParamBound, TypePath, TypeReference};
@@ -105,7 +105,10 @@ impl List {
         match (by_ref, is_str) {
             (false, _) => quote!(#name),
             (true, true) => quote!(#private::lent_str::<#item>(#name)),
-            (true, false) => quote!(#private::lent(#name)),
+            (true, false) => match syn::parse2(item.clone()).map(|item| types::inside(&item)) {
+                Ok(Some(inside)) => quote!(#private::lent_with(#private::ty::<#inside>(), #name)),
+                _ => quote!(#private::lent(#name)),
+            },
         }
     }
 

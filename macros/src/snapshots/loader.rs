@@ -8,7 +8,7 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
             || {},
             (P::ByValue(&ids), ()),
             P::cloned_as(
-                P::ty::<Result<::core::option::Option<User>, AppError>>()
+                P::ty_with::<Result<::core::option::Option<User>, AppError>, User>()
                     .__piggyback_kind(),
             ),
             P::Joining::new(),
@@ -28,7 +28,10 @@ async fn user(ids: u64) -> Result<::core::option::Option<User>, AppError> {
                         )
                         .__piggyback_share(
                             P::cloned_as(
-                                P::ty::<Result<::core::option::Option<User>, AppError>>()
+                                P::ty_with::<
+                                    Result<::core::option::Option<User>, AppError>,
+                                    User,
+                                >()
                                     .__piggyback_kind(),
                             ),
                         )

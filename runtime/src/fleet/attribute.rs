@@ -21,7 +21,7 @@ use super::call::{Across, Around, Start};
 use super::payload::{Success, Whole};
 use super::stats::{Counters, FleetStats, Outcome};
 use super::{Fleet, Forgotten, codec};
-use crate::bounds::{Always, Never, Nothing, Nowhere, Output};
+use crate::bounds::{self, Always, Never, Nothing, Nowhere, Output};
 use crate::dedup::{self, Call, Forgets, Joining, Table};
 use crate::fixed::Fixed;
 use crate::key::{About, Key, SerializeOf};
@@ -160,11 +160,11 @@ impl OfCall<'_> {
     pub fn __piggyback_payload<K, M, N>(
         &self,
         _: K,
-    ) -> <Written<K, M> as ReadOf<K::First, N>>::If<K::Payload>
+    ) -> <Written<K, M> as ReadOf<K::Named, N>>::If<K::Payload>
     where
         K: Travels,
-        Output<K::First>: WriteOf<K::First, M>,
-        Written<K, M>: ReadOf<K::First, N>,
+        Output<K::First>: WriteOf<K::Named, M>,
+        Written<K, M>: ReadOf<K::Named, N>,
     {
         Written::<K, M>::then(K::payload())
     }
@@ -174,8 +174,8 @@ impl OfCall<'_> {
     where
         K: Kind,
         Output<K::Whole>: ErrTravels<K::Whole, L>,
-        Output<K::First>: WriteOf<K::First, M>,
-        Written<K, M>: ReadOf<K::First, N>,
+        Output<K::First>: WriteOf<K::Named, M>,
+        Written<K, M>: ReadOf<K::Named, N>,
         Output<K::Err>: WriteErrOf<K::Err, O>,
         WrittenErr<K, O>: ReadErrOf<K::Err, P>,
     {
@@ -397,17 +397,17 @@ pub trait ReadErrOf<R, M> {
 macro_rules! steps {
     ($($write:ident $read:ident;)*) => {$(
         #[diagnostic::do_not_recommend]
-        impl<R: Serialize> $write<R, Always> for Output<R> {
+        impl<R: Serialize, Named> $write<Named, Always> for Output<R> {
             type Next = Next<R>;
         }
 
         #[diagnostic::do_not_recommend]
-        impl<R: Nothing> $write<R, Never> for Output<R> {
+        impl<R: Nothing, Named> $write<Named, Never> for Output<R> {
             type Next = Next<R>;
         }
 
         #[diagnostic::do_not_recommend]
-        impl<R: DeserializeOwned> $read<R, Always> for Next<R> {
+        impl<R: DeserializeOwned, Named> $read<Named, Always> for Next<R> {
             type If<X> = X;
             fn then<X>(x: X) -> X {
                 x
@@ -415,7 +415,7 @@ macro_rules! steps {
         }
 
         #[diagnostic::do_not_recommend]
-        impl<R: Nothing> $read<R, Never> for Next<R> {
+        impl<R: Nothing, Named> $read<Named, Never> for Next<R> {
             type If<X> = X;
             fn then<X>(x: X) -> X {
                 x
@@ -428,9 +428,9 @@ steps! {
     WriteErrOf ReadErrOf;
 }
 
-type Written<K, M> = <Output<<K as Kind>::First> as WriteOf<<K as Kind>::First, M>>::Next;
+type Written<K, M> = <Output<<K as Kind>::First> as WriteOf<<K as Kind>::Named, M>>::Next;
 type WrittenErr<K, M> = <Output<<K as Kind>::Err> as WriteErrOf<<K as Kind>::Err, M>>::Next;
-type Both<K, L, M, N, O, P> = <Written<K, M> as ReadOf<<K as Kind>::First, N>>::If<
+type Both<K, L, M, N, O, P> = <Written<K, M> as ReadOf<<K as Kind>::Named, N>>::If<
     <WrittenErr<K, O> as ReadErrOf<<K as Kind>::Err, P>>::If<
         <Output<<K as Kind>::Whole> as ErrTravels<<K as Kind>::Whole, L>>::If<
             Whole<<K as Kind>::Output>,
@@ -446,14 +446,14 @@ pub trait Travels: Kind {
     fn payload() -> Self::Payload;
 }
 
-impl<R> Travels for NotResult<R> {
+impl<R, L: bounds::Name<R>> Travels for NotResult<R, L> {
     type Payload = Whole<R>;
     fn payload() -> Whole<R> {
         Whole::new()
     }
 }
 
-impl<T, E> Travels for Halves<T, E> {
+impl<T, E, L: bounds::Name<T>> Travels for Halves<T, E, L> {
     type Payload = Success<T, E>;
     fn payload() -> Success<T, E> {
         Success::new()

@@ -6,7 +6,7 @@
 //! [`bounds`](crate::bounds).
 
 use super::{About, ByRef, ByValue, Key, OptRef, SliceRef};
-use crate::bounds::{Always, Never, Nothing};
+use crate::bounds::{Always, Never, Nothing, Output};
 use std::hash::Hash;
 
 macro_rules! steps {
@@ -39,7 +39,7 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Hash`",
         label = "`{A}` is not `Hash`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -48,7 +48,7 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Eq`",
         label = "`{A}` is not `Eq`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -57,7 +57,7 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Clone`",
         label = "`{A}` is not `Clone`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -66,7 +66,7 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the group, since it is not `Hash`",
         label = "`{A}` is not `Hash`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the group",
+        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -75,7 +75,7 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the group, since it is not `Eq`",
         label = "`{A}` is not `Eq`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the group",
+        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -84,14 +84,30 @@ steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the group, since it is not `Clone`",
         label = "`{A}` is not `Clone`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the group",
+        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
     OwnedInGroup;
+    /// A part of a key that is hashed, and has no order.
+    #[diagnostic::on_unimplemented(
+        message = "`{A}` can't be part of the key, since it has no order and so is not `Hash`",
+        label = "`{A}` is not `Hash`",
+        note = "take a `BTreeMap` or a `BTreeSet` instead, or write `key(… = …)` with a value that identifies it",
+        note = "if the result does not depend on it, write `skip(…)`; users, tenants, permissions and locales must stay in the key"
+    )]
+    UnorderedInKey;
+    /// A part of a group that is hashed, and has no order.
+    #[diagnostic::on_unimplemented(
+        message = "`{A}` can't be part of the group, since it has no order and so is not `Hash`",
+        label = "`{A}` is not `Hash`",
+        note = "take a `BTreeMap` or a `BTreeSet` instead, or write `key(… = …)` with a value that identifies it",
+        note = "if the result does not depend on it, write `skip(…)`; users, tenants, permissions and locales must stay in the group"
+    )]
+    UnorderedInGroup;
     /// An item that is hashed.
     #[diagnostic::on_unimplemented(
-        message = "`{A}`, the item type of this function, must be `Hash`, since `#[dedup]` compares items",
+        message = "`{A}` must be `Hash`, since `#[dedup]` compares the items of this function",
         label = "`{A}` is not `Hash`",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, take its `to_bits()` as the item",
         note = "or remove `#[dedup]`: a bulk call then gets equal items more than once"
@@ -99,7 +115,7 @@ steps! {
     HashOfItem;
     /// An item that is compared.
     #[diagnostic::on_unimplemented(
-        message = "`{A}`, the item type of this function, must be `Eq`, since `#[dedup]` compares items",
+        message = "`{A}` must be `Eq`, since `#[dedup]` compares the items of this function",
         label = "`{A}` is not `Eq`",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
         note = "or remove `#[dedup]`: a bulk call then gets equal items more than once"
@@ -107,7 +123,7 @@ steps! {
     EqOfItem;
     /// An item that is kept.
     #[diagnostic::on_unimplemented(
-        message = "`{A}`, the item type of this function, must be `Clone`, since `#[dedup]` keeps a copy to compare items with",
+        message = "`{A}` must be `Clone`, since `#[dedup]` keeps copies of the items of this function, to compare others with",
         label = "`{A}` is not `Clone`",
         note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
         note = "or remove `#[dedup]`: a bulk call then gets equal items more than once"
@@ -120,7 +136,7 @@ last_steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the key, since it is not `Send + Sync + 'static`",
         label = "`{A}` is not `Send + Sync + 'static`",
-        note = "if the result does not depend on it (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the key",
+        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
         note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -138,7 +154,7 @@ last_steps! {
     #[diagnostic::on_unimplemented(
         message = "`{A}` can't be part of the group, since it is not `Send + Sync + 'static`",
         label = "`{A}` is not `Send + Sync + 'static`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one (a pool, a client), write `skip(…)`; users, tenants, permissions and locales must stay in the group",
+        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
         note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
         note = "or compare calls by part of the argument with `key(… = …)`"
     )]
@@ -154,7 +170,7 @@ last_steps! {
     SelfInGroup;
     /// An item.
     #[diagnostic::on_unimplemented(
-        message = "`{A}`, the item type of this function, must be `Send + Sync + 'static`, since calls on other threads can share it",
+        message = "`{A}` must be `Send + Sync + 'static`, since calls on other threads can share the items of this function",
         label = "`{A}` is not `Send + Sync + 'static`",
         note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)"
     )]
@@ -168,7 +184,7 @@ macro_rules! key_of {
             type Argument = $argument;
         }
 
-        key_of!(step [HashOf HashInGroup HashOfItem] $part, $argument: [$($sized)*] [+ Hash]);
+        key_of!(step [HashOf HashInGroup HashOfItem UnorderedInKey UnorderedInGroup] $part, $argument: [$($sized)*] [+ Hash]);
         key_of!(step [EqOf EqInGroup EqOfItem] $part, $argument: [$($sized)*] [+ Eq]);
         key_of!(step [OwnedOf OwnedInGroup OwnedOfItem] $part, $argument: [$($sized)*] [$($owned)*]);
         key_of!(
@@ -187,7 +203,7 @@ macro_rules! key_of {
         $part:ty, $argument:ident: [$($sized:tt)*] [$($bounds:tt)*]
     ) => {
         #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* $($bounds)*> $step<$argument, Always> for $part {
+        impl<$argument $($sized)* $($bounds)*, Named: ?Sized> $step<Named, Always> for $part {
             type $Itself = Self;
             #[inline]
             fn $itself(self) -> Self {
@@ -196,7 +212,7 @@ macro_rules! key_of {
         }
 
         #[diagnostic::do_not_recommend]
-        impl<$argument $($sized)* + Nothing> $step<$argument, Never> for $part {
+        impl<$argument $($sized)* + Nothing, Named: ?Sized> $step<Named, Never> for $part {
             type $Itself = $never;
             fn $itself(self) -> $never {
                 unreachable!("nothing is `Nothing`")
@@ -212,17 +228,50 @@ key_of! {
     SliceRef<'_, '_, B>, B: [: ?Sized] [+ ToOwned] [+ Hash + Eq + ToOwned<Owned: Send + Sync + 'static>];
 }
 
-type Hashed<K, M> = <K as HashOf<<K as About>::Argument, M>>::Next;
-type Compared<K, M, N> = <Hashed<K, M> as EqOf<<K as About>::Argument, N>>::Next;
-type Kept<K, M, N, O> = <Compared<K, M, N> as OwnedOf<<K as About>::Argument, O>>::Next;
+/// A part of a key after one, two and three steps. `A` is what a message names: the argument's type, or a type in it.
+type Hashed<K, A, M> = <K as HashOf<A, M>>::Next;
+type Compared<K, A, M, N> = <Hashed<K, A, M> as EqOf<A, N>>::Next;
+type Kept<K, A, M, N, O> = <Compared<K, A, M, N> as OwnedOf<A, O>>::Next;
 
 /// An argument's part of the key. An expansion calls it with the argument's span, so that errors point there.
-pub fn part<K, M, N, O, P>(part: K) -> <Kept<K, M, N, O> as KeyOf<K::Argument, P>>::Part
+pub fn part<K, M, N, O, P>(
+    part: K,
+) -> <Kept<K, K::Argument, M, N, O> as KeyOf<K::Argument, P>>::Part
 where
     K: About + HashOf<K::Argument, M>,
-    Hashed<K, M>: EqOf<K::Argument, N>,
-    Compared<K, M, N>: OwnedOf<K::Argument, O>,
-    Kept<K, M, N, O>: KeyOf<K::Argument, P>,
+    Hashed<K, K::Argument, M>: EqOf<K::Argument, N>,
+    Compared<K, K::Argument, M, N>: OwnedOf<K::Argument, O>,
+    Kept<K, K::Argument, M, N, O>: KeyOf<K::Argument, P>,
+{
+    part.next().next().next().part()
+}
+
+/// The same for a container, whose elements lack what it lacks: `A` is the type that can be changed.
+pub fn part_with<A, K, M, N, O, P>(
+    _: Output<A>,
+    part: K,
+) -> <Kept<K, A, M, N, O> as KeyOf<A, P>>::Part
+where
+    K: HashOf<A, M>,
+    Hashed<K, A, M>: EqOf<A, N>,
+    Compared<K, A, M, N>: OwnedOf<A, O>,
+    Kept<K, A, M, N, O>: KeyOf<A, P>,
+{
+    part.next().next().next().part()
+}
+
+type Unordered<K, A, M> = <K as UnorderedInKey<A, M>>::Next;
+
+/// The same for a map or a set without an order, which `A` is.
+pub fn unordered_part_with<A, K, M, N, O, P>(
+    _: Output<A>,
+    part: K,
+) -> <<<Unordered<K, A, M> as EqOf<A, N>>::Next as OwnedOf<A, O>>::Next as KeyOf<A, P>>::Part
+where
+    K: UnorderedInKey<A, M>,
+    Unordered<K, A, M>: EqOf<A, N>,
+    <Unordered<K, A, M> as EqOf<A, N>>::Next: OwnedOf<A, O>,
+    <<Unordered<K, A, M> as EqOf<A, N>>::Next as OwnedOf<A, O>>::Next: KeyOf<A, P>,
 {
     part.next().next().next().part()
 }
@@ -235,20 +284,52 @@ where
     part.part()
 }
 
-type HashedInGroup<K, M> = <K as HashInGroup<<K as About>::Argument, M>>::Next;
-type ComparedInGroup<K, M, N> = <HashedInGroup<K, M> as EqInGroup<<K as About>::Argument, N>>::Next;
-type KeptInGroup<K, M, N, O> =
-    <ComparedInGroup<K, M, N> as OwnedInGroup<<K as About>::Argument, O>>::Next;
+type HashedInGroup<K, A, M> = <K as HashInGroup<A, M>>::Next;
+type ComparedInGroup<K, A, M, N> = <HashedInGroup<K, A, M> as EqInGroup<A, N>>::Next;
+type KeptInGroup<K, A, M, N, O> = <ComparedInGroup<K, A, M, N> as OwnedInGroup<A, O>>::Next;
 
 /// An argument's part of the group.
 pub fn group_part<K, M, N, O, P>(
     part: K,
-) -> <KeptInGroup<K, M, N, O> as InGroup<K::Argument, P>>::Part
+) -> <KeptInGroup<K, K::Argument, M, N, O> as InGroup<K::Argument, P>>::Part
 where
     K: About + HashInGroup<K::Argument, M>,
-    HashedInGroup<K, M>: EqInGroup<K::Argument, N>,
-    ComparedInGroup<K, M, N>: OwnedInGroup<K::Argument, O>,
-    KeptInGroup<K, M, N, O>: InGroup<K::Argument, P>,
+    HashedInGroup<K, K::Argument, M>: EqInGroup<K::Argument, N>,
+    ComparedInGroup<K, K::Argument, M, N>: OwnedInGroup<K::Argument, O>,
+    KeptInGroup<K, K::Argument, M, N, O>: InGroup<K::Argument, P>,
+{
+    part.next().next().next().part()
+}
+
+/// The same for a container.
+pub fn group_part_with<A, K, M, N, O, P>(
+    _: Output<A>,
+    part: K,
+) -> <KeptInGroup<K, A, M, N, O> as InGroup<A, P>>::Part
+where
+    K: HashInGroup<A, M>,
+    HashedInGroup<K, A, M>: EqInGroup<A, N>,
+    ComparedInGroup<K, A, M, N>: OwnedInGroup<A, O>,
+    KeptInGroup<K, A, M, N, O>: InGroup<A, P>,
+{
+    part.next().next().next().part()
+}
+
+type UnorderedGroup<K, A, M> = <K as UnorderedInGroup<A, M>>::Next;
+
+/// The same for a map or a set without an order, which `A` is.
+pub fn unordered_group_part_with<A, K, M, N, O, P>(
+    _: Output<A>,
+    part: K,
+) -> <<<UnorderedGroup<K, A, M> as EqInGroup<A, N>>::Next as OwnedInGroup<A, O>>::Next as InGroup<
+    A,
+    P,
+>>::Part
+where
+    K: UnorderedInGroup<A, M>,
+    UnorderedGroup<K, A, M>: EqInGroup<A, N>,
+    <UnorderedGroup<K, A, M> as EqInGroup<A, N>>::Next: OwnedInGroup<A, O>,
+    <<UnorderedGroup<K, A, M> as EqInGroup<A, N>>::Next as OwnedInGroup<A, O>>::Next: InGroup<A, P>,
 {
     part.next().next().next().part()
 }
@@ -261,19 +342,33 @@ where
     part.part()
 }
 
-type HashedItem<K, M> = <K as HashOfItem<<K as About>::Argument, M>>::Next;
-type ComparedItem<K, M, N> = <HashedItem<K, M> as EqOfItem<<K as About>::Argument, N>>::Next;
-type KeptItem<K, M, N, O> = <ComparedItem<K, M, N> as OwnedOfItem<<K as About>::Argument, O>>::Next;
+type HashedItem<K, A, M> = <K as HashOfItem<A, M>>::Next;
+type ComparedItem<K, A, M, N> = <HashedItem<K, A, M> as EqOfItem<A, N>>::Next;
+type KeptItem<K, A, M, N, O> = <ComparedItem<K, A, M, N> as OwnedOfItem<A, O>>::Next;
 
 /// An item, as a part of the key.
 pub fn item_part<K, M, N, O, P>(
     part: K,
-) -> <KeptItem<K, M, N, O> as KeyOfItem<K::Argument, P>>::Part
+) -> <KeptItem<K, K::Argument, M, N, O> as KeyOfItem<K::Argument, P>>::Part
 where
     K: About + HashOfItem<K::Argument, M>,
-    HashedItem<K, M>: EqOfItem<K::Argument, N>,
-    ComparedItem<K, M, N>: OwnedOfItem<K::Argument, O>,
-    KeptItem<K, M, N, O>: KeyOfItem<K::Argument, P>,
+    HashedItem<K, K::Argument, M>: EqOfItem<K::Argument, N>,
+    ComparedItem<K, K::Argument, M, N>: OwnedOfItem<K::Argument, O>,
+    KeptItem<K, K::Argument, M, N, O>: KeyOfItem<K::Argument, P>,
+{
+    part.next().next().next().part()
+}
+
+/// The same for a container.
+pub fn item_part_with<A, K, M, N, O, P>(
+    _: Output<A>,
+    part: K,
+) -> <KeptItem<K, A, M, N, O> as KeyOfItem<A, P>>::Part
+where
+    K: HashOfItem<A, M>,
+    HashedItem<K, A, M>: EqOfItem<A, N>,
+    ComparedItem<K, A, M, N>: OwnedOfItem<A, O>,
+    KeptItem<K, A, M, N, O>: KeyOfItem<A, P>,
 {
     part.next().next().next().part()
 }

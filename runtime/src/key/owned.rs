@@ -11,10 +11,11 @@
 //! and, where the body is, `let pool = pool.__piggyback_lend();`.
 
 use super::{About, ByRef, ByValue, OptRef, SliceRef};
-use crate::bounds::{Always, Never, Nothing};
+use crate::bounds::{Always, Never, Nothing, Output};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// A part that can outlive its caller. See [`bounds`](crate::bounds) for `M`.
 #[diagnostic::on_unimplemented(
@@ -34,11 +35,31 @@ pub fn own<P: About + Own<P::Argument, M>, M>(part: P) -> <P as Own<P::Argument,
     part.own()
 }
 
-/// The same for a receiver, which has its own ways out.
+/// The same for a container, whose elements lack what it lacks: `A` is the type that can be changed.
+pub fn own_with<A, P: Own<A, M>, M>(_: Output<A>, part: P) -> <P as Own<A, M>>::Held {
+    part.own()
+}
+
+/// A receiver that is borrowed, and so is copied. Receivers have their own ways out.
 #[diagnostic::on_unimplemented(
-    message = "the function runs in its own task, so it needs an owned `{A}`, which must be `Clone + Send + 'static`; or take `self: Arc<Self>`",
-    label = "`{A}` is not `Clone + Send + 'static`",
-    note = "derive `Clone` for `{A}`; if it is generic, `#[derive(Clone)]` also requires `Clone` of its type parameters, so write `impl Clone` by hand",
+    message = "the function runs in its own task, so it needs an owned `{A}`: derive `Clone`, or take `self: Arc<Self>`",
+    label = "`{A}` is not `Clone`",
+    note = "if `{A}` is generic, `#[derive(Clone)]` also requires `Clone` of its type parameters, so write `impl Clone` by hand",
+    note = "in a trait, add `where Self: Clone + Send + 'static` to the method"
+)]
+pub trait CopySelf<A: ?Sized, M> {
+    /// The part itself.
+    type Next;
+    /// The part itself.
+    fn next(self) -> Self::Next;
+}
+
+/// A receiver that is moved to the task of the function.
+#[diagnostic::on_unimplemented(
+    message = "`{A}` must be `Send + 'static`, since the function runs in its own task",
+    label = "`{A}` can't be moved to that task",
+    note = "if `{A}` is generic, add `Send + Sync + 'static` to the bounds of its type parameters in the header of this `impl`",
+    note = "if a field of `{A}` can't be sent to other threads, change its type, for example to `Arc` instead of `Rc`",
     note = "in a trait, add `where Self: Clone + Send + 'static` to the method"
 )]
 pub trait OwnSelf<A: ?Sized, M> {
@@ -48,11 +69,41 @@ pub trait OwnSelf<A: ?Sized, M> {
     fn own(self) -> Self::Held;
 }
 
+type Copied<P, A, M> = <P as CopySelf<A, M>>::Next;
+
 /// The owned form of a receiver.
-pub fn own_self<P: About + OwnSelf<P::Argument, M>, M>(
-    part: P,
-) -> <P as OwnSelf<P::Argument, M>>::Held {
-    part.own()
+pub fn own_self<P, M, N>(part: P) -> <Copied<P, P::Argument, M> as OwnSelf<P::Argument, N>>::Held
+where
+    P: About + CopySelf<P::Argument, M>,
+    Copied<P, P::Argument, M>: OwnSelf<P::Argument, N>,
+{
+    part.next().own()
+}
+
+macro_rules! copied_self {
+    ($($part:ty, $argument:ident: [$($bounds:tt)*] [$($never:tt)*];)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$argument: $($bounds)*> CopySelf<$argument, Always> for $part {
+            type Next = Self;
+            fn next(self) -> Self {
+                self
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$argument: $($never)*> CopySelf<$argument, Never> for $part {
+            type Next = Self;
+            fn next(self) -> Self {
+                self
+            }
+        }
+    )*};
+}
+
+copied_self! {
+    ByRef<'_, B>, B: [?Sized + ToOwned] [?Sized + Nothing];
+    ByValue<'_, A>, A: [Clone] [Nothing];
+    Moved<A>, A: [Sized] [Nothing];
 }
 
 #[diagnostic::do_not_recommend]
@@ -65,6 +116,41 @@ impl<A: ?Sized, P: About<Argument = A> + Own<A, Always>> OwnSelf<A, Always> for 
 
 #[diagnostic::do_not_recommend]
 impl<A: ?Sized, P: About<Argument = A> + Nothing> OwnSelf<A, Never> for P {
+    type Held = ();
+    fn own(self) {}
+}
+
+/// The same for a receiver in an `Arc`.
+#[diagnostic::on_unimplemented(
+    message = "`{S}` must be `Send + Sync + 'static`, since the function runs in its own task, which shares the `Arc` with its callers",
+    label = "`Arc<{S}>` can't be moved to that task",
+    note = "if `{S}` is generic, add `Send + Sync + 'static` to the bounds of its type parameters in the header of this `impl`",
+    note = "if a field of `{S}` can't be shared between threads, change its type, for example to `Arc` instead of `Rc`, or to `Mutex` instead of `RefCell`"
+)]
+pub trait OwnArc<S: ?Sized, M> {
+    /// The owned form.
+    type Held: Send + 'static;
+    /// Makes it, or moves it there.
+    fn own(self) -> Self::Held;
+}
+
+/// The owned form of a receiver in an `Arc`.
+pub fn own_arc<S: ?Sized, P: About<Argument = Arc<S>> + OwnArc<S, M>, M>(
+    part: P,
+) -> <P as OwnArc<S, M>>::Held {
+    part.own()
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: ?Sized, P: About<Argument = Arc<S>> + Own<Arc<S>, Always>> OwnArc<S, Always> for P {
+    type Held = P::Held;
+    fn own(self) -> P::Held {
+        Own::own(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: ?Sized, P: About<Argument = Arc<S>> + Nothing> OwnArc<S, Never> for P {
     type Held = ();
     fn own(self) {}
 }
@@ -255,7 +341,7 @@ pub struct HeldOpt<B: ?Sized + ToOwned>(Option<B::Owned>);
 pub struct HeldSlice<B: ?Sized + ToOwned>(Vec<B::Owned>);
 
 #[diagnostic::do_not_recommend]
-impl<A: Send + 'static> Own<A, Always> for Moved<A> {
+impl<A: Send + 'static, Named: ?Sized> Own<Named, Always> for Moved<A> {
     type Held = HeldValue<A>;
     fn own(self) -> HeldValue<A> {
         HeldValue(self.0)
@@ -263,7 +349,7 @@ impl<A: Send + 'static> Own<A, Always> for Moved<A> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<A: Clone + Send + 'static> Own<A, Always> for ByValue<'_, A> {
+impl<A: Clone + Send + 'static, Named: ?Sized> Own<Named, Always> for ByValue<'_, A> {
     type Held = HeldValue<A>;
     fn own(self) -> HeldValue<A> {
         HeldValue(self.0.clone())
@@ -271,7 +357,9 @@ impl<A: Clone + Send + 'static> Own<A, Always> for ByValue<'_, A> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for ByRef<'_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static, Named: ?Sized> Own<Named, Always>
+    for ByRef<'_, B>
+{
     type Held = HeldRef<B>;
     fn own(self) -> HeldRef<B> {
         HeldRef(self.0.to_owned())
@@ -279,7 +367,9 @@ impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for ByRef<'_, B>
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for OptRef<'_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static, Named: ?Sized> Own<Named, Always>
+    for OptRef<'_, B>
+{
     type Held = HeldOpt<B>;
     fn own(self) -> HeldOpt<B> {
         HeldOpt(self.0.map(ToOwned::to_owned))
@@ -287,7 +377,9 @@ impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for OptRef<'_, B
 }
 
 #[diagnostic::do_not_recommend]
-impl<B: ?Sized + ToOwned<Owned: Send> + 'static> Own<B, Always> for SliceRef<'_, '_, B> {
+impl<B: ?Sized + ToOwned<Owned: Send> + 'static, Named: ?Sized> Own<Named, Always>
+    for SliceRef<'_, '_, B>
+{
     type Held = HeldSlice<B>;
     fn own(self) -> HeldSlice<B> {
         HeldSlice(self.0.iter().map(|b| (*b).to_owned()).collect())
@@ -301,7 +393,7 @@ impl<A> About for Moved<A> {
 macro_rules! never_own {
     ($($part:ty, $argument:ident;)*) => {$(
         #[diagnostic::do_not_recommend]
-        impl<$argument: ?Sized + Nothing> Own<$argument, Never> for $part {
+        impl<$argument: ?Sized + Nothing, Named: ?Sized> Own<Named, Never> for $part {
             type Held = ();
             fn own(self) {}
         }
@@ -315,13 +407,13 @@ never_own! {
 }
 
 #[diagnostic::do_not_recommend]
-impl<A: Nothing> Own<A, Never> for Moved<A> {
+impl<A: Nothing, Named: ?Sized> Own<Named, Never> for Moved<A> {
     type Held = ();
     fn own(self) {}
 }
 
 #[diagnostic::do_not_recommend]
-impl<A: Nothing> Own<A, Never> for ByValue<'_, A> {
+impl<A: Nothing, Named: ?Sized> Own<Named, Never> for ByValue<'_, A> {
     type Held = ();
     fn own(self) {}
 }

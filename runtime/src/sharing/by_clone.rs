@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::kind::Kind;
 use super::steps::{CloneOf, ErrorOf, If, Next, OkOf, ThreadsOf};
 use super::{Copies, Errors, Share, copies};
-use crate::bounds::Output;
+use crate::bounds::{Name, Output};
 
 /// By `Clone`. A batch, which copies what its callers get, does not ask for `R`.
 #[derive(Debug)]
@@ -49,21 +49,23 @@ impl<V, E: Clone, R> Errors<V, E> for Cloned<R> {
     }
 }
 
-type AfterClone<R, M> = <Output<R> as CloneOf<R, M>>::Next;
+type AfterClone<R, A, M> = <Output<R> as CloneOf<A, M>>::Next;
 
 /// By `Clone`.
-pub fn cloned<R, M, N>(_: Output<R>) -> If<AfterClone<R, M>, R, N, Cloned<R>>
+pub fn cloned<R, L: Name<R>, M, N>(
+    _: Output<R, L>,
+) -> If<AfterClone<R, L::Name, M>, L::Name, N, Cloned<R>>
 where
-    Output<R>: CloneOf<R, M>,
-    AfterClone<R, M>: ThreadsOf<R, N>,
+    Output<R>: CloneOf<L::Name, M>,
+    AfterClone<R, L::Name, M>: ThreadsOf<L::Name, N>,
 {
-    AfterClone::<R, M>::then(Cloned::new())
+    AfterClone::<R, L::Name, M>::then(Cloned::new())
 }
 
-type First<K, N, X> = If<Next<<K as Kind>::First>, <K as Kind>::First, N, X>;
+type First<K, N, X> = If<Next<<K as Kind>::First>, <K as Kind>::Named, N, X>;
 type Second<K, P, X> = If<Next<<K as Kind>::Err>, <K as Kind>::Err, P, X>;
-type Whether<K, M, X> = <Output<<K as Kind>::Whole> as CloneOf<<K as Kind>::Whole, M>>::If<X>;
-type Success<K, O, X> = <Output<<K as Kind>::Ok> as OkOf<<K as Kind>::Ok, O>>::If<X>;
+type Whether<K, M, X> = <Output<<K as Kind>::Whole> as CloneOf<<K as Kind>::Named, M>>::If<X>;
+type Success<K, O, X> = <Output<<K as Kind>::Ok> as OkOf<<K as Kind>::Named, O>>::If<X>;
 type FailureOf<K, Q, X> = <Output<<K as Kind>::Err> as ErrorOf<<K as Kind>::Err, Q>>::If<X>;
 
 /// By `Clone`, where it is not plain to see whether the output is a `Result`.
@@ -71,10 +73,10 @@ pub fn cloned_as<K: Kind, M, O, Q, N, P>(
     _: K,
 ) -> Whether<K, M, Success<K, O, FailureOf<K, Q, First<K, N, Second<K, P, Cloned<K::Output>>>>>>
 where
-    Output<K::Whole>: CloneOf<K::Whole, M>,
-    Output<K::Ok>: OkOf<K::Ok, O>,
+    Output<K::Whole>: CloneOf<K::Named, M>,
+    Output<K::Ok>: OkOf<K::Named, O>,
     Output<K::Err>: ErrorOf<K::Err, Q>,
-    Next<K::First>: ThreadsOf<K::First, N>,
+    Next<K::First>: ThreadsOf<K::Named, N>,
     Next<K::Err>: ThreadsOf<K::Err, P>,
 {
     let cloned = Next::<K::First>::then(Next::<K::Err>::then(Cloned::new()));

@@ -2,15 +2,15 @@
 
 use std::marker::PhantomData;
 
-use crate::bounds::{Output, Plain};
+use crate::bounds::{Name, Output, Plain};
 
 /// A result that is not a `Result`.
 #[derive(Debug)]
-pub struct Whole<R>(PhantomData<fn() -> R>);
+pub struct Whole<R, L>(PhantomData<fn() -> (R, L)>);
 
 /// A `Result`, each half of which is asked by itself.
 #[derive(Debug)]
-pub struct Halves<T, E>(PhantomData<fn() -> (T, E)>);
+pub struct Halves<T, E, L>(PhantomData<fn() -> (T, E, L)>);
 
 /// One of the two.
 pub trait Kind {
@@ -24,35 +24,39 @@ pub trait Kind {
     type Err;
     /// The success, or the whole.
     type First;
+    /// What messages about the success, or the whole, name.
+    type Named;
 }
 
-impl<R> Kind for Whole<R> {
+impl<R, L: Name<R>> Kind for Whole<R, L> {
     type Output = R;
     type Whole = R;
     type Ok = ();
     type Err = ();
     type First = R;
+    type Named = L::Name;
 }
 
-impl<T, E> Kind for Halves<T, E> {
+impl<T, E, L: Name<T>> Kind for Halves<T, E, L> {
     type Output = Result<T, E>;
     type Whole = ();
     type Ok = T;
     type Err = E;
     type First = T;
+    type Named = L::Name;
 }
 
 // These have no bounds: method resolution must not depend on what a type lacks.
-impl<R> Plain<R> {
+impl<R, L> Plain<R, L> {
     /// What it is.
-    pub fn __piggyback_kind(&self) -> Whole<R> {
+    pub fn __piggyback_kind(&self) -> Whole<R, L> {
         Whole(PhantomData)
     }
 }
 
-impl<T, E> Output<Result<T, E>> {
+impl<T, E, L> Output<Result<T, E>, L> {
     /// What it is.
-    pub fn __piggyback_kind(&self) -> Halves<T, E> {
+    pub fn __piggyback_kind(&self) -> Halves<T, E, L> {
         Halves(PhantomData)
     }
 }

@@ -1,9 +1,9 @@
 //! The rows that callers of a batch get, which must be `Clone`: two callers can ask for the same item.
 
 use super::steps::RowOf;
-use crate::bounds::{Output, Plain, output};
+use crate::bounds::{Name, Output, Plain, named, output};
 
-impl<R> Plain<R> {
+impl<R, L> Plain<R, L> {
     /// The row in it, if there is one: none is known.
     pub fn __piggyback_row(&self) -> Output<()> {
         output()
@@ -12,10 +12,10 @@ impl<R> Plain<R> {
 
 macro_rules! rows {
     ($([$($e:ident)*] $one:ty;)*) => {$(
-        impl<R, $($e)*> Output<$one> {
+        impl<R, $($e,)* L> Output<$one, L> {
             /// The row in it.
-            pub fn __piggyback_row(&self) -> Output<R> {
-                output()
+            pub fn __piggyback_row(&self) -> Output<R, L> {
+                named()
             }
         }
     )*};
@@ -28,9 +28,12 @@ rows! {
 }
 
 /// A sharing of rows, which must be `Clone`.
-pub fn rows<R, S, M>(_: Output<R>, sharing: S) -> <Output<R> as RowOf<R, M>>::If<S>
+pub fn rows<R, L: Name<R>, S, M>(
+    _: Output<R, L>,
+    sharing: S,
+) -> <Output<R> as RowOf<L::Name, M>>::If<S>
 where
-    Output<R>: RowOf<R, M>,
+    Output<R>: RowOf<L::Name, M>,
 {
-    <Output<R> as RowOf<R, M>>::then(sharing)
+    <Output<R> as RowOf<L::Name, M>>::then(sharing)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::steps::{If, Next, OkOf, ThreadsOf};
 use super::{Copies, Errors, IsResult, Share, copies};
-use crate::bounds::{Always, Never, Nothing, Nowhere, Output};
+use crate::bounds::{Always, Name, Never, Nothing, Nowhere, Output};
 
 /// By `share_err`: the success is cloned, the error goes into an `Arc` from which each caller's is made.
 #[derive(Debug)]
@@ -116,19 +116,19 @@ pub trait ErrOf<E, M>: Fn(Arc<E>) -> E + Sized {
 
 function!(ErrOf<E> Arc<E>);
 
-type AfterOk<R, M> = <Output<R> as OkOf<R, M>>::Next;
+type AfterOk<R, A, M> = <Output<R> as OkOf<A, M>>::Next;
 
 /// By `share_err`, for callers on several threads, which share a result for as long as it takes each to get its own.
-pub fn share_err<R: Failing<N>, N, F: ErrOf<R::Err, M>, M, A, B, C>(
-    _: Output<R>,
+pub fn share_err<R: Failing<N>, L: Name<R::Ok>, N, F: ErrOf<R::Err, M>, M, A, B, C>(
+    _: Output<R, L>,
     share: F,
-) -> If<AfterOk<R::Ok, A>, R::Ok, B, If<Next<R::Err>, R::Err, C, R::By<F::Itself>>>
+) -> If<AfterOk<R::Ok, L::Name, A>, L::Name, B, If<Next<R::Err>, R::Err, C, R::By<F::Itself>>>
 where
-    Output<R::Ok>: OkOf<R::Ok, A>,
-    AfterOk<R::Ok, A>: ThreadsOf<R::Ok, B>,
+    Output<R::Ok>: OkOf<L::Name, A>,
+    AfterOk<R::Ok, L::Name, A>: ThreadsOf<L::Name, B>,
     Next<R::Err>: ThreadsOf<R::Err, C>,
 {
-    AfterOk::<R::Ok, A>::then(Next::<R::Err>::then(R::by(share.itself())))
+    AfterOk::<R::Ok, L::Name, A>::then(Next::<R::Err>::then(R::by(share.itself())))
 }
 
 /// By `share_err`, for callers that get an `R` each when their bulk call ends.

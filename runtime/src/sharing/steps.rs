@@ -1,4 +1,7 @@
 //! What a result must be for several callers to get it, a trait for each thing that may be missing.
+//!
+//! The parameter `R` of a step is what its message names: the type itself, or for a container the type in it that lacks what
+//! the container lacks, and that can be changed.
 
 use std::marker::PhantomData;
 
@@ -19,7 +22,7 @@ macro_rules! clone_steps {
         }
 
         #[diagnostic::do_not_recommend]
-        impl<R: Clone> $step<R, Always> for Output<R> {
+        impl<R: Clone, Named> $step<Named, Always> for Output<R> {
             type Next = Next<R>;
             type If<X> = X;
             fn then<X>(x: X) -> X {
@@ -28,7 +31,7 @@ macro_rules! clone_steps {
         }
 
         #[diagnostic::do_not_recommend]
-        impl<R: Nothing> $step<R, Never> for Output<R> {
+        impl<R: Nothing, Named> $step<Named, Never> for Output<R> {
             type Next = Next<R>;
             type If<X> = X;
             fn then<X>(x: X) -> X {
@@ -49,9 +52,9 @@ clone_steps! {
     CloneOf;
     /// The success of such a result.
     #[diagnostic::on_unimplemented(
-        message = "`{R}`, the success type of this `Result`, must be `Clone`, since several callers can get it",
+        message = "`{R}` must be `Clone`, since several callers can get the success of this `Result`",
         label = "`{R}` is not `Clone`",
-        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), return an `Arc<{R}>`, or add `clone_with = …` with a function that copies the result"
+        note = "derive `Clone` for `{R}` (for a type parameter, add the bound), put it in an `Arc`, or add `clone_with = …` with a function that copies the result"
     )]
     OkOf;
     /// The error of such a result.
@@ -89,7 +92,7 @@ pub trait ThreadsOf<R, M> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<R: Send + Sync + 'static> ThreadsOf<R, Always> for Next<R> {
+impl<R: Send + Sync + 'static, Named> ThreadsOf<Named, Always> for Next<R> {
     type If<X> = X;
     fn then<X>(x: X) -> X {
         x
@@ -97,7 +100,7 @@ impl<R: Send + Sync + 'static> ThreadsOf<R, Always> for Next<R> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<R: Nothing> ThreadsOf<R, Never> for Next<R> {
+impl<R: Nothing, Named> ThreadsOf<Named, Never> for Next<R> {
     type If<X> = X;
     fn then<X>(x: X) -> X {
         x

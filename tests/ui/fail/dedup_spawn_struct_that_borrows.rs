@@ -4,7 +4,7 @@ struct Request<'a> {
     path: &'a str,
 }
 
-#[dedup(spawn, skip(request))]
+#[dedup(skip(request), spawn)]
 async fn page(id: u64, request: Request<'_>) -> String {
     format!("{id}{}", request.path)
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::bulk::Handing;
 use super::{By, HandOut, Outcome, Rows, Split};
-use crate::bounds::{Always, Never, Nothing, Output};
+use crate::bounds::{Always, Name, Never, Nothing, Output};
 
 /// A strategy for an output `X` of which each caller gets an `O`.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ pub trait Again<T, M> {
 pub struct Items<T>(PhantomData<fn() -> T>);
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone> Again<T, Always> for Output<T> {
+impl<T: Clone, A> Again<A, Always> for Output<T> {
     type Items = Items<T>;
     fn items() -> Items<T> {
         Items(PhantomData)
@@ -133,18 +133,18 @@ impl<T: Clone> Again<T, Always> for Output<T> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Nothing> Again<T, Never> for Output<T> {
+impl<T: Nothing, A> Again<A, Never> for Output<T> {
     type Items = ();
     fn items() {}
 }
 
 /// Checks that items may be passed to more than one bulk call. An expansion calls this with their span, so that errors point
 /// there.
-pub fn again<T, M>(_: Output<T>) -> <Output<T> as Again<T, M>>::Items
+pub fn again<T, L: Name<T>, M>(_: Output<T, L>) -> <Output<T> as Again<L::Name, M>>::Items
 where
-    Output<T>: Again<T, M>,
+    Output<T>: Again<L::Name, M>,
 {
-    <Output<T> as Again<T, M>>::items()
+    <Output<T> as Again<L::Name, M>>::items()
 }
 
 impl<T> Items<T> {
