@@ -394,6 +394,22 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_explains_each_word_of_the_table() {
+        let page = include_str!("../docs/observe.md");
+        let notes = [dedup(1), batch(1)].map(|row| row.notes()).join(", ");
+        let words = notes
+            .split(", ")
+            .map(|note| note.trim_end_matches(char::is_numeric));
+        let mut count = 0;
+        for word in HEAD.into_iter().chain(words) {
+            let row = format!("\n| *{}* |", word.trim_end());
+            assert!(page.contains(&row), "{row}");
+            count += 1;
+        }
+        assert_eq!(count, HEAD.len() + 17);
+    }
+
+    #[test]
     fn the_rows_of_one_function_add_up() {
         for of in [dedup, batch] {
             let mut row = of(100);
