@@ -27,6 +27,8 @@ pub use self::forget::{Forgets, forget};
 pub use self::joining::Joining;
 pub use self::spawned::Spawned;
 pub use self::table::Table;
+#[cfg(feature = "fleet")]
+pub(crate) use self::table::TableRef;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;

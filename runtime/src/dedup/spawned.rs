@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::call::{Call, Next, Role, follows};
 use super::flight::Flight;
 use super::state::{Body, Deposed, Turn};
-use super::table::Table;
+use super::table::{Table, TableRef};
 use crate::observe::{Caller, Ended, Trace};
 use crate::reentrancy::frames;
 use crate::sharing::Share;
@@ -37,13 +37,7 @@ pin_project! {
     }
 }
 
-impl<T, K, V, S> Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-    S: Share<Stored = V>,
-{
+impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// Runs the body in a task, or waits for one that does. `body` is called at most once, by a call that starts one.
     // The compiler shows the line of the second bound, with its end, if a body does not meet it.
     pub fn spawn<B, F>(self, body: B) -> Spawned<T, K, V, S, B, F>
@@ -64,8 +58,8 @@ where
 
 impl<T, K, V, S, B, F> Future for Spawned<T, K, V, S, B, F>
 where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
+    T: TableRef<K, V>,
+    K: 'static,
     V: Send + Sync + 'static,
     S: Share<Stored = V, Output: 'static>,
     B: FnOnce() -> F,
@@ -122,8 +116,8 @@ where
 
 impl<T, K, V, S> Call<T, K, V, S>
 where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
+    T: TableRef<K, V>,
+    K: 'static,
     V: Send + Sync + 'static,
     S: Share<Stored = V, Output: 'static>,
 {
@@ -199,8 +193,6 @@ where
 impl<T, K, V, F> Future for Execution<T, K, V, F>
 where
     T: Deref<Target = Table<K, V>>,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
     F: Future,
 {
     type Output = ();

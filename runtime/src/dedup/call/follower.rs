@@ -1,14 +1,13 @@
 //! A call that waits for another call's execution, and takes over if there is no leader.
 
 use std::mem;
-use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::{Call, Next, Role};
 use crate::dedup::flight::{Flight, Outcome};
 use crate::dedup::state::{Body, Followed, Turn};
-use crate::dedup::table::Table;
+use crate::dedup::table::TableRef;
 use crate::failure::{Failure, Shared, Why};
 use crate::reentrancy::frames;
 use crate::reentrancy::waits;
@@ -16,13 +15,7 @@ use crate::reentrancy::waits::Circle;
 use crate::sharing::Share;
 use crate::wake::{discard, guarded};
 
-impl<T, K, V, S> Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-    S: Share<Stored = V>,
-{
+impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// Polls a follower. `body` is what it could do about a vacant flight.
     #[inline(always)]
     pub(crate) fn follow(&mut self, body: Body, cx: &mut Context<'_>) -> Poll<Next<S::Output>> {

@@ -1,7 +1,6 @@
 //! A call that runs the body: as a leader, or by itself.
 
 use std::mem;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,19 +8,13 @@ use std::task::{Context, Poll};
 
 use super::{Call, Role};
 use crate::dedup::state::{Deposed, Turn};
-use crate::dedup::table::{Landed, Rested, Table};
+use crate::dedup::table::{Landed, Rested, TableRef};
 use crate::observe::Ended;
 use crate::reentrancy::frames;
 use crate::sharing::Share;
 use crate::wake::message;
 
-impl<T, K, V, S> Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-    S: Share<Stored = V>,
-{
+impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// One poll of the body by a leader.
     #[inline]
     pub(super) fn lead<F: Future<Output = S::Output>>(

@@ -14,14 +14,13 @@ use super::Joining;
 use super::flight::Flight;
 use super::places::Slot;
 use super::state::Turn;
-use super::table::{Entered, Following, Table};
+use super::table::{Entered, Following, Table, TableRef};
 use crate::batch::{Heir, inherit};
 use crate::key::Key;
 use crate::observe::{Began, Caller, Noted, Trace};
 use crate::reentrancy::waits::{self, WaitId};
 use crate::sharing::Share;
 use crate::sync::Arc;
-use crate::watch;
 
 /// A call that has begun.
 ///
@@ -81,13 +80,7 @@ pub(crate) enum Next<O> {
     Start(Turn),
 }
 
-impl<T, K, V, S> Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-    S: Share<Stored = V>,
-{
+impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// Begins a call. Always inlined: the call is then made where the caller's future has it, and not moved there.
     #[inline(always)]
     pub(super) fn enter(table: T, key: &impl Key<Owned = K>, share: S, joining: Joining) -> Self {
@@ -192,15 +185,14 @@ where
 }
 
 /// The role of a call that follows.
-pub(super) fn follows<T, K, V>(table: &T, following: Following<V>, given: bool) -> Role<V>
-where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-{
+pub(super) fn follows<T: TableRef<K, V>, K, V>(
+    table: &T,
+    following: Following<V>,
+    given: bool,
+) -> Role<V> {
     let Following { flight, first } = following;
     if first {
-        watch::arm(table);
+        table.arm();
     }
     Role::Follows {
         flight,

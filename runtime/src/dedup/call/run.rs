@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::{Call, Next, Role};
 use crate::dedup::state::Body;
-use crate::dedup::table::Table;
+use crate::dedup::table::{Table, TableRef};
 use crate::sharing::Share;
 
 pin_project! {
@@ -26,13 +26,7 @@ pin_project! {
     }
 }
 
-impl<T, K, V, S> Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-    S: Share<Stored = V>,
-{
+impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// Runs the body, or waits for another call that does.
     #[inline(always)]
     pub fn run<F: Future<Output = S::Output>>(self, body: F) -> Run<T, K, V, S, F> {
@@ -55,9 +49,7 @@ where
 
 impl<T, K, V, S, F> Future for Run<T, K, V, S, F>
 where
-    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
+    T: TableRef<K, V>,
     S: Share<Stored = V>,
     F: Future<Output = S::Output>,
 {

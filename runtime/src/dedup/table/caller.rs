@@ -31,7 +31,7 @@ pub(crate) struct Following<V> {
     pub(crate) first: bool,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+impl<K, V> Table<K, V> {
     /// A call begins.
     pub(crate) fn enter(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CLOSED, EPOCH, Table};
 use crate::fleet::{OfFunction, Outcome};
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+impl<K, V> Table<K, V> {
     /// The counts of its executions in a fleet.
     pub(crate) fn of_function(&self) -> &OfFunction {
         self.rare.fleet.get_or_init(Default::default)

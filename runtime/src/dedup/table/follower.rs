@@ -9,7 +9,7 @@ use crate::dedup::places::Slot;
 use crate::dedup::state::{Body, Followed};
 use crate::wake::discard;
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+impl<K, V> Table<K, V> {
     /// A follower is polled for the first time: where there is a leader, it waits. If not, [`follow`](Self::follow) knows.
     #[inline]
     pub(crate) fn wait(&self, flight: &Flight<V>, cx: &mut Context<'_>) -> Option<Slot> {

@@ -38,7 +38,7 @@ enum Left<K, V> {
     Deposed,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+impl<K, V> Table<K, V> {
     /// A leader that was alone when it was last here goes on waiting. `first` says that it was never here.
     pub(crate) fn rest_alone(
         &self,

@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::ops::Deref;
 use std::task::Waker;
 
 use hashbrown::HashTable;
@@ -89,7 +90,25 @@ enum Stage<V> {
     Shared(Arc<Flight<V>>, Box<State<Waker>>),
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+/// A call's handle of a table: a [`Fixed`](crate::fixed::Fixed) or an `Arc`.
+pub trait TableRef<K, V>: Deref<Target = Table<K, V>> + Clone + Send + 'static {
+    /// A flight has its first follower, so the watch looks at the table from now on.
+    fn arm(&self);
+}
+
+impl<T, K, V> TableRef<K, V> for T
+where
+    T: Deref<Target = Table<K, V>> + Clone + Send + 'static,
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    #[inline]
+    fn arm(&self) {
+        crate::watch::arm(self);
+    }
+}
+
+impl<K, V> Table<K, V> {
     pub(super) fn new(path: Cow<'static, str>, shards: usize) -> Self {
         Self {
             function: Function::new(path, Kind::Dedup),
@@ -104,9 +123,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
     pub(super) fn hash(&self, key: &impl Key<Owned = K>) -> u64 {
         self.shards.hash(key)
     }
-}
 
-impl<K, V> Table<K, V> {
     pub(super) fn execution(&self, id: u64) -> Execution {
         Execution {
             table: (&raw const *self).addr(),
@@ -202,14 +219,12 @@ impl<K, V> Shard<K, V> {
     }
 }
 
-impl<K: Send + Sync + 'static, V> Entry<K, V> {
+impl<K, V> Entry<K, V> {
     #[inline]
     fn is_open(&self, hash: u64, key: &impl Key<Owned = K>) -> bool {
         self.hash == hash && self.born != CLOSED && key.is(&self.key)
     }
-}
 
-impl<K, V> Entry<K, V> {
     /// The number of callers that wait for another call's execution.
     fn followers(&self) -> u32 {
         match &self.flight {

@@ -53,7 +53,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Watched for Table<K, V>
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Table<K, V> {
+impl<K, V: Send + Sync + 'static> Table<K, V> {
     /// Looks for a stalled leader: of the flight that was not looked at for the longest time.
     fn look_at_next(
         &self,
