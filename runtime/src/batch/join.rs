@@ -1,7 +1,6 @@
 //! How a call joins a batch: from the item that an expansion made to the call's [`Seat`].
 
 use std::hash::Hash;
-use std::ops::Deref;
 use std::task::Waker;
 
 use tokio::runtime::Handle;
@@ -14,14 +13,13 @@ use super::results::Bulk;
 use super::seat::{Seat, Spawn};
 use super::shared::Batch;
 use super::start::Start;
-use super::table::{Opens, Queue, Seated, Table};
+use super::table::{Opens, Queue, Seated, Table, TableRef};
 use super::task;
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;
 use crate::site::Site;
 use crate::sync::Arc;
-use crate::watch;
 
 // These are methods so that an item that is an error already causes no further error. In the global scope their return types
 // name no type but `R`, and the bounds are few, since the compiler checks them for each annotated function.
@@ -29,7 +27,7 @@ impl<T, U> Item<T, U> {
     /// Joins the batch that is open for `key`, or opens one. To open one it calls `open`, once and outside of any lock. Each
     /// monomorphisation has its own type of bulk call, by which its table is found.
     #[inline]
-    pub fn __piggyback_join<K, B, R>(
+    pub fn __piggyback_join<K: Key, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         waker: Waker,
@@ -37,11 +35,8 @@ impl<T, U> Item<T, U> {
         open: impl FnOnce() -> (Limits, B),
     ) -> Seat<Fixed<dyn Tasks<R>>, R>
     where
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
         let seated = sit(&table, waker, &key, self, usize::MAX, open);
@@ -50,7 +45,7 @@ impl<T, U> Item<T, U> {
     }
 
     /// The same in another scope.
-    pub fn __piggyback_join_in<K, B, R>(
+    pub fn __piggyback_join_in<K: Key, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         scope: &Scope,
@@ -59,11 +54,8 @@ impl<T, U> Item<T, U> {
         open: impl FnOnce() -> (Limits, B),
     ) -> Seat<Arc<Table<K::Owned, T, U, B, R>>, R>
     where
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
         let seated = sit(&table, waker, &key, self, usize::MAX, open);
@@ -72,7 +64,7 @@ impl<T, U> Item<T, U> {
     }
 
     /// Does the same for a loader, which continues with the seat that the last leader of its flight has left, if there is one.
-    pub fn __piggyback_join_as<K, B, R>(
+    pub fn __piggyback_join_as<K: Key, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         heir: Heir,
@@ -81,17 +73,14 @@ impl<T, U> Item<T, U> {
         open: impl FnOnce() -> (Limits, B),
     ) -> Inherited<Fixed<dyn Tasks<R>>, R>
     where
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         heir.take_or(|| self.__piggyback_join(site, waker, key, open))
     }
 
     /// The same in another scope.
-    pub fn __piggyback_join_in_as<K, B, R>(
+    pub fn __piggyback_join_in_as<K: Key, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         heir: Heir,
@@ -101,11 +90,8 @@ impl<T, U> Item<T, U> {
         open: impl FnOnce() -> (Limits, B),
     ) -> Inherited<Arc<Table<K::Owned, T, U, B, R>>, R>
     where
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         heir.take_or(|| self.__piggyback_join_in(site, scope, waker, key, open))
     }
@@ -114,7 +100,7 @@ impl<T, U> Item<T, U> {
 impl<F> Lazy<F> {
     /// Joins a batch, unless `max_waiting` items of the group are waiting. The item is made after a first check of that number,
     /// so that nothing is copied for a call that is refused.
-    pub fn __piggyback_try_join<K, T, U, B, R>(
+    pub fn __piggyback_try_join<K: Key, T, U, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         waker: Waker,
@@ -123,11 +109,8 @@ impl<F> Lazy<F> {
     ) -> Option<Seat<Fixed<dyn Tasks<R>>, R>>
     where
         F: FnOnce() -> Item<T, U>,
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
         let seated = try_sit(&table, waker, &key, self, open)?;
@@ -135,7 +118,7 @@ impl<F> Lazy<F> {
     }
 
     /// The same in another scope.
-    pub fn __piggyback_try_join_in<K, T, U, B, R>(
+    pub fn __piggyback_try_join_in<K: Key, T, U, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         scope: &Scope,
@@ -145,11 +128,8 @@ impl<F> Lazy<F> {
     ) -> Option<Seat<Arc<Table<K::Owned, T, U, B, R>>, R>>
     where
         F: FnOnce() -> Item<T, U>,
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
         let seated = try_sit(&table, waker, &key, self, open)?;
@@ -157,7 +137,7 @@ impl<F> Lazy<F> {
     }
 
     /// Does the same for a loader. A seat that the last leader of its flight has left is never refused.
-    pub fn __piggyback_try_join_as<K, T, U, B, R>(
+    pub fn __piggyback_try_join_as<K: Key, T, U, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         heir: Heir,
@@ -167,17 +147,14 @@ impl<F> Lazy<F> {
     ) -> Option<Inherited<Fixed<dyn Tasks<R>>, R>>
     where
         F: FnOnce() -> Item<T, U>,
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         heir.take_or_try(|| self.__piggyback_try_join(site, waker, key, open))
     }
 
     /// The same in another scope.
-    pub fn __piggyback_try_join_in_as<K, T, U, B, R>(
+    pub fn __piggyback_try_join_in_as<K: Key, T, U, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         heir: Heir,
@@ -188,11 +165,8 @@ impl<F> Lazy<F> {
     ) -> Option<Inherited<Arc<Table<K::Owned, T, U, B, R>>, R>>
     where
         F: FnOnce() -> Item<T, U>,
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         heir.take_or_try(|| self.__piggyback_try_join_in(site, scope, waker, key, open))
     }
@@ -263,12 +237,10 @@ fn try_sit<H, K, T, U, B, R>(
     open: impl FnOnce() -> (Limits, B),
 ) -> Option<Seated<R>>
 where
-    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    H: TableRef<K::Owned, T, U, B, R>,
     K: Key,
-    T: Send + 'static,
-    U: Hash + Eq + Send + 'static,
-    B: Start + Send + 'static,
-    R: Send + 'static,
+    U: Hash + Eq,
+    B: Start,
 {
     let Lazy { max_waiting, item } = item;
     if table.refuses(key, 1, max_waiting) {
@@ -293,17 +265,15 @@ pub(super) fn sit<H, K, T, U, B, R>(
     open: impl FnOnce() -> (Limits, B),
 ) -> Option<Seated<R>>
 where
-    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    H: TableRef<K::Owned, T, U, B, R>,
     K: Key,
-    T: Send + 'static,
-    U: Hash + Eq + Send + 'static,
-    B: Start + Send + 'static,
-    R: Send + 'static,
+    U: Hash + Eq,
+    B: Start,
 {
     table.function.called();
     let seated = table.join(waker, key, item, max_waiting, || opens(open()))?;
     if seated.opened {
-        watch::arm(table);
+        table.arm();
     }
     Some(seated)
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::results::Bulk;
 use super::shared::Batch;
-use super::table::Table;
+use super::table::{Table, TableRef};
 use super::task;
 use crate::fixed::Fixed;
 use crate::reentrancy::Execution;
@@ -65,7 +65,7 @@ struct Flushed<H, R> {
 /// Closes every open batch of a table. Returns all batches that are queued or running.
 fn flush<H, K, T, U, B, R>(table: &H) -> Vec<Box<dyn UnderWay>>
 where
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
+    H: TableRef<K, T, U, B, R>,
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,

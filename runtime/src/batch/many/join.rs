@@ -12,17 +12,16 @@ use crate::batch::limits::Limits;
 use crate::batch::results::Bulk;
 use crate::batch::seat::{Seat, Spawn};
 use crate::batch::start::Start;
-use crate::batch::table::{Queue, Table};
+use crate::batch::table::{Queue, Table, TableRef};
 use crate::fixed::Fixed;
 use crate::key::Key;
 use crate::scope::Scope;
 use crate::site::Site;
 use crate::sync::Arc;
-use crate::watch;
 
 impl<F> Lazy<F> {
     /// Joins as the first of several items. Either all of them get places, or all are refused.
-    pub fn __piggyback_join_many<I, M, K, T, U, B, R>(
+    pub fn __piggyback_join_many<I, M, K: Key, T, U, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         several: &mut Several<I, R, M>,
@@ -33,18 +32,15 @@ impl<F> Lazy<F> {
     where
         F: FnOnce() -> Item<T, U>,
         M: FnMut(I) -> Item<T, U>,
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         let table = Fixed(table::<K, T, U, B, R>(site));
         sit_many(&table, handle(table.0), several, waker, &key, self, open)
     }
 
     /// The same in another scope.
-    pub fn __piggyback_join_in_many<I, M, K, T, U, B, R>(
+    pub fn __piggyback_join_in_many<I, M, K: Key, T, U, B: Bulk<T, R>, R: Send + 'static>(
         self,
         site: &'static Site,
         several: &mut Several<I, R, M>,
@@ -56,11 +52,8 @@ impl<F> Lazy<F> {
     where
         F: FnOnce() -> Item<T, U>,
         M: FnMut(I) -> Item<T, U>,
-        K: Key,
         T: Send + 'static,
         U: Hash + Eq + Send + 'static,
-        B: Bulk<T, R>,
-        R: Send + 'static,
     {
         let table = table_in::<K, T, U, B, R>(site, scope);
         sit_many(
@@ -87,12 +80,11 @@ fn sit_many<H, G, K, T, U, B, R, I, M>(
     mut open: impl FnMut() -> (Limits, B),
 ) -> Option<Seat<G, R>>
 where
-    H: Deref<Target = Table<K::Owned, T, U, B, R>> + Clone + Send + Sync + 'static,
+    H: TableRef<K::Owned, T, U, B, R>,
     G: Deref<Target: Queue<R>> + Clone + Send + 'static,
     K: Key,
-    T: Send + 'static,
-    U: Hash + Eq + Send + 'static,
-    B: Start + Send + 'static,
+    U: Hash + Eq,
+    B: Start,
     R: Send + 'static,
     M: FnMut(I) -> Item<T, U>,
 {
@@ -131,7 +123,7 @@ where
         return None;
     }
     if opened {
-        watch::arm(table);
+        table.arm();
     }
     several.sits(others);
     first

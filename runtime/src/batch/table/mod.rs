@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::task::Waker;
 
 use hashbrown::{HashTable, hash_table};
@@ -22,7 +23,7 @@ use crate::observe::{Function, Kind};
 use crate::shards::{Sharded, give_back};
 use crate::sync::{Arc, Mutex};
 use crate::wake::wake_all;
-use crate::watch::Watch;
+use crate::watch::{Watch, Watched};
 
 mod caller;
 mod clock;
@@ -90,6 +91,25 @@ impl<T, U: Eq, B: Start, R> Spare<T, U, B, R> {
     ) -> Option<Group<T, U, B, Waker, Arc<Batch<R>>>> {
         self.hash = hash;
         self.group.replace(group)
+    }
+}
+
+/// A handle of a table: a [`Fixed`](crate::fixed::Fixed) or an `Arc`.
+pub(crate) trait TableRef<K, T, U, B, R>:
+    Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static
+{
+    /// There is something in the table that the watch has to look at from now on.
+    fn arm(&self);
+}
+
+impl<H, K, T, U, B, R> TableRef<K, T, U, B, R> for H
+where
+    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
+    Table<K, T, U, B, R>: Watched,
+{
+    #[inline]
+    fn arm(&self) {
+        crate::watch::arm(self);
     }
 }
 

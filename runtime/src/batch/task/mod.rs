@@ -18,7 +18,7 @@ use super::idle::Asked;
 use super::results::{Bulk, Results};
 use super::shared::Batch;
 use super::start::Start;
-use super::table::{Ready, Table, Work};
+use super::table::{Ready, Table, TableRef, Work};
 use crate::sync::Arc;
 use crate::watch::Watched;
 
@@ -33,7 +33,7 @@ pub(super) fn spawn<H, K, T, U, B, R>(
     turn: Turn,
 ) -> bool
 where
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
+    H: TableRef<K, T, U, B, R>,
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,
