@@ -23,6 +23,22 @@ pub struct Always(());
 /// Implemented by nothing.
 pub trait Nothing {}
 
+/// Implementations of steps that give back what they are given: `If<X>` is `X`. The first of a step is the real one, and those
+/// for [`Never`] and [`Nowhere`] have a bound that nothing meets.
+macro_rules! gives_back {
+    ($($Step:path, $For:ty: [$($of:tt)*] $($Next:ty)?;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$($of)*> $Step for $For {
+            $(type Next = $Next;)?
+            type If<X> = X;
+            fn then<X>(x: X) -> X {
+                x
+            }
+        }
+    )*};
+}
+pub(crate) use gives_back;
+
 /// A type, where a value is wanted: a bound on an argument's type is reported once, one on a type that is written out is
 /// reported there and where the function is. `L` says what messages about it name.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use crate::bounds::{Always, Never, Nothing, Output};
+use crate::bounds::{Always, Never, Nothing, Output, gives_back};
 
 /// States a bound in two steps, so that the message can name the one that is missing: the value of the first step is
 /// what the second one is asked of. A step that fails gives an error type, of which the compiler says no more.
@@ -21,22 +21,9 @@ macro_rules! clone_steps {
             fn then<X>(x: X) -> Self::If<X>;
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<R: Clone, Named> $step<Named, Always> for Output<R> {
-            type Next = Next<R>;
-            type If<X> = X;
-            fn then<X>(x: X) -> X {
-                x
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<R: Nothing, Named> $step<Named, Never> for Output<R> {
-            type Next = Next<R>;
-            type If<X> = X;
-            fn then<X>(x: X) -> X {
-                x
-            }
+        gives_back! {
+            $step<Named, Always>, Output<R>: [R: Clone, Named] Next<R>;
+            $step<Named, Never>, Output<R>: [R: Nothing, Named] Next<R>;
         }
     )*};
 }
@@ -91,20 +78,9 @@ pub trait ThreadsOf<R, M> {
     fn then<X>(x: X) -> Self::If<X>;
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: Send + Sync + 'static, Named> ThreadsOf<Named, Always> for Next<R> {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<R: Nothing, Named> ThreadsOf<Named, Never> for Next<R> {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
+gives_back! {
+    ThreadsOf<Named, Always>, Next<R>: [R: Send + Sync + 'static, Named];
+    ThreadsOf<Named, Never>, Next<R>: [R: Nothing, Named];
 }
 
 pub(super) type If<After, R, M, X> = <After as ThreadsOf<R, M>>::If<X>;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::bulk::Handing;
 use super::{By, HandOut, Outcome, Rows, Split};
-use crate::bounds::{Always, Name, Never, Nothing, Output};
+use crate::bounds::{Always, Name, Never, Nothing, Output, gives_back};
 
 /// A strategy for an output `X` of which each caller gets an `O`.
 #[derive(Debug)]
@@ -52,20 +52,9 @@ pub trait ItemOf<T, M> {
 pub trait Is<T> {}
 impl<T> Is<T> for T {}
 
-#[diagnostic::do_not_recommend]
-impl<T, V: Is<T>> ItemOf<T, Always> for V {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, V: Nothing> ItemOf<T, Never> for V {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
+gives_back! {
+    ItemOf<T, Always>, V: [T, V: Is<T>];
+    ItemOf<T, Never>, V: [T, V: Nothing];
 }
 
 /// The same as [`shape_by`], with an error that points at the closure.

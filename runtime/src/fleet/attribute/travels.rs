@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bounds::{Always, Name, Never, Nothing, Nowhere, Output};
+use crate::bounds::{Always, Name, Never, Nothing, Nowhere, Output, gives_back};
 use crate::fleet::payload::{Success, Whole};
 use crate::sharing::kind::{Halves, Kind, Whole as NotResult};
 use crate::sharing::steps::Next;
@@ -73,20 +73,9 @@ macro_rules! steps {
             type Next = Next<R>;
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<R: DeserializeOwned, Named> $read<Named, Always> for Next<R> {
-            type If<X> = X;
-            fn then<X>(x: X) -> X {
-                x
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<R: Nothing, Named> $read<Named, Never> for Next<R> {
-            type If<X> = X;
-            fn then<X>(x: X) -> X {
-                x
-            }
+        gives_back! {
+            $read<Named, Always>, Next<R>: [R: DeserializeOwned, Named];
+            $read<Named, Never>, Next<R>: [R: Nothing, Named];
         }
     )*};
 }
@@ -142,24 +131,9 @@ pub trait ErrTravels<R, M> {
     fn then<X>(x: X) -> Self::If<X>;
 }
 
-#[diagnostic::do_not_recommend]
-impl ErrTravels<(), Always> for Output<()> {
-    type If<X> = X;
-    fn then<X>(x: X) -> X {
-        x
-    }
-}
-
-macro_rules! never {
+gives_back! {
+    ErrTravels<(), Always>, Output<()>: [];
     // Two, since the real implementation does not apply to what is not a `Result`.
-    ($($m:ty)*) => {$(
-        #[diagnostic::do_not_recommend]
-        impl<R: Nothing> ErrTravels<R, $m> for Output<R> {
-            type If<X> = X;
-            fn then<X>(x: X) -> X {
-                x
-            }
-        }
-    )*};
+    ErrTravels<R, Never>, Output<R>: [R: Nothing];
+    ErrTravels<R, Nowhere>, Output<R>: [R: Nothing];
 }
-never!(Never Nowhere);
