@@ -9,172 +9,158 @@ use super::{About, ByRef, ByValue, Key, OptRef, SliceRef};
 use crate::bounds::{Always, Never, Nothing, Output};
 use std::hash::Hash;
 
+/// A trait for each step, with its message, its label and its notes. A `part` is the last step, with which a part is a [`Key`];
+/// a receiver, which has its own ways out, needs no other. The notes in brackets come before and after those of each step.
 macro_rules! steps {
-    ($($(#[$attribute:meta])* $step:ident;)*) => {$(
-        $(#[$attribute])*
+    ($($before:tt $after:tt { $($(#[$doc:meta])* $kind:ident $step:ident $words:tt)* })*) => {$($(
+        steps!($kind $before $after [$(#[$doc])*] $step $words);
+    )*)*};
+    (next $($step:tt)*) => {
+        steps!(Next next [] $($step)*);
+    };
+    (part $($step:tt)*) => {
+        steps!(Part part [: Key] $($step)*);
+    };
+    (
+        $Itself:ident $itself:ident [$($key:tt)*] [$($before:tt)*] [$($after:tt)*]
+        [$(#[$doc:meta])*] $step:ident { $message:tt $label:tt $($note:tt)* }
+    ) => {
+        $(#[$doc])*
+        #[diagnostic::on_unimplemented(
+            message = $message,
+            label = $label,
+            $(note = $before,)*
+            $(note = $note,)*
+            $(note = $after,)*
+        )]
         pub trait $step<A: ?Sized, M> {
             /// The part itself.
-            type Next;
+            type $Itself $($key)*;
             /// The part itself.
-            fn next(self) -> Self::Next;
+            fn $itself(self) -> Self::$Itself;
         }
-    )*};
-}
-
-/// The last step, with which a part is a [`Key`]; for a receiver, which has its own ways out, the only one.
-macro_rules! last_steps {
-    ($($(#[$attribute:meta])* $step:ident;)*) => {$(
-        $(#[$attribute])*
-        pub trait $step<A: ?Sized, M> {
-            /// The part itself.
-            type Part: Key;
-            /// The part itself.
-            fn part(self) -> Self::Part;
-        }
-    )*};
+    };
 }
 
 steps! {
-    /// A part of a key that is hashed.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Hash`",
-        label = "`{A}` is not `Hash`",
-        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    HashOf;
-    /// A part of a key that is compared.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Eq`",
-        label = "`{A}` is not `Eq`",
-        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    EqOf;
-    /// A part of a key that is kept.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Clone`",
-        label = "`{A}` is not `Clone`",
-        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    OwnedOf;
-    /// A part of a group that is hashed.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the group, since it is not `Hash`",
-        label = "`{A}` is not `Hash`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    HashInGroup;
-    /// A part of a group that is compared.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the group, since it is not `Eq`",
-        label = "`{A}` is not `Eq`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    EqInGroup;
-    /// A part of a group that is kept.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the group, since it is not `Clone`",
-        label = "`{A}` is not `Clone`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    OwnedInGroup;
-    /// A part of a key that is hashed, and has no order.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it has no order and so is not `Hash`",
-        label = "`{A}` is not `Hash`",
-        note = "take a `BTreeMap` or a `BTreeSet` instead, or write `key(… = …)` with a value that identifies it",
-        note = "if the result does not depend on it, write `skip(…)`; users, tenants, permissions and locales must stay in the key"
-    )]
-    UnorderedInKey;
-    /// A part of a group that is hashed, and has no order.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the group, since it has no order and so is not `Hash`",
-        label = "`{A}` is not `Hash`",
-        note = "take a `BTreeMap` or a `BTreeSet` instead, or write `key(… = …)` with a value that identifies it",
-        note = "if the result does not depend on it, write `skip(…)`; users, tenants, permissions and locales must stay in the group"
-    )]
-    UnorderedInGroup;
-    /// An item that is hashed.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` must be `Hash`, since `#[dedup]` compares the items of this function",
-        label = "`{A}` is not `Hash`",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, take its `to_bits()` as the item",
-        note = "or remove `#[dedup]`: a bulk call then gets equal items more than once"
-    )]
-    HashOfItem;
-    /// An item that is compared.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` must be `Eq`, since `#[dedup]` compares the items of this function",
-        label = "`{A}` is not `Eq`",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or remove `#[dedup]`: a bulk call then gets equal items more than once"
-    )]
-    EqOfItem;
-    /// An item that is kept.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` must be `Clone`, since `#[dedup]` keeps copies of the items of this function, to compare others with",
-        label = "`{A}` is not `Clone`",
-        note = "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds",
-        note = "or remove `#[dedup]`: a bulk call then gets equal items more than once"
-    )]
-    OwnedOfItem;
-}
-
-last_steps! {
-    /// A part of a key.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the key, since it is not `Send + Sync + 'static`",
-        label = "`{A}` is not `Send + Sync + 'static`",
-        note = "if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key",
-        note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    KeyOf;
-    /// A receiver in a key.
-    #[diagnostic::on_unimplemented(
-        message = "`self` is part of the key, but `{A}` is not `Hash + Eq + Clone + Send + Sync + 'static`",
-        label = "`{A}` can't be part of the key",
-        note = "if the result depends on some of its fields, write `key(self = self.…)`, for example `key(self = self.tenant)`",
-        note = "if instances must not share calls, add a field of type `piggyback::Scope` and write `scope = self.…`",
-        note = "if the result does not depend on `self` at all, write `skip(self)`; users, tenants, permissions and locales must stay in the key"
-    )]
-    SelfKeyOf;
-    /// A part of a group.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` can't be part of the group, since it is not `Send + Sync + 'static`",
-        label = "`{A}` is not `Send + Sync + 'static`",
-        note = "calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group",
-        note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)",
-        note = "or compare calls by part of the argument with `key(… = …)`"
-    )]
-    InGroup;
-    /// A receiver in a group.
-    #[diagnostic::on_unimplemented(
-        message = "`self` is part of the group, but `{A}` is not `Hash + Eq + Clone + Send + Sync + 'static`",
-        label = "`{A}` can't be part of the group",
-        note = "if the result depends on some of its fields, write `key(self = self.…)`, for example `key(self = self.tenant)`",
-        note = "if instances must not share batches, add a field of type `piggyback::Scope` and write `scope = self.…`",
-        note = "if the result does not depend on `self` at all, write `skip(self)`; users, tenants, permissions and locales must stay in the group"
-    )]
-    SelfInGroup;
-    /// An item.
-    #[diagnostic::on_unimplemented(
-        message = "`{A}` must be `Send + Sync + 'static`, since calls on other threads can share the items of this function",
-        label = "`{A}` is not `Send + Sync + 'static`",
-        note = "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)"
-    )]
-    KeyOfItem;
+    ["if the result does not depend on it, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the key"]
+    ["or compare calls by part of the argument with `key(… = …)`"]
+    {
+        /// A part of a key that is hashed.
+        next HashOf {
+            "`{A}` can't be part of the key, since it is not `Hash`"
+            "`{A}` is not `Hash`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`"
+        }
+        /// A part of a key that is compared.
+        next EqOf {
+            "`{A}` can't be part of the key, since it is not `Eq`"
+            "`{A}` is not `Eq`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds"
+        }
+        /// A part of a key that is kept.
+        next OwnedOf {
+            "`{A}` can't be part of the key, since it is not `Clone`"
+            "`{A}` is not `Clone`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds"
+        }
+        /// A part of a key.
+        part KeyOf {
+            "`{A}` can't be part of the key, since it is not `Send + Sync + 'static`"
+            "`{A}` is not `Send + Sync + 'static`"
+            "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)"
+        }
+    }
+    ["calls share a batch only if all arguments except the items are equal; if the result does not depend on this one, write `skip(…)`: a pool or a client, if the process has only one (if it has several, write `key(… = …)` with a value that tells them apart); users, tenants, permissions and locales must stay in the group"]
+    ["or compare calls by part of the argument with `key(… = …)`"]
+    {
+        /// A part of a group that is hashed.
+        next HashInGroup {
+            "`{A}` can't be part of the group, since it is not `Hash`"
+            "`{A}` is not `Hash`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, write `key(… = ….to_bits())`"
+        }
+        /// A part of a group that is compared.
+        next EqInGroup {
+            "`{A}` can't be part of the group, since it is not `Eq`"
+            "`{A}` is not `Eq`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds"
+        }
+        /// A part of a group that is kept.
+        next OwnedInGroup {
+            "`{A}` can't be part of the group, since it is not `Clone`"
+            "`{A}` is not `Clone`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds"
+        }
+        /// A part of a group.
+        part InGroup {
+            "`{A}` can't be part of the group, since it is not `Send + Sync + 'static`"
+            "`{A}` is not `Send + Sync + 'static`"
+            "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)"
+        }
+    }
+    []
+    ["or remove `#[dedup]`: a bulk call then gets equal items more than once"]
+    {
+        /// An item that is hashed.
+        next HashOfItem {
+            "`{A}` must be `Hash`, since `#[dedup]` compares the items of this function"
+            "`{A}` is not `Hash`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds; for a float, take its `to_bits()` as the item"
+        }
+        /// An item that is compared.
+        next EqOfItem {
+            "`{A}` must be `Eq`, since `#[dedup]` compares the items of this function"
+            "`{A}` is not `Eq`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds"
+        }
+        /// An item that is kept.
+        next OwnedOfItem {
+            "`{A}` must be `Clone`, since `#[dedup]` keeps copies of the items of this function, to compare others with"
+            "`{A}` is not `Clone`"
+            "derive `Clone`, `PartialEq`, `Eq` and `Hash` for `{A}`; for a type parameter, add `Hash + Eq + Clone + Send + Sync + 'static` to its bounds"
+        }
+    }
+    []
+    []
+    {
+        /// A part of a key that is hashed, and has no order.
+        next UnorderedInKey {
+            "`{A}` can't be part of the key, since it has no order and so is not `Hash`"
+            "`{A}` is not `Hash`"
+            "take a `BTreeMap` or a `BTreeSet` instead, or write `key(… = …)` with a value that identifies it"
+            "if the result does not depend on it, write `skip(…)`; users, tenants, permissions and locales must stay in the key"
+        }
+        /// A part of a group that is hashed, and has no order.
+        next UnorderedInGroup {
+            "`{A}` can't be part of the group, since it has no order and so is not `Hash`"
+            "`{A}` is not `Hash`"
+            "take a `BTreeMap` or a `BTreeSet` instead, or write `key(… = …)` with a value that identifies it"
+            "if the result does not depend on it, write `skip(…)`; users, tenants, permissions and locales must stay in the group"
+        }
+        /// An item.
+        part KeyOfItem {
+            "`{A}` must be `Send + Sync + 'static`, since calls on other threads can share the items of this function"
+            "`{A}` is not `Send + Sync + 'static`"
+            "use types that may be shared between threads, for example `Arc` instead of `Rc` (for a type parameter, add `Send + Sync + 'static` to its bounds)"
+        }
+        /// A receiver in a key.
+        part SelfKeyOf {
+            "`self` is part of the key, but `{A}` is not `Hash + Eq + Clone + Send + Sync + 'static`"
+            "`{A}` can't be part of the key"
+            "if the result depends on some of its fields, write `key(self = self.…)`, for example `key(self = self.tenant)`"
+            "if instances must not share calls, add a field of type `piggyback::Scope` and write `scope = self.…`"
+            "if the result does not depend on `self` at all, write `skip(self)`; users, tenants, permissions and locales must stay in the key"
+        }
+        /// A receiver in a group.
+        part SelfInGroup {
+            "`self` is part of the group, but `{A}` is not `Hash + Eq + Clone + Send + Sync + 'static`"
+            "`{A}` can't be part of the group"
+            "if the result depends on some of its fields, write `key(self = self.…)`, for example `key(self = self.tenant)`"
+            "if instances must not share batches, add a field of type `piggyback::Scope` and write `scope = self.…`"
+            "if the result does not depend on `self` at all, write `skip(self)`; users, tenants, permissions and locales must stay in the group"
+        }
+    }
 }
 
 /// Two implementations of each step for each kind of part.
