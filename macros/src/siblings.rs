@@ -18,7 +18,8 @@ use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, To
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
 use syn::{
-    Attribute, FnArg, GenericParam, Lifetime, Meta, Pat, ReturnType, Type, Visibility, parse_quote,
+    Attribute, FnArg, GenericParam, Lifetime, Meta, Pat, ReturnType, Signature, Type, Visibility,
+    parse_quote,
 };
 
 /// A function beside the annotated one, as it is called.
@@ -151,42 +152,23 @@ pub(crate) fn forget(
     private: &Private,
 ) -> TokenStream {
     let other = Other::of(function, called, forget);
-    let plain = function.with_plain_names();
-    let (names, mut sig) = (plain.forwarded(), plain.sig);
+    let (mut sig, arguments) = forgetting(function);
     sig.ident = forget.ident.clone();
-    sig.asyncness = None;
-    sig.output = match is_across {
-        true => parse_quote!(-> #private::Forgotten),
-        false => ReturnType::Default,
-    };
     // In a trait's implementation, the error about the function points at its name.
     let place = Span::call_site().located_at(forget.ident.span());
     sig.fn_token.span = place;
-    let mut lifetimes = Vec::new();
-    let arguments = sig.inputs.iter_mut().zip(&names).map(|(input, name)| {
-        let mut conditions = Vec::new();
-        if let FnArg::Typed(typed) = input {
-            if let Some(ty) = named_lifetimes(&typed.ty, &mut lifetimes) {
-                *typed.ty = ty;
-            }
-            typed.attrs.retain(|attr| attr.path().is_ident("cfg"));
-            conditions.extend(typed.attrs.iter().filter_map(condition));
+    let by = match is_across {
+        true => {
+            sig.output = parse_quote!(-> #private::Forgotten);
+            quote!(#private::forget_across)
         }
-        (conditions, quote!(#name))
-    });
-    let arguments: Vec<_> = arguments.collect();
-    for lifetime in lifetimes {
-        sig.generics.params.insert(0, parse_quote!(#lifetime));
-    }
+        false => quote!(#private::forget),
+    };
     let calls = combinations(&arguments).into_iter().map(|(on, arguments)| {
         let call = other.call(function, &arguments);
-        let call = match is_across {
-            true => quote!(#private::forget_across(#call)),
-            false => quote!(#private::forget(#call)),
-        };
         match &on[..] {
-            [] => call,
-            on => quote!(#[cfg(all(#(#on),*))] { #call }),
+            [] => quote!(#by(#call)),
+            on => quote!(#[cfg(all(#(#on),*))] { #by(#call) }),
         }
     });
     let mut body = Group::new(Delimiter::Brace, quote!(#(#calls)*));
@@ -204,6 +186,31 @@ pub(crate) fn forget(
         #no_lints
         #vis #sig #body
     }
+}
+
+/// The signature of a plain function with the same arguments, and these arguments, each with the conditions of its `#[cfg]`s.
+fn forgetting(function: &Function) -> (Signature, Vec<(Vec<TokenStream>, TokenStream)>) {
+    let plain = function.with_plain_names();
+    let (names, mut sig) = (plain.forwarded(), plain.sig);
+    sig.asyncness = None;
+    sig.output = ReturnType::Default;
+    let mut lifetimes = Vec::new();
+    let arguments = sig.inputs.iter_mut().zip(&names).map(|(input, name)| {
+        let mut conditions = Vec::new();
+        if let FnArg::Typed(typed) = input {
+            if let Some(ty) = named_lifetimes(&typed.ty, &mut lifetimes) {
+                *typed.ty = ty;
+            }
+            typed.attrs.retain(|attr| attr.path().is_ident("cfg"));
+            conditions.extend(typed.attrs.iter().filter_map(condition));
+        }
+        (conditions, quote!(#name))
+    });
+    let arguments = arguments.collect();
+    for lifetime in lifetimes {
+        sig.generics.params.insert(0, parse_quote!(#lifetime));
+    }
+    (sig, arguments)
 }
 
 // Input:  async fn save(pool: &Pool, users: Vec<User>) -> Result<(), Error>
