@@ -26,7 +26,7 @@ where
     ticket: Ticket,
     /// The number of its wait, if it was polled inside an execution.
     noted: waits::WaitId,
-    stage: Stage,
+    state: SeatState,
     spawn: Spawn<H, R>,
 }
 
@@ -34,7 +34,7 @@ where
 pub(super) type Spawn<H, R> = fn(&Handle, H, Arc<Batch<R>>, Turn) -> bool;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum SeatState {
     /// It was not polled since it joined with its waker.
     Seated,
     Polled,
@@ -72,7 +72,7 @@ where
             batch,
             ticket,
             noted: nests.wait,
-            stage: Stage::Seated,
+            state: SeatState::Seated,
             spawn,
         }
     }
@@ -110,12 +110,12 @@ where
             batch,
             ticket,
             noted,
-            stage: Stage::Seated,
+            state: SeatState::Seated,
             spawn,
         };
         seat.give_task(turn);
         // The item belongs to the seat that is returned, so the drop of this one must not take it out of its batch.
-        (seat.noted, seat.stage) = (0, Stage::Served);
+        (seat.noted, seat.state) = (0, SeatState::Served);
     }
 
     /// Returns whether the task has ended already.
@@ -158,7 +158,7 @@ where
     }
 
     pub(super) fn served(mut self) {
-        self.stage = Stage::Served;
+        self.state = SeatState::Served;
     }
 }
 
@@ -234,15 +234,15 @@ where
 {
     #[inline(always)]
     fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
-        if self.stage == Stage::Seated {
+        if self.state == SeatState::Seated {
             // The call joined in this same poll, and its item brought this poll's waker along. Whatever has happened since then
             // has woken it, so the next poll finds all that this one would.
-            self.stage = Stage::Polled;
+            self.state = SeatState::Polled;
             return Poll::Pending;
         }
         // The call was woken for its result, most likely: one lock, and no look at the queue.
         if let Some(result) = self.batch.take(self.ticket) {
-            self.stage = Stage::Served;
+            self.state = SeatState::Served;
             return Poll::Ready(result);
         }
         self.look(cx, failed)
@@ -254,11 +254,11 @@ where
         loop {
             match self.table.poll(&self.batch, self.ticket, cx) {
                 Polled::Result(result) => {
-                    self.stage = Stage::Served;
+                    self.state = SeatState::Served;
                     return Poll::Ready(result);
                 }
                 Polled::Failed(cause) => {
-                    self.stage = Stage::Served;
+                    self.state = SeatState::Served;
                     return Poll::Ready(failed(failure(self.table.path(), cause)));
                 }
                 Polled::Waits => {
@@ -294,10 +294,10 @@ where
     #[cold]
     pub(super) fn rests(&mut self) -> bool {
         waits::end(mem::take(&mut self.noted));
-        if self.stage == Stage::Served {
+        if self.state == SeatState::Served {
             return false;
         }
-        self.stage = Stage::Polled;
+        self.state = SeatState::Polled;
         true
     }
 
@@ -333,7 +333,7 @@ where
     #[inline]
     fn drop(&mut self) {
         waits::end(self.noted);
-        if self.stage != Stage::Served {
+        if self.state != SeatState::Served {
             self.table.leave(&self.batch, self.ticket);
         }
     }

@@ -29,23 +29,23 @@ pub struct Batch<R> {
 
 #[derive(Debug)]
 struct State<R> {
-    stage: Stage<R>,
+    progress: Progress<R>,
     /// The wakers of flushes that wait for the end of the batch.
     observers: Vec<Waker>,
     /// Callers whose items are in other batches now.
-    moved: Vec<Moved<R>>,
+    moved: Vec<Forwarded<R>>,
 }
 
 /// Callers whose items are in another batch: their tickets there are their tickets here and an offset.
 #[derive(Debug)]
-struct Moved<R> {
+struct Forwarded<R> {
     tickets: (Ticket, Ticket),
     offset: Ticket,
     to: Arc<Batch<R>>,
 }
 
 #[derive(Debug)]
-enum Stage<R> {
+enum Progress<R> {
     /// With the callers of a running batch.
     UnderWay(Vec<Caller<Waker>>),
     Ended(Ended<R>),
@@ -120,7 +120,7 @@ impl<R> Batch<R> {
     /// The numbers of the group and the batch are set when the batch opens.
     pub(super) fn new(table: usize, hash: u64) -> Self {
         let state = State {
-            stage: Stage::UnderWay(Vec::new()),
+            progress: Progress::UnderWay(Vec::new()),
             observers: Vec::new(),
             moved: Vec::new(),
         };
@@ -137,7 +137,7 @@ impl<R> Batch<R> {
 
     /// The batch runs from now on.
     pub(super) fn run(&self, callers: Vec<Caller<Waker>>) {
-        self.state.lock().stage = Stage::UnderWay(callers);
+        self.state.lock().progress = Progress::UnderWay(callers);
     }
 
     /// The batch as an execution.
@@ -169,7 +169,7 @@ impl<R> Batch<R> {
 
     /// Records that callers of this queued batch have moved to another batch.
     pub(super) fn moves(&self, tickets: (Ticket, Ticket), offset: Ticket, to: Arc<Self>) {
-        self.state.lock().moved.push(Moved {
+        self.state.lock().moved.push(Forwarded {
             tickets,
             offset,
             to,
@@ -182,18 +182,18 @@ impl<R> Batch<R> {
         if let Some((to, ticket)) = state.moved(ticket) {
             return Leaves::Moved(to, ticket);
         }
-        match &mut state.stage {
-            Stage::UnderWay(callers) => {
+        match &mut state.progress {
+            Progress::UnderWay(callers) => {
                 Leaves::Waker(position(callers, ticket).and_then(|at| callers[at].waker.take()))
             }
-            Stage::Ended(_) => Leaves::Waker(None),
+            Progress::Ended(_) => Leaves::Waker(None),
         }
     }
 
     /// The batch has ended. Returns all callers and flushes, to be woken.
     pub(super) fn end(&self, mut ended: Ended<R>) -> (Vec<Caller<Waker>>, Vec<Waker>) {
         let mut state = self.state.lock();
-        let Stage::UnderWay(callers) = &mut state.stage else {
+        let Progress::UnderWay(callers) = &mut state.progress else {
             unreachable!("a batch ends once")
         };
         let callers = mem::take(callers);
@@ -206,7 +206,7 @@ impl<R> Batch<R> {
                 *tickets = Some(callers.iter().map(|caller| caller.ticket).collect());
             }
         }
-        state.stage = Stage::Ended(ended);
+        state.progress = Progress::Ended(ended);
         (callers, mem::take(&mut state.observers))
     }
 
@@ -218,9 +218,11 @@ impl<R> Batch<R> {
     /// A caller is polled. Returns its result, if there is one at the place of its ticket. A short cut for [`poll`](Self::poll).
     #[inline]
     pub(super) fn take(&self, ticket: Ticket) -> Option<R> {
-        match &mut self.state.lock().stage {
-            Stage::Ended(Ended::Results(results, None)) => results.get_mut(ticket as usize)?.take(),
-            Stage::Ended(Ended::Single(result)) => result.take(),
+        match &mut self.state.lock().progress {
+            Progress::Ended(Ended::Results(results, None)) => {
+                results.get_mut(ticket as usize)?.take()
+            }
+            Progress::Ended(Ended::Single(result)) => result.take(),
             _ => None,
         }
     }
@@ -239,8 +241,8 @@ impl<R> Batch<R> {
                 return Found::Moved(to, ticket);
             }
         }
-        match &mut state.stage {
-            Stage::Ended(Ended::Results(results, tickets)) => {
+        match &mut state.progress {
+            Progress::Ended(Ended::Results(results, tickets)) => {
                 let at = match tickets {
                     None => ticket as usize,
                     Some(tickets) => tickets
@@ -249,12 +251,12 @@ impl<R> Batch<R> {
                 };
                 Found::Result(results[at].take().expect("a caller takes its result once"))
             }
-            Stage::Ended(Ended::Single(result)) => {
+            Progress::Ended(Ended::Single(result)) => {
                 Found::Result(result.take().expect("a caller takes its result once"))
             }
-            Stage::Ended(Ended::Failed(cause)) => Found::Failed(cause.clone()),
-            Stage::Ended(Ended::Empty) => unreachable!("a batch with a caller is not empty"),
-            Stage::UnderWay(callers) => {
+            Progress::Ended(Ended::Failed(cause)) => Found::Failed(cause.clone()),
+            Progress::Ended(Ended::Empty) => unreachable!("a batch with a caller is not empty"),
+            Progress::UnderWay(callers) => {
                 match position(callers, ticket).map(|at| &mut callers[at].waker) {
                     None => Found::Queued,
                     Some(old) => {
@@ -273,7 +275,7 @@ impl<R> Batch<R> {
     pub(super) fn has_ended(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = self.state.lock();
-        let ended = matches!(state.stage, Stage::Ended(_));
+        let ended = matches!(state.progress, Progress::Ended(_));
         if !ended && !state.observers.iter().any(|known| known.will_wake(&waker)) {
             state.observers.push(waker);
             return false;

@@ -370,7 +370,7 @@ fn spawned(world: &World, pending: usize) -> (Executed, Opener) {
         lead: Lead {
             table: world.table.clone(),
             flight,
-            turn: 0,
+            term: 0,
             trace: Trace::NONE,
         },
         store: |output| output,
@@ -428,7 +428,7 @@ fn follow(world: &World, mut follower: Opener) -> u32 {
         match follower.follow(does, &mut Context::from_waker(&task.waker())) {
             Poll::Ready(Next::Return(value)) => return value,
             Poll::Ready(Next::Run) => panic!("nobody leads a spawned flight in place"),
-            Poll::Ready(Next::Start(turn)) => {
+            Poll::Ready(Next::Start(term)) => {
                 let Role::Follows { flight, given, .. } = &mut follower.role else {
                     panic!("a follower starts a task");
                 };
@@ -436,7 +436,7 @@ fn follow(world: &World, mut follower: Opener) -> u32 {
                 let lead = Lead {
                     table: world.table.clone(),
                     flight: flight.clone(),
-                    turn,
+                    term,
                     trace: Trace::NONE,
                 };
                 Task::new().finish(&mut Execution {

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::call::{Call, Next, Role, follows};
 use super::flight::Flight;
-use super::state::{Body, Deposed, Turn};
+use super::state::{Body, Deposed, Term};
 use super::table::{Table, TableRef};
 use crate::observe::{Caller, Ended, Trace};
 use crate::reentrancy::frames;
@@ -91,14 +91,14 @@ where
             };
             match ready!(call.follow(body, cx)) {
                 Next::Return(output) => return Poll::Ready(output),
-                Next::Start(turn) => {
+                Next::Start(term) => {
                     let Role::Follows { flight, given, .. } = &mut call.role else {
                         unreachable!("a follower starts a task");
                     };
                     *given = true;
                     let flight = flight.clone();
                     let trace = call.table.function.execution();
-                    call.start(this.body, &flight, turn, trace);
+                    call.start(this.body, &flight, term, trace);
                 }
                 Next::Run => break,
             }
@@ -122,7 +122,7 @@ where
     S: Share<Stored = V, Output: 'static>,
 {
     /// Gives the body to a task that leads the flight.
-    fn start<B, F>(&self, body: &mut Option<B>, flight: &Arc<Flight<V>>, turn: Turn, trace: Trace)
+    fn start<B, F>(&self, body: &mut Option<B>, flight: &Arc<Flight<V>>, term: Term, trace: Trace)
     where
         B: FnOnce() -> F,
         F: Future<Output = S::Output> + Send + 'static,
@@ -131,7 +131,7 @@ where
         let lead = Lead {
             table: self.table.clone(),
             flight: flight.clone(),
-            turn,
+            term,
             trace: trace.of_task(self.began),
         };
         let body = body.take().expect("a caller starts one task");
@@ -170,7 +170,7 @@ where
 {
     pub(super) table: T,
     pub(super) flight: Arc<Flight<V>>,
-    pub(super) turn: Turn,
+    pub(super) term: Term,
     pub(super) trace: Trace,
 }
 
@@ -182,7 +182,7 @@ where
         // Finds nothing to leave if the flight has landed, or is another's.
         if self
             .table
-            .leader_leaves(self.flight.hash, self.flight.id, self.turn)
+            .leader_leaves(self.flight.hash, self.flight.id, self.term)
         {
             let warned = self.flight.callers.warned();
             guarded(|| warned.runtime_gone(&self.table.function));
@@ -202,10 +202,10 @@ where
         let Lead {
             table,
             flight,
-            turn,
+            term,
             trace,
         } = this.lead;
-        if table.retires(flight, *turn) {
+        if table.retires(flight, *term) {
             return Poll::Ready(());
         }
         trace.begins(&table.function);
@@ -214,16 +214,16 @@ where
         });
         match polled {
             Ok(Poll::Pending) => {
-                while let Err(Deposed) = table.rest(flight, *turn, cx) {
+                while let Err(Deposed) = table.rest(flight, *term, cx) {
                     // Closed or deposed while it was polled.
-                    if table.retires(flight, *turn) {
+                    if table.retires(flight, *term) {
                         return Poll::Ready(());
                     }
                 }
                 Poll::Pending
             }
             Ok(Poll::Ready(output)) => {
-                let callers = table.land_task(flight, *turn, output, *this.store);
+                let callers = table.land_task(flight, *term, output, *this.store);
                 if callers > 0 {
                     trace.serves(&flight.callers);
                 }
@@ -232,7 +232,7 @@ where
             }
             Err(payload) => {
                 let callers =
-                    table.land_panic(flight.hash, flight.id, *turn, message(&*payload), trace);
+                    table.land_panic(flight.hash, flight.id, *term, message(&*payload), trace);
                 trace.ends(Ended::Panicked, callers.into());
                 guarded(|| drop(payload));
                 Poll::Ready(())

@@ -975,7 +975,7 @@ impl World {
     }
 
     /// Items have moved to this batch. Returns how many.
-    fn moved(&mut self, id: Id, moved: Vec<Moved<u32, Call, Waker, Arc<Shared<u32>>>>) -> usize {
+    fn moved(&mut self, id: Id, moved: Vec<TopUp<u32, Call, Waker, Arc<Shared<u32>>>>) -> usize {
         let mut count = 0;
         for moved in moved {
             let from = moved.from.id;

@@ -29,7 +29,7 @@ use hashbrown::HashTable;
 pub(crate) use self::caller::{Added, Coming, Left, Opened, Opening, Placed, Queuing};
 use self::order::Boxed;
 pub(crate) use self::queued::{Caller, Queued, position};
-pub(crate) use self::task::{Again, Ends, Moved, Orphaned, Run, Step};
+pub(crate) use self::task::{Again, Ends, Orphaned, Run, Step, TopUp};
 use self::uniques::{Number, Uniques};
 use super::start::{Permit, Start};
 

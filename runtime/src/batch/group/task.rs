@@ -41,11 +41,11 @@ pub(crate) struct Run<T, B, W, C> {
     pub(crate) limited: bool,
     /// The address of the semaphore of which it has a permit, or 0.
     pub(crate) semaphore: usize,
-    pub(crate) moved: Vec<Moved<T, B, W, C>>,
+    pub(crate) moved: Vec<TopUp<T, B, W, C>>,
 }
 
 /// Items that a batch was topped up with.
-pub(crate) struct Moved<T, B, W, C> {
+pub(crate) struct TopUp<T, B, W, C> {
     /// The batch from which they were taken.
     pub(crate) from: C,
     /// The tickets that they had there, from the first to the last.
@@ -214,7 +214,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     }
 
     /// Fills a batch that is about to run with items of those behind it.
-    fn top_up(&mut self, batch: &mut Queued<T, B, W, C>) -> Vec<Moved<T, B, W, C>> {
+    fn top_up(&mut self, batch: &mut Queued<T, B, W, C>) -> Vec<TopUp<T, B, W, C>> {
         let (mut moved, id) = (Vec::new(), batch.id);
         while !batch.is_full() {
             // The line is searched, since a batch that was blocked may be before this one and get its permit later.
@@ -242,7 +242,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             // It has another oldest item now, whose time has to be read.
             next.fresh = None;
             let (from, nested, rest) = (next.shared.clone(), next.nested, next.len());
-            moved.push(Moved {
+            moved.push(TopUp {
                 from,
                 tickets: (first, last),
                 offset,

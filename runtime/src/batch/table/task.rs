@@ -6,7 +6,7 @@ use tokio::runtime;
 use tokio::time::Instant;
 
 use super::{Entry, Queue, Shard, Table, wake_callers};
-use crate::batch::group::{Again, Closing, Ends, Moved, Queued, Run, Step, Turn};
+use crate::batch::group::{Again, Closing, Ends, Queued, Run, Step, TopUp, Turn};
 use crate::batch::idle::Asked;
 use crate::batch::shared::{Batch, Cause, Ended};
 use crate::batch::start::{self, Start};
@@ -283,10 +283,10 @@ struct Emptied<T, B, R> {
 /// Notes that items have moved to this batch, which is about to run. Under the shard's lock, so that a caller always finds its
 /// item.
 fn moves<T, B, R>(
-    moved: Moved<T, B, Waker, Arc<Batch<R>>>,
+    moved: TopUp<T, B, Waker, Arc<Batch<R>>>,
     batch: &Arc<Batch<R>>,
 ) -> Option<Emptied<T, B, R>> {
-    let Moved {
+    let TopUp {
         from,
         tickets,
         offset,

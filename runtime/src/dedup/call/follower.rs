@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use super::{Call, Next, Role};
 use crate::dedup::flight::{Flight, Outcome};
-use crate::dedup::state::{Body, Followed, Turn};
+use crate::dedup::state::{Body, Followed, Term};
 use crate::dedup::table::TableRef;
 use crate::failure::{Failure, Shared, Why};
 use crate::reentrancy::frames;
@@ -56,12 +56,12 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
                     *slot = Some(place);
                     discard(old);
                 }
-                Followed::Leads(turn) if body == Body::ForTask => {
+                Followed::Leads(term) if body == Body::ForTask => {
                     self.table.rare.executions.fetch_add(1, Relaxed);
-                    return Poll::Ready(Next::Start(turn));
+                    return Poll::Ready(Next::Start(term));
                 }
-                Followed::Leads(turn) => {
-                    self.takes_over(turn, cx);
+                Followed::Leads(term) => {
+                    self.takes_over(term, cx);
                     return Poll::Pending;
                 }
                 Followed::Landed => return Poll::Ready(Next::Return(self.landed())),
@@ -86,13 +86,13 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// A follower leads from now on. Its body begins with the next poll, so that a deadline that has passed ends this
     /// call before its body has begun, and not after. Otherwise the callers of a body that is too slow for their deadlines
     /// would each begin it once.
-    fn takes_over(&mut self, turn: Turn, cx: &mut Context<'_>) {
+    fn takes_over(&mut self, term: Term, cx: &mut Context<'_>) {
         if let Role::Follows { flight, noted, .. } = &mut self.role {
             waits::end(*noted);
             flight.callers.remove(&mut self.noted);
             self.role = Role::Leads {
                 flight: flight.clone(),
-                turn,
+                term,
                 begun: false,
             };
         }

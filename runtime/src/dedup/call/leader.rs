@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::{Call, Role};
-use crate::dedup::state::{Deposed, Turn};
+use crate::dedup::state::{Deposed, Term};
 use crate::dedup::table::{Landed, Rested, TableRef};
 use crate::observe::Ended;
 use crate::reentrancy::frames;
@@ -55,10 +55,10 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
                 Poll::Pending
             }
             Err(payload) => {
-                if let Some((hash, id, turn)) = self.leads() {
+                if let Some((hash, id, term)) = self.leads() {
                     let waiting =
                         self.table
-                            .land_panic(hash, id, turn, message(&*payload), &self.trace);
+                            .land_panic(hash, id, term, message(&*payload), &self.trace);
                     self.trace.ends(Ended::Panicked, 1 + u64::from(waiting));
                 }
                 resume_unwind(payload)
@@ -90,10 +90,10 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     /// Publishes the result of a leader that has, or may have, followers.
     #[inline(never)]
     fn land(&mut self, output: S::Output) -> S::Output {
-        let Some((hash, id, turn)) = self.leads() else {
+        let Some((hash, id, term)) = self.leads() else {
             return output;
         };
-        match self.table.land::<S>(hash, id, turn, output) {
+        match self.table.land::<S>(hash, id, term, output) {
             Landed::Alone(output) => {
                 self.trace.ends(Ended::Returned, 1);
                 output
@@ -107,10 +107,10 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     }
 
     /// Gives up the role. Returns the flight that this call led, if any.
-    fn leads(&mut self) -> Option<(u64, u64, Turn)> {
+    fn leads(&mut self) -> Option<(u64, u64, Term)> {
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => Some((hash, id, 0)),
-            Role::Leads { flight, turn, .. } => Some((flight.hash, flight.id, turn)),
+            Role::Leads { flight, term, .. } => Some((flight.hash, flight.id, term)),
             Role::Follows { .. } | Role::Deposed { .. } | Role::Free | Role::Refused => None,
         }
     }
@@ -127,15 +127,15 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
                 Rested::Shared(flight) => {
                     self.role = Role::Leads {
                         flight,
-                        turn: 0,
+                        term: 0,
                         begun: true,
                     };
                 }
                 Rested::Gone => self.role = Role::Deposed { id: *id },
             }
         }
-        if let Role::Leads { flight, turn, .. } = &self.role {
-            if let Err(Deposed) = self.table.rest(flight, *turn, cx) {
+        if let Role::Leads { flight, term, .. } = &self.role {
+            if let Err(Deposed) = self.table.rest(flight, *term, cx) {
                 self.role = Role::Deposed { id: flight.id };
             }
         }

@@ -13,7 +13,7 @@ pub use self::run::Run;
 use super::Joining;
 use super::flight::Flight;
 use super::places::Slot;
-use super::state::Turn;
+use super::state::Term;
 use super::table::{Entered, Following, Table, TableRef};
 use crate::batch::{Heir, inherit};
 use crate::key::Key;
@@ -52,7 +52,7 @@ pub(crate) enum Role<V> {
     /// `begun`: its body has. One that took over begins with its next poll.
     Leads {
         flight: Arc<Flight<V>>,
-        turn: Turn,
+        term: Term,
         begun: bool,
     },
     /// `given`: it has given its body to a task, and waits for nobody else's execution. `noted`: as one that waits inside of
@@ -77,7 +77,7 @@ pub(crate) enum Next<O> {
     /// Run the body, in its new role.
     Run,
     /// Start the task that leads from now on.
-    Start(Turn),
+    Start(Term),
 }
 
 impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
@@ -164,8 +164,8 @@ where
             Role::LeadsAlone { hash, id, .. } => {
                 self.table.leader_leaves(hash, id, 0);
             }
-            Role::Leads { flight, turn, .. } => {
-                self.table.leader_leaves(flight.hash, flight.id, turn);
+            Role::Leads { flight, term, .. } => {
+                self.table.leader_leaves(flight.hash, flight.id, term);
             }
             Role::Follows {
                 flight,

@@ -3,13 +3,13 @@
 //!
 //! ```text
 //!            leader gone or stalled            result
-//!   led(turn) ───────────────────► vacant   led(turn) ──► landed: the state goes
+//!   led(term) ───────────────────► vacant   led(term) ──► landed: the state goes
 //!       ▲                             │
 //!       └───── a follower is polled ──┘
-//!              turn + 1
+//!              term + 1
 //! ```
 //!
-//! A leader is identified by its *turn*. A leader that was deposed finds another turn, or no flight, and finishes for
+//! A leader is identified by its *term*. A leader that was deposed finds another term, or no flight, and finishes for
 //! itself. If no follower has taken over yet, it was only late, and leads again.
 //!
 //! A vacant flight wakes every follower, the newest first since it has the most time left, and belongs to the first one with
@@ -18,8 +18,8 @@
 
 use super::places::{Places, Slot};
 
-/// The leader's number: how often leadership has been claimed.
-pub(crate) type Turn = u32;
+/// The leader's term: how often leadership has been claimed.
+pub(crate) type Term = u32;
 
 /// Ticks of the watch without a sign of life from the leader, after which it is prodded.
 const PROD_AFTER: u8 = 2;
@@ -33,7 +33,7 @@ pub(crate) struct State<W> {
     /// It has a leader. If not, it is vacant.
     led: bool,
     /// The current or the last leader's.
-    turn: Turn,
+    term: Term,
     /// The leader's waker. `None` while it is being polled for the first time or after it was prodded.
     leader: Option<W>,
     /// Ticks since the leader's last sign of life.
@@ -70,7 +70,7 @@ pub(crate) enum Followed<W> {
     /// It waits, in this place. The second is a waker that was replaced, to be dropped after unlocking.
     Waits(Slot, Option<W>),
     /// It leads from now on, or the task that it starts.
-    Leads(Turn),
+    Leads(Term),
     /// No waiting caller can take over: the last task is gone, and with it the body.
     Lost,
     /// There is a result.
@@ -92,7 +92,7 @@ pub(crate) enum Tick<W> {
     },
 }
 
-/// The turn that was asked about is not the current leader's.
+/// The term that was asked about is not the current leader's.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Deposed;
 
@@ -117,7 +117,7 @@ impl<W> State<W> {
     pub(crate) fn led(leader: Option<W>) -> Self {
         Self {
             led: true,
-            turn: 0,
+            term: 0,
             leader,
             idle: 0,
             followed_for: 0,
@@ -172,8 +172,8 @@ impl<W> State<W> {
         waker: &mut Option<W>,
     ) -> Option<Followed<W>> {
         if !self.led {
-            if let Some(turn) = self.claim(body) {
-                return Some(Followed::Leads(turn));
+            if let Some(term) = self.claim(body) {
+                return Some(Followed::Leads(term));
             }
             if !self.led && self.followers() == 0 {
                 return Some(Followed::Lost);
@@ -191,7 +191,7 @@ impl<W> State<W> {
     }
 
     /// A follower finds the flight vacant.
-    fn claim(&mut self, body: Body) -> Option<Turn> {
+    fn claim(&mut self, body: Body) -> Option<Term> {
         match body {
             Body::Mine => self.gone += 1,
             Body::ForTask => {
@@ -203,7 +203,7 @@ impl<W> State<W> {
                     // The vacancy is for those that have a body, who were woken.
                     return None;
                 }
-                // It can only hope for the stalled task, whose turn it still is, to go on.
+                // It can only hope for the stalled task, whose term it still is, to go on.
                 self.led = !self.lost;
                 self.idle = 0;
                 return None;
@@ -211,8 +211,8 @@ impl<W> State<W> {
         }
         self.led = true;
         self.idle = 0;
-        self.turn += 1;
-        Some(self.turn)
+        self.term += 1;
+        Some(self.term)
     }
 
     /// A follower goes. `given` says that it has given its body to a task. Returns its waker.
@@ -240,22 +240,22 @@ impl<W> State<W> {
 
     /// Whether this is the leader. A leader that was deposed, and that no follower has replaced, was only late, and leads again:
     /// if a whole runtime is late, so are the followers on it, and the leader is polled before them.
-    pub(crate) fn leads(&mut self, turn: Turn) -> bool {
-        if !self.led && self.turn == turn && !self.lost {
+    pub(crate) fn leads(&mut self, term: Term) -> bool {
+        if !self.led && self.term == term && !self.lost {
             self.led = true;
             self.idle = 0;
         }
-        self.led && self.turn == turn
+        self.led && self.term == term
     }
 
     /// The leader was polled and goes on waiting. `waker` as in [`follow`](Self::follow).
     pub(crate) fn rest(
         &mut self,
-        turn: Turn,
+        term: Term,
         same: impl FnOnce(&W) -> bool,
         waker: &mut Option<W>,
     ) -> Result<Rest<W>, Deposed> {
-        if !self.leads(turn) {
+        if !self.leads(term) {
             return Err(Deposed);
         }
         self.idle = 0;
@@ -269,8 +269,8 @@ impl<W> State<W> {
     }
 
     /// The leader goes without a result.
-    pub(crate) fn vacate(&mut self, turn: Turn) -> Result<Wakers<W>, Deposed> {
-        if !self.leads(turn) {
+    pub(crate) fn vacate(&mut self, term: Term) -> Result<Wakers<W>, Deposed> {
+        if !self.leads(term) {
             return Err(Deposed);
         }
         self.led = false;

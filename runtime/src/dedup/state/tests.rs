@@ -42,7 +42,7 @@ fn the_first_follower_polled_leads_and_only_that_one() {
 }
 
 #[test]
-fn a_leader_of_another_turn_changes_nothing() {
+fn a_leader_of_another_term_changes_nothing() {
     let mut state = State::led(Some(0));
     joins(&mut state, 1);
     state.vacate(0).unwrap();
@@ -200,7 +200,7 @@ enum Caller {
         body: Body,
     },
     /// Runs the body, or did until it was deposed.
-    Runs(Turn),
+    Runs(Term),
     Gone,
 }
 
@@ -213,11 +213,11 @@ struct World {
     spawned: bool,
     callers: Vec<Caller>,
     /// Tasks of a spawned flight.
-    tasks: Vec<Turn>,
-    leader: Option<Turn>,
+    tasks: Vec<Term>,
+    leader: Option<Term>,
     /// The last leader has gone for good.
     lost: bool,
-    last_turn: Turn,
+    last_term: Term,
     landed: bool,
     idle: u8,
     leaders_waker: Option<W>,
@@ -242,7 +242,7 @@ impl World {
             tasks: Vec::new(),
             leader: Some(0),
             lost: false,
-            last_turn: 0,
+            last_term: 0,
             landed: false,
             idle: 0,
             leaders_waker: None,
@@ -372,8 +372,8 @@ impl World {
                 unwoken,
                 body,
             } => self.poll_follower(at, slot, unwoken, body),
-            Caller::Runs(turn) => {
-                self.rest(turn);
+            Caller::Runs(term) => {
+                self.rest(term);
             }
             Caller::Gone => {}
         }
@@ -383,7 +383,7 @@ impl World {
         let vacant = self.is_vacant();
         if vacant && body == Body::Given && !self.lost && self.waiting().1 == 0 {
             // Nobody else could: the stalled task leads again.
-            self.leader = Some(self.last_turn);
+            self.leader = Some(self.last_term);
             self.idle = 0;
         }
         let waker = match unwoken {
@@ -401,16 +401,16 @@ impl World {
                     body,
                 };
             }
-            Followed::Leads(turn) => {
+            Followed::Leads(term) => {
                 assert!(vacant && self.leader.is_none(), "two leaders");
-                assert_eq!(turn, self.last_turn + 1);
-                self.last_turn = turn;
-                self.leader = Some(turn);
+                assert_eq!(term, self.last_term + 1);
+                self.last_term = term;
+                self.leader = Some(term);
                 self.idle = 0;
                 self.callers[at] = match body {
-                    Body::Mine => Caller::Runs(turn),
+                    Body::Mine => Caller::Runs(term),
                     Body::ForTask => {
-                        self.tasks.push(turn);
+                        self.tasks.push(term);
                         Caller::Waits {
                             slot,
                             unwoken,
@@ -452,42 +452,42 @@ impl World {
     }
 
     /// A deposed leader that no follower has replaced leads again.
-    fn resumes(&mut self, turn: Turn) {
-        if self.is_vacant() && !self.lost && self.last_turn == turn {
-            self.leader = Some(turn);
+    fn resumes(&mut self, term: Term) {
+        if self.is_vacant() && !self.lost && self.last_term == term {
+            self.leader = Some(term);
             self.idle = 0;
         }
     }
 
-    fn leads(&mut self, turn: Turn) -> bool {
-        self.resumes(turn);
-        let leads = self.leader == Some(turn);
-        let says = self.state.as_mut().is_some_and(|state| state.leads(turn));
+    fn leads(&mut self, term: Term) -> bool {
+        self.resumes(term);
+        let leads = self.leader == Some(term);
+        let says = self.state.as_mut().is_some_and(|state| state.leads(term));
         assert_eq!(says, leads);
         leads
     }
 
     fn poll_task(&mut self, at: usize) {
-        let turn = self.tasks[at];
-        if self.leads(turn) {
-            assert!(self.rest(turn));
+        let term = self.tasks[at];
+        if self.leads(term) {
+            assert!(self.rest(term));
         } else {
             self.tasks.swap_remove(at);
         }
     }
 
     /// Returns whether it leads.
-    fn rest(&mut self, turn: Turn) -> bool {
+    fn rest(&mut self, term: Term) -> bool {
         let waker = match self.leaders_waker {
             Some(same) if self.random.below(2) == 0 => same,
             _ => self.waker(),
         };
-        self.resumes(turn);
+        self.resumes(term);
         let Some(state) = &mut self.state else {
             return false;
         };
-        let rest = state.rest(turn, |old| *old == waker, &mut Some(waker));
-        if self.leader != Some(turn) {
+        let rest = state.rest(term, |old| *old == waker, &mut Some(waker));
+        if self.leader != Some(term) {
             assert_eq!(rest, Err(Deposed));
             return false;
         }
@@ -501,15 +501,15 @@ impl World {
     fn leave(&mut self) {
         if !self.tasks.is_empty() && self.random.below(3) == 0 {
             let at = self.random.below(self.tasks.len());
-            let turn = self.tasks.swap_remove(at);
-            return self.leader_leaves(turn);
+            let term = self.tasks.swap_remove(at);
+            return self.leader_leaves(term);
         }
         let at = self.random.below(self.callers.len());
         match self.callers[at] {
             Caller::Waits { .. } => self.follower_leaves(at),
-            Caller::Runs(turn) => {
+            Caller::Runs(term) => {
                 self.callers[at] = Caller::Gone;
-                self.leader_leaves(turn);
+                self.leader_leaves(term);
             }
             Caller::Gone => {}
         }
@@ -537,13 +537,13 @@ impl World {
         self.close_if_abandoned();
     }
 
-    fn leader_leaves(&mut self, turn: Turn) {
-        self.resumes(turn);
+    fn leader_leaves(&mut self, term: Term) {
+        self.resumes(term);
         let Some(state) = &mut self.state else {
             return;
         };
-        let vacated = state.vacate(turn);
-        if self.leader != Some(turn) {
+        let vacated = state.vacate(term);
+        if self.leader != Some(term) {
             assert!(vacated.is_err());
             return;
         }
@@ -560,7 +560,7 @@ impl World {
         if self.random.below(4) != 0 {
             return;
         }
-        let turn = if self.spawned {
+        let term = if self.spawned {
             if self.tasks.is_empty() {
                 return;
             }
@@ -568,13 +568,13 @@ impl World {
             self.tasks.swap_remove(at)
         } else {
             let at = self.random.below(self.callers.len());
-            let Caller::Runs(turn) = self.callers[at] else {
+            let Caller::Runs(term) = self.callers[at] else {
                 return;
             };
             self.callers[at] = Caller::Gone;
-            turn
+            term
         };
-        if self.leads(turn) {
+        if self.leads(term) {
             self.landed = true;
             self.leader = None;
             let wakers = self.state.take().expect("it is up").into_wakers();
@@ -664,7 +664,7 @@ fn whatever_happens_in_whatever_order_the_promises_hold() {
         }
         landed += u32::from(world.landed);
         closed += u32::from(world.state.is_none() && !world.landed);
-        claims += world.last_turn;
+        claims += world.last_term;
         refused += world.refused;
     }
     // It was a test of something.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hashbrown::hash_table::Entry as Place;
 use tokio::time::Instant;
 
-use super::{CLOSED, EPOCH, Entry, Stage, Table};
+use super::{CLOSED, EPOCH, Entry, Form, Table};
 use crate::dedup::Joining;
 use crate::dedup::flight::Flight;
 use crate::key::Key;
@@ -120,7 +120,7 @@ impl<K, V> Table<K, V> {
             id,
             key,
             born: now,
-            flight: Stage::Lone(None),
+            flight: Form::Lone(None),
         });
         Ok(Entered::Leads(id, entry.bucket_index() as u32))
     }

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
 
-use super::{Entry, Following, Stage, Table, wake_newest_first};
+use super::{Entry, Following, Form, Table, wake_newest_first};
 use crate::batch::inherit;
 use crate::dedup::flight::{Flight, Outcome};
-use crate::dedup::state::{Deposed, Rest, Turn, Wakers};
+use crate::dedup::state::{Deposed, Rest, Term, Wakers};
 use crate::observe::Trace;
 use crate::sharing::Share;
 use crate::sync::{Arc, Mutex};
@@ -54,14 +54,14 @@ impl<K, V> Table<K, V> {
                 return Rested::Gone;
             };
             match &mut entry.flight {
-                Stage::Shared(flight, _) => {
+                Form::Shared(flight, _) => {
                     let flight = flight.clone();
                     drop(shard);
                     discard(waker);
                     return Rested::Shared(flight);
                 }
-                Stage::Lone(Some(old)) if old.will_wake(cx.waker()) => return Rested::Lone,
-                Stage::Lone(old) => {
+                Form::Lone(Some(old)) if old.will_wake(cx.waker()) => return Rested::Lone,
+                Form::Lone(old) => {
                     if let Some(waker) = waker.take() {
                         let old = old.replace(waker);
                         drop(shard);
@@ -79,14 +79,14 @@ impl<K, V> Table<K, V> {
     pub(crate) fn rest(
         &self,
         flight: &Flight<V>,
-        turn: Turn,
+        term: Term,
         cx: &mut Context<'_>,
     ) -> Result<(), Deposed> {
         let mut waker = None;
         loop {
             let mut shard = self.shard(flight.hash).lock();
             let state = shard.state(flight).ok_or(Deposed)?;
-            let rest = state.rest(turn, |old| old.will_wake(cx.waker()), &mut waker)?;
+            let rest = state.rest(term, |old| old.will_wake(cx.waker()), &mut waker)?;
             drop(shard);
             match rest {
                 Rest::Done(old) => {
@@ -122,7 +122,7 @@ impl<K, V> Table<K, V> {
         let shard = &mut *guard;
         // It is where it was put, unless the table has grown or shrunk since.
         match shard.entries.get_bucket_entry(bucket as usize) {
-            Ok(found) if found.get().id == id && matches!(found.get().flight, Stage::Lone(_)) => {
+            Ok(found) if found.get().id == id && matches!(found.get().flight, Form::Lone(_)) => {
                 let entry = found.remove().0;
                 shard.removed(hash, id);
                 drop(guard);
@@ -138,10 +138,10 @@ impl<K, V> Table<K, V> {
         &self,
         hash: u64,
         id: u64,
-        turn: Turn,
+        term: Term,
         output: S::Output,
     ) -> Landed<V, S::Output> {
-        self.end(hash, id, turn, output, |output, _| {
+        self.end(hash, id, term, output, |output, _| {
             Outcome::Value(S::store(output))
         })
     }
@@ -150,11 +150,11 @@ impl<K, V> Table<K, V> {
     pub(crate) fn land_task<O>(
         &self,
         flight: &Flight<V>,
-        turn: Turn,
+        term: Term,
         output: O,
         store: fn(O) -> V,
     ) -> u32 {
-        let landed = self.end(flight.hash, flight.id, turn, output, |output, sole| {
+        let landed = self.end(flight.hash, flight.id, term, output, |output, sole| {
             let value = store(output);
             if sole {
                 Outcome::Sole(Mutex::new(Some(value)))
@@ -173,12 +173,12 @@ impl<K, V> Table<K, V> {
         &self,
         hash: u64,
         id: u64,
-        turn: Turn,
+        term: Term,
         message: &str,
         trace: &Trace,
     ) -> u32 {
         self.rare.panics.fetch_add(1, Relaxed);
-        let landed = self.end(hash, id, turn, message, |message, _| {
+        let landed = self.end(hash, id, term, message, |message, _| {
             Outcome::Panic(message.into())
         });
         // The panic has dropped the body, which may have left its place in a batch to a leader that never comes.
@@ -197,7 +197,7 @@ impl<K, V> Table<K, V> {
         &self,
         hash: u64,
         id: u64,
-        turn: Turn,
+        term: Term,
         output: O,
         outcome: impl FnOnce(O, bool) -> Outcome<V>,
     ) -> Landed<V, O> {
@@ -208,9 +208,9 @@ impl<K, V> Table<K, V> {
             return Landed::Alone(output);
         };
         let (flight, waiting) = match &mut found.get_mut().flight {
-            Stage::Lone(_) => (None, 0),
-            Stage::Shared(flight, state) => {
-                if !state.leads(turn) {
+            Form::Lone(_) => (None, 0),
+            Form::Shared(flight, state) => {
+                if !state.leads(term) {
                     return Landed::Alone(output);
                 }
                 (Some(flight.clone()), state.waiting())
@@ -233,8 +233,8 @@ impl<K, V> Table<K, V> {
 
 impl<K, V> Table<K, V> {
     /// The leader leaves without a result. Returns whether other callers wait for one.
-    pub(crate) fn leader_leaves(&self, hash: u64, id: u64, turn: Turn) -> bool {
-        let left = self.vacate(hash, id, turn);
+    pub(crate) fn leader_leaves(&self, hash: u64, id: u64, term: Term) -> bool {
+        let left = self.vacate(hash, id, term);
         let is_vacant = matches!(left, Left::Vacant(_));
         match left {
             Left::Vacant(wakers) => {
@@ -255,15 +255,15 @@ impl<K, V> Table<K, V> {
         is_vacant
     }
 
-    fn vacate(&self, hash: u64, id: u64, turn: Turn) -> Left<K, V> {
+    fn vacate(&self, hash: u64, id: u64, term: Term) -> Left<K, V> {
         let mut guard = self.shard(hash).lock();
         let shard = &mut *guard;
         let Ok(mut found) = shard.entries.find_entry(hash, |entry| entry.id == id) else {
             return Left::Deposed;
         };
         let leader = match &mut found.get_mut().flight {
-            Stage::Lone(_) => None,
-            Stage::Shared(_, state) => match state.vacate(turn) {
+            Form::Lone(_) => None,
+            Form::Shared(_, state) => match state.vacate(term) {
                 Err(Deposed) => return Left::Deposed,
                 Ok(wakers) if !state.is_abandoned() => return Left::Vacant(wakers),
                 Ok(wakers) => wakers.leader,
@@ -275,8 +275,8 @@ impl<K, V> Table<K, V> {
     }
 
     /// A task is polled: whether it leads no more, and has to end.
-    pub(crate) fn retires(&self, flight: &Flight<V>, turn: Turn) -> bool {
+    pub(crate) fn retires(&self, flight: &Flight<V>, term: Term) -> bool {
         let mut shard = self.shard(flight.hash).lock();
-        shard.state(flight).is_none_or(|state| !state.leads(turn))
+        shard.state(flight).is_none_or(|state| !state.leads(term))
     }
 }

@@ -75,7 +75,7 @@ struct Entry<K, V> {
     key: K,
     /// When it began, if the function has a `max_age_ms`: see [`Table::age`]. Or [`CLOSED`].
     born: u64,
-    flight: Stage<V>,
+    flight: Form<V>,
 }
 
 /// The flight was forgotten, or is too old: no call joins it any more.
@@ -84,7 +84,8 @@ const CLOSED: u64 = u64::MAX;
 /// The age of a new table. Half of the range, so that clocks that are behind can be expressed, too.
 const EPOCH: u64 = u64::MAX / 2;
 
-enum Stage<V> {
+/// How a flight is in the map.
+enum Form<V> {
     /// The leader alone. Its waker is there once it waits.
     Lone(Option<Waker>),
     Shared(Arc<Flight<V>>, Box<State<Waker>>),
@@ -184,8 +185,8 @@ impl<K, V> Shard<K, V> {
     fn state(&mut self, flight: &Flight<V>) -> Option<&mut State<Waker>> {
         let bucket = self.bucket(flight)?;
         match &mut self.entries.get_bucket_mut(bucket)?.flight {
-            Stage::Shared(_, state) => Some(state),
-            Stage::Lone(_) => None,
+            Form::Shared(_, state) => Some(state),
+            Form::Lone(_) => None,
         }
     }
 
@@ -228,8 +229,8 @@ impl<K, V> Entry<K, V> {
     /// The number of callers that wait for another call's execution.
     fn followers(&self) -> u32 {
         match &self.flight {
-            Stage::Lone(_) => 0,
-            Stage::Shared(_, state) => state.followers(),
+            Form::Lone(_) => 0,
+            Form::Shared(_, state) => state.followers(),
         }
     }
 
@@ -240,16 +241,16 @@ impl<K, V> Entry<K, V> {
         watched: &mut VecDeque<(u64, u64)>,
     ) -> (&mut Arc<Flight<V>>, &mut State<Waker>, bool) {
         let mut first = false;
-        if let Stage::Lone(leader) = &mut self.flight {
+        if let Form::Lone(leader) = &mut self.flight {
             let flight = Arc::new(Flight::of(self.hash, self.id, bucket));
             let state = Box::new(State::led(leader.take()));
-            self.flight = Stage::Shared(flight, state);
+            self.flight = Form::Shared(flight, state);
             watched.push_back((self.hash, self.id));
             first = true;
         }
         match &mut self.flight {
-            Stage::Shared(flight, state) => (flight, state, first),
-            Stage::Lone(_) => unreachable!("made one above"),
+            Form::Shared(flight, state) => (flight, state, first),
+            Form::Lone(_) => unreachable!("made one above"),
         }
     }
 
@@ -261,8 +262,8 @@ impl<K, V> Entry<K, V> {
             guarded(|| drop(key));
         }
         match flight {
-            Stage::Lone(waker) => discard(waker),
-            Stage::Shared(_, state) => state.into_wakers().wake(),
+            Form::Lone(waker) => discard(waker),
+            Form::Shared(_, state) => state.into_wakers().wake(),
         }
     }
 
@@ -271,7 +272,7 @@ impl<K, V> Entry<K, V> {
     fn abandon(self) {
         let Self { key, flight, .. } = self;
         guarded(|| drop(key));
-        if let Stage::Shared(_, state) = flight {
+        if let Form::Shared(_, state) = flight {
             wake_all(state.into_wakers().leader);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
-use super::{Entry, Shard, Stage, Table};
+use super::{Entry, Form, Shard, Table};
 use crate::dedup::places::Places;
 use crate::dedup::state::Tick;
 use crate::observe::Function;
@@ -67,7 +67,7 @@ impl<K, V: Send + Sync + 'static> Table<K, V> {
         };
         budget.spend(Budget::FLIGHT);
         let Some(Entry {
-            flight: Stage::Shared(flight, state),
+            flight: Form::Shared(flight, state),
             ..
         }) = shard.entries.find_mut(hash, |entry| entry.id == id)
         else {
