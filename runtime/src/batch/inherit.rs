@@ -100,11 +100,7 @@ impl Heir {
 }
 
 /// A seat that is left to the next leader of a flight, unless it has had its result.
-pub struct Inherited<H, R>
-where
-    H: Deref<Target: Queue<R>> + Send + 'static,
-    R: Send + 'static,
-{
+pub struct Inherited<H: Deref<Target: Queue<R>> + Send + 'static, R: Send + 'static> {
     seat: Option<Seat<H, R>>,
     flight: Option<Execution>,
 }
@@ -136,11 +132,7 @@ where
     }
 }
 
-impl<H, R> Drop for Inherited<H, R>
-where
-    H: Deref<Target: Queue<R>> + Send + 'static,
-    R: Send + 'static,
-{
+impl<H: Deref<Target: Queue<R>> + Send + 'static, R: Send + 'static> Drop for Inherited<H, R> {
     fn drop(&mut self) {
         if let (Some(flight), Some(mut seat)) = (self.flight, self.seat.take()) {
             if seat.rests() {

@@ -141,11 +141,7 @@ impl Place {
     }
 }
 
-impl<T, R, B> Bulk<T, R> for Limited<B>
-where
-    T: 'static,
-    B: Bulk<T, R>,
-{
+impl<T: 'static, R, B: Bulk<T, R>> Bulk<T, R> for Limited<B> {
     type Body = B::Body;
     fn run(self, items: Vec<T>) -> impl Future<Output = Results<R>> + Send + 'static
     where

@@ -17,10 +17,7 @@ use crate::sharing::IsResult;
 use crate::sync::Arc;
 
 /// A place in a batch. If it is dropped before the bulk call has begun, its item leaves the batch.
-pub struct Seat<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+pub struct Seat<H: Deref<Target: Queue<R>>, R> {
     table: H,
     batch: Arc<Batch<R>>,
     ticket: Ticket,
@@ -41,11 +38,7 @@ enum SeatState {
     Served,
 }
 
-impl<H, R> Seat<H, R>
-where
-    H: Deref<Target: Queue<R>> + Clone + Send + 'static,
-    R: Send + 'static,
-{
+impl<H: Deref<Target: Queue<R>> + Clone + Send + 'static, R: Send + 'static> Seat<H, R> {
     pub(super) fn take((table, spawn): (H, Spawn<H, R>), seated: Seated<R>) -> Self {
         let Seated {
             batch,
@@ -90,10 +83,7 @@ where
     waits::queue(execution, &limiters, Box::new(move || table.hurry(&batch)));
 }
 
-impl<H, R> Seat<H, R>
-where
-    H: Deref<Target: Queue<R>> + Clone,
-{
+impl<H: Deref<Target: Queue<R>> + Clone, R> Seat<H, R> {
     /// Takes its own copies: if it borrowed the seat that is being returned, the compiler would build that seat on the stack and
     /// copy it.
     #[cold]
@@ -149,10 +139,7 @@ where
 
 /// For models, which poll by hand.
 #[cfg(test)]
-impl<H, R> Seat<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+impl<H: Deref<Target: Queue<R>>, R> Seat<H, R> {
     pub(super) fn place(&self) -> (&Arc<Batch<R>>, Ticket) {
         (&self.batch, self.ticket)
     }
@@ -162,10 +149,7 @@ where
     }
 }
 
-impl<H, R> Future for Seat<H, R>
-where
-    H: Deref<Target: Queue<R>> + Clone + Unpin,
-{
+impl<H: Deref<Target: Queue<R>> + Clone + Unpin, R> Future for Seat<H, R> {
     type Output = R;
 
     #[inline]
@@ -186,10 +170,7 @@ pub trait Pollable {
     ) -> Poll<Self::Output>;
 }
 
-impl<H, R> Pollable for Seat<H, R>
-where
-    H: Deref<Target: Queue<R>> + Clone,
-{
+impl<H: Deref<Target: Queue<R>> + Clone, R> Pollable for Seat<H, R> {
     type Output = R;
 
     #[inline]
@@ -228,10 +209,7 @@ where
     }
 }
 
-impl<H, R> Seat<H, R>
-where
-    H: Deref<Target: Queue<R>> + Clone,
-{
+impl<H: Deref<Target: Queue<R>> + Clone, R> Seat<H, R> {
     #[inline(always)]
     fn poll_or(&mut self, cx: &mut Context<'_>, failed: impl FnOnce(Failure) -> R) -> Poll<R> {
         if self.state == SeatState::Seated {
@@ -286,10 +264,7 @@ where
     }
 }
 
-impl<H, R> Seat<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+impl<H: Deref<Target: Queue<R>>, R> Seat<H, R> {
     /// It is kept for the next leader of its flight. Returns whether it still waits for its result.
     #[cold]
     pub(super) fn rests(&mut self) -> bool {
@@ -326,10 +301,7 @@ pub(super) fn failure(path: &str, cause: Cause) -> Failure {
     Failure::new(path, Shared::Batch, why)
 }
 
-impl<H, R> Drop for Seat<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+impl<H: Deref<Target: Queue<R>>, R> Drop for Seat<H, R> {
     #[inline]
     fn drop(&mut self) {
         waits::end(self.noted);
@@ -339,10 +311,7 @@ where
     }
 }
 
-impl<H, R> fmt::Debug for Seat<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+impl<H: Deref<Target: Queue<R>>, R> fmt::Debug for Seat<H, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seat")
             .field("function", &self.table.path())

@@ -26,10 +26,7 @@ use crate::wake::{guarded, message};
 
 pin_project! {
     /// A call whose execution is a task.
-    pub struct Spawned<T, K, V, S, B, F>
-    where
-        T: Deref<Target = Table<K, V>>,
-    {
+    pub struct Spawned<T: Deref<Target = Table<K, V>>, K, V, S, B, F> {
         #[pin]
         alone: Option<F>,
         body: Option<B>,
@@ -152,10 +149,7 @@ fn runtime(path: &str) -> Handle {
 
 pin_project! {
     /// The task: it polls the body and lands the flight. The body is dropped before leadership is given up.
-    pub(super) struct Execution<T, K, V, F: Future>
-    where
-        T: Deref<Target = Table<K, V>>,
-    {
+    pub(super) struct Execution<T: Deref<Target = Table<K, V>>, K, V, F: Future> {
         #[pin]
         pub(super) body: F,
         pub(super) lead: Lead<T, K, V>,
@@ -164,20 +158,14 @@ pin_project! {
 }
 
 /// Leadership of a flight. Dropped before it has landed, the flight is vacant.
-pub(super) struct Lead<T, K, V>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+pub(super) struct Lead<T: Deref<Target = Table<K, V>>, K, V> {
     pub(super) table: T,
     pub(super) flight: Arc<Flight<V>>,
     pub(super) term: Term,
     pub(super) trace: Trace,
 }
 
-impl<T, K, V> Drop for Lead<T, K, V>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V> Drop for Lead<T, K, V> {
     fn drop(&mut self) {
         // Finds nothing to leave if the flight has landed, or is another's.
         if self
@@ -190,11 +178,7 @@ where
     }
 }
 
-impl<T, K, V, F> Future for Execution<T, K, V, F>
-where
-    T: Deref<Target = Table<K, V>>,
-    F: Future,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, F: Future> Future for Execution<T, K, V, F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -241,10 +225,7 @@ where
     }
 }
 
-impl<T, K, V, S, B, F> fmt::Debug for Spawned<T, K, V, S, B, F>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, S, B, F> fmt::Debug for Spawned<T, K, V, S, B, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spawned")
             .field("function", &self.call.table.function.path())

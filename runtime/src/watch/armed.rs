@@ -21,10 +21,7 @@ pub(super) enum Held {
 impl Held {
     /// All handles of tables are one of these two types. Asking at run time spares a bound on everything that is generic
     /// over them.
-    fn of<H>(table: &H) -> Self
-    where
-        H: Deref<Target: Watched + Sized> + 'static,
-    {
+    fn of<H: Deref<Target: Watched + Sized> + 'static>(table: &H) -> Self {
         let any: &dyn Any = table;
         if let Some(Fixed(table)) = any.downcast_ref::<Fixed<H::Target>>() {
             return Self::Fixed(*table);

@@ -187,10 +187,7 @@ const BY_HAND: u32 = u32::MAX;
 /// Has the table watched from now on, until there is nothing left to look at. Called after a note was left in a shard's
 /// list under its lock, so that either the last look sees the note or this call sees that the table is disarmed.
 #[inline]
-pub(crate) fn arm<H>(table: &H)
-where
-    H: Deref<Target: Watched + Sized> + Clone + Send + 'static,
-{
+pub(crate) fn arm<H: Deref<Target: Watched + Sized> + Clone + Send + 'static>(table: &H) {
     let armed = table.watch().armed.load(SeqCst);
     if armed == 0 || armed != WATCHING.load(SeqCst) || may_have_forked() {
         start(table);
@@ -208,10 +205,7 @@ fn may_have_forked() -> bool {
 }
 
 #[cold]
-fn start<H>(table: &H)
-where
-    H: Deref<Target: Watched + Sized> + Clone + Send + 'static,
-{
+fn start<H: Deref<Target: Watched + Sized> + Clone + Send + 'static>(table: &H) {
     #[cfg(test)]
     if table.watch().armed.load(SeqCst) == BY_HAND {
         return;

@@ -75,11 +75,7 @@ impl Drop for Restores {
     }
 }
 
-impl<F, R> Future for Many<F, R>
-where
-    F: Future<Output = R>,
-    R: Send + 'static,
-{
+impl<F: Future<Output = R>, R: Send + 'static> Future for Many<F, R> {
     type Output = Vec<R>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<R>> {

@@ -21,10 +21,7 @@ pub(super) trait Unfailing<R>: Send {
 }
 
 /// The places of one call in a table's batches.
-pub(super) struct Seats<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+pub(super) struct Seats<H: Deref<Target: Queue<R>>, R> {
     table: H,
     /// Those that have no result yet.
     pub(super) parts: Vec<Part<R>>,
@@ -44,11 +41,7 @@ pub(super) struct Part<R> {
     noted: waits::WaitId,
 }
 
-impl<H, R> Seats<H, R>
-where
-    H: Deref<Target: Queue<R>> + Clone + Send + 'static,
-    R: Send + 'static,
-{
+impl<H: Deref<Target: Queue<R>> + Clone + Send + 'static, R: Send + 'static> Seats<H, R> {
     pub(super) fn new(table: H, spawn: Spawn<H, R>) -> Self {
         Self {
             table,
@@ -235,10 +228,7 @@ where
     }
 }
 
-impl<H, R> Drop for Seats<H, R>
-where
-    H: Deref<Target: Queue<R>>,
-{
+impl<H: Deref<Target: Queue<R>>, R> Drop for Seats<H, R> {
     fn drop(&mut self) {
         for part in self.parts.drain(..) {
             // Starts with the last, which leaves no gaps in the batch.

@@ -21,11 +21,7 @@ pub struct Several<T, R, M> {
 }
 
 /// Takes the items beside the first, if the call is one with several items.
-pub fn several<T, U, R, M>(make: M) -> Several<T, R, M>
-where
-    T: Send + 'static,
-    M: FnMut(T) -> U,
-{
+pub fn several<T: Send + 'static, U, R, M: FnMut(T) -> U>(make: M) -> Several<T, R, M> {
     let items = match SLOT.take().map(|order| order.downcast::<Order<T>>()) {
         Some(Ok(order)) => order.0,
         Some(Err(other)) => {

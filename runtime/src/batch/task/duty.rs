@@ -20,10 +20,7 @@ use crate::sync::Arc;
 use crate::wake::{guarded, message};
 
 /// What a task owes to the callers of its batch.
-pub(super) struct Duty<H, R>
-where
-    H: Deref<Target: Work<R>>,
-{
+pub(super) struct Duty<H: Deref<Target: Work<R>>, R> {
     pub(super) table: H,
     pub(super) batch: Arc<Batch<R>>,
     pub(super) stage: Stage,
@@ -39,10 +36,7 @@ pub(super) enum Stage {
     Done,
 }
 
-impl<H, R> Duty<H, R>
-where
-    H: Deref<Target: Work<R>>,
-{
+impl<H: Deref<Target: Work<R>>, R> Duty<H, R> {
     fn timer(&mut self, turn: Turn, until: Instant) -> Sleep {
         self.stage = Stage::NeedsTimer(turn);
         let timer = tokio::time::sleep_until(until);
@@ -143,10 +137,7 @@ where
     }
 }
 
-impl<H, R> Duty<H, R>
-where
-    H: Deref<Target: Work<R>>,
-{
+impl<H: Deref<Target: Work<R>>, R> Duty<H, R> {
     /// The bulk call has ended.
     pub(super) fn ends(mut self, results: Result<Results<R>, Box<str>>, running: Running) {
         let (outcome, ended) = match results {
@@ -172,10 +163,7 @@ where
     }
 }
 
-impl<H, R> Drop for Duty<H, R>
-where
-    H: Deref<Target: Work<R>>,
-{
+impl<H: Deref<Target: Work<R>>, R> Drop for Duty<H, R> {
     fn drop(&mut self) {
         match self.stage {
             Stage::NeedsTimer(turn) => self.table.fail(&self.batch, turn, Cause::NoTimers),

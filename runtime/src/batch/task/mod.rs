@@ -71,10 +71,7 @@ where
 pin_project! {
     /// The task. Written by hand, since a coroutine would hold its input and the state made from it side by side, and a task is
     /// moved several times on its way to its runtime and back.
-    struct Task<N, Q, M, F, H, R>
-    where
-        H: Deref<Target: Work<R>>,
-    {
+    struct Task<N, Q, M, F, H: Deref<Target: Work<R>>, R> {
         queue: N,
         call: M,
         #[pin]
@@ -85,10 +82,7 @@ pin_project! {
 pin_project! {
     #[project = Does]
     #[project_replace = Did]
-    enum Doing<Q, F, H, R>
-    where
-        H: Deref<Target: Work<R>>,
-    {
+    enum Doing<Q, F, H: Deref<Target: Work<R>>, R> {
         /// Until its batch may run.
         Queues { #[pin] queue: Q },
         Runs { #[pin] bulk: F, duty: Duty<H, R>, running: Running },

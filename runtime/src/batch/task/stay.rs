@@ -13,10 +13,7 @@ use crate::batch::table::{Given, Ready, Table, Work};
 use crate::watch::{self, Watched};
 
 /// A task that stays for another batch of its function.
-pub(super) struct IdleTask<H, R>
-where
-    H: Deref<Target: Work<R>>,
-{
+pub(super) struct IdleTask<H: Deref<Target: Work<R>>, R> {
     table: H,
     /// The hash of its last batch, in whose shard it asks.
     hash: u64,
@@ -74,10 +71,7 @@ where
     }
 }
 
-impl<H, R> Drop for IdleTask<H, R>
-where
-    H: Deref<Target: Work<R>>,
-{
+impl<H: Deref<Target: Work<R>>, R> Drop for IdleTask<H, R> {
     fn drop(&mut self) {
         if !self.has_asked {
             self.table.lost(self.hash, self.number);

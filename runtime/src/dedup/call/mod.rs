@@ -25,10 +25,7 @@ use crate::sync::Arc;
 /// A call that has begun.
 ///
 /// No bounds but those that `Drop` needs: the compiler has to find the future `Send` without proving any `'static`.
-pub struct Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+pub struct Call<T: Deref<Target = Table<K, V>>, K, V, S> {
     pub(super) table: T,
     share: S,
     pub(super) role: Role<V>,
@@ -154,10 +151,7 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
     }
 }
 
-impl<T, K, V, S> Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, S> Call<T, K, V, S> {
     /// The call goes without a result.
     fn leave(&mut self) {
         match mem::replace(&mut self.role, Role::Free) {
@@ -202,10 +196,7 @@ pub(super) fn follows<T: TableRef<K, V>, K, V>(
     }
 }
 
-impl<T, K, V, S> Drop for Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, S> Drop for Call<T, K, V, S> {
     #[inline]
     fn drop(&mut self) {
         if !matches!(self.role, Role::Free) {
@@ -214,10 +205,7 @@ where
     }
 }
 
-impl<T, K, V, S> fmt::Debug for Call<T, K, V, S>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, S> fmt::Debug for Call<T, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("function", self.table.function.path())

@@ -16,10 +16,7 @@ pin_project! {
     /// A call that runs the body, or waits for another that does.
     ///
     /// The body is dropped before the call: no other execution begins while one that was given up still holds something.
-    pub struct Run<T, K, V, S, F>
-    where
-        T: Deref<Target = Table<K, V>>,
-    {
+    pub struct Run<T: Deref<Target = Table<K, V>>, K, V, S, F> {
         #[pin]
         body: F,
         call: Call<T, K, V, S>,
@@ -38,10 +35,7 @@ impl<T: TableRef<K, V>, K, V, S: Share<Stored = V>> Call<T, K, V, S> {
 }
 
 #[cfg(test)]
-impl<T, K, V, S, F> Run<T, K, V, S, F>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, S, F> Run<T, K, V, S, F> {
     pub(crate) fn role(&self) -> &Role<V> {
         &self.call.role
     }
@@ -67,10 +61,7 @@ where
     }
 }
 
-impl<T, K, V, S, F> fmt::Debug for Run<T, K, V, S, F>
-where
-    T: Deref<Target = Table<K, V>>,
-{
+impl<T: Deref<Target = Table<K, V>>, K, V, S, F> fmt::Debug for Run<T, K, V, S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
     }

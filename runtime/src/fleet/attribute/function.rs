@@ -37,10 +37,7 @@ pub(crate) struct Local<T> {
     pub(crate) flight: Option<(u64, u64)>,
 }
 
-impl<T, K, V> Around for Local<T>
-where
-    T: Deref<Target = Table<K, V>> + Send + Sync,
-{
+impl<T: Deref<Target = Table<K, V>> + Send + Sync, K, V> Around for Local<T> {
     fn close(&self) {
         if let Some((hash, id)) = self.flight {
             self.table.close(hash, id);

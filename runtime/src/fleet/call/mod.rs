@@ -25,10 +25,7 @@ use super::stats::Outcome;
 
 pin_project! {
     /// A call that one process runs for the whole fleet.
-    pub struct Across<F, P>
-    where
-        F: Future,
-    {
+    pub struct Across<F: Future, P> {
         // Before the ride: the body is gone when another process takes over.
         #[pin]
         body: Body<F>,
