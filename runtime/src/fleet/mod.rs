@@ -9,6 +9,7 @@ mod build;
 mod call;
 mod codec;
 mod engine;
+mod forgotten;
 mod hub;
 mod inbox;
 mod machine;
@@ -24,10 +25,8 @@ mod token;
 mod wakes;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,16 +42,15 @@ use self::call::{Settings, Start, Unnamed};
 pub use self::engine::{
     Closed, Engine, Flight, Joined, Looked, Renewed, Reply, Terms, Token, Unanswered,
 };
+pub use self::forgotten::Forgotten;
 use self::hub::Hub;
 pub use self::memory::Memory;
 #[doc(hidden)]
 pub use self::payload::{Encoded, Payload};
 pub use self::payload::{Success, Whole};
-use self::seen::Command;
 pub use self::stats::FleetStats;
 pub(crate) use self::stats::Outcome;
 pub use self::wakes::{Heard, Listening, Wakes};
-use crate::sync::Mutex;
 
 /// Longer keys are not shared.
 const MAX_KEY: usize = 1024;
@@ -322,45 +320,7 @@ impl Inner {
 
     fn forget(&self, flight: &Flight) -> Forgotten {
         self.hub.start();
-        let cell = Arc::new(Mutex::new(Answer::default()));
-        let (hub, patience) = (self.hub.clone(), self.settings.patience);
-        let reply = {
-            let cell = cell.clone();
-            self.hub
-                .reply(Command::Forget, move |answer: Result<(), Unanswered>| {
-                    if answer.is_err() {
-                        hub.stay_local(patience);
-                    }
-                    let waker = {
-                        let mut cell = cell.lock();
-                        cell.answer.get_or_insert(answer);
-                        cell.waker.take()
-                    };
-                    crate::wake::wake_all(waker);
-                })
-        };
-        self.hub.engine().forget(flight, reply);
-        Forgotten {
-            cell,
-            alarm: None,
-            late: Instant::now()
-                .checked_add(self.settings.slow)
-                .map(|at| (at, self.hub.clone(), patience)),
-        }
-    }
-}
-
-impl Forgotten {
-    /// There is nothing to forget.
-    fn done() -> Self {
-        Self {
-            cell: Arc::new(Mutex::new(Answer {
-                answer: Some(Ok(())),
-                waker: None,
-            })),
-            alarm: None,
-            late: None,
-        }
+        Forgotten::of(flight, &self.hub, self.settings)
     }
 }
 
@@ -375,49 +335,5 @@ impl fmt::Debug for Fleet {
                 .field("up", &inner.hub.is_up())
                 .finish_non_exhaustive(),
         }
-    }
-}
-
-/// The store's answer to a [`forget`](Fleet::forget): to be awaited, or ignored.
-#[must_use = "await it to know that other processes have forgotten, or drop it explicitly"]
-pub struct Forgotten {
-    cell: Arc<Mutex<Answer>>,
-    alarm: Option<(Instant, timer::Alarm)>,
-    /// When the answer is late, and what is done about that.
-    late: Option<(Instant, Arc<Hub>, Duration)>,
-}
-
-#[derive(Default)]
-struct Answer {
-    answer: Option<Result<(), Unanswered>>,
-    waker: Option<Waker>,
-}
-
-impl Future for Forgotten {
-    type Output = Result<(), Unanswered>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { cell, alarm, late } = &mut *self;
-        let mut answer = cell.lock();
-        if let Some(answer) = answer.answer {
-            return Poll::Ready(answer);
-        }
-        let old = answer.waker.replace(cx.waker().clone());
-        drop(answer);
-        crate::wake::discard(old);
-        if let Some((at, hub, patience)) = late {
-            if *at <= Instant::now() {
-                hub.stay_local(*patience);
-                return Poll::Ready(Err(Unanswered));
-            }
-            *alarm = Some((*at, timer::Alarm::new(*at, cx.waker().clone())));
-        }
-        Poll::Pending
-    }
-}
-
-impl fmt::Debug for Forgotten {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Forgotten")
     }
 }
