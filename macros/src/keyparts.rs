@@ -295,13 +295,13 @@ impl Call<'_> {
         uses(&quote!(#(#scope;)* #(#key;)*), &binding.ident)
     }
 
-    /// The owned forms, for executions that outlive their caller. An argument that the key or the expression of an option
-    /// borrows `while_called` is copied instead of moved; so is every argument that is needed `again`. An argument that
-    /// `others`, the expressions of the attribute's own options, use is never reported as unused.
+    /// The owned forms, for executions that outlive their caller. With `while_called`, arguments that the key or the expression
+    /// of an option borrows are copied, not moved; with `again`, all arguments are. Arguments that `others` (the expressions of
+    /// the attribute's own options) use are never reported as unused.
     //
     // Output: let pool = private::own(private::arg(pool).__piggyback_part());   // skipped: moved, or the owned form of a reference
     //         let id = private::own(private::part(private::Part(&id).__piggyback_key()));   // in the key, which borrows it
-    //         let n = private::Clone::clone(&n);                    // the same, of a plain type; else it just goes along
+    //         let n = private::Clone::clone(&n);                    // the same, of a plain type; if it is moved, the closure captures it
     //         …
     //         let pool = pool.__piggyback_lend();
     pub(crate) fn owned(

@@ -5,7 +5,7 @@
 //! A thread that holds one of these locks takes only locks that stand below it:
 //!
 //! 1. a shard of a table (`dedup/table/`, `batch/table/`);
-//! 2. a batch's cell, or the spans of a flight's callers (`observe/spans.rs`);
+//! 2. a batch's cell (`batch/shared.rs`), or the spans of a flight's callers (`observe/spans.rs`);
 //! 3. the graph of waits (`reentrancy/waits.rs`), or the list of threads and then a thread's deep frames
 //!    (`reentrancy/frames.rs`).
 //!
@@ -13,10 +13,14 @@
 //! loaders leave (`batch/inherit.rs`), the task of a place in a queue for permits (`batch/start.rs`), and the locks of `fleet/`.
 //! A batch that waits for a permit polls tokio's semaphore, which has a lock of its own, under its shard's lock.
 //!
-//! No user code runs under any of them, except a key's `Eq`, the `Clone` of a small key (one that owns nothing, or a
-//! `String` or `Vec<u8>`, up to 4 KiB), and a unique value's `Eq`. The lock around
-//! a result of `clone_with` is the exception: the user's function runs under it, one caller after another. Wakers, items, keys, permits and results are cloned, woken
-//! and dropped after unlocking. Unit tests check this: see `held`.
+//! User code that may run under a lock:
+//!
+//! - under a table's shard: a key's `Eq`, a unique value's `Eq`, and the `Clone` of a small key (one that owns nothing, or a
+//!   `String` or `Vec<u8>`, up to 4 KiB);
+//! - under the lock around a result of `clone_with` (`sharing/clone_with.rs`): the user's function, one caller after another.
+//!
+//! All other user code runs before locking or after unlocking: `Hash` and the `Clone` of a large key before, and wakers, the
+//! `Clone` of results, and the drop of items, keys, permits and results after. Unit tests check this: see `held`.
 //!
 //! `Arc` is std's in either case: the checker's `Arc` can't hold a trait object, and what there is to prove happens under
 //! the locks.

@@ -1,7 +1,7 @@
-//! What a store has to do for a fleet: six verbs, each one atomic step of the store, and wake-ups.
+//! What a store has to do for a fleet: six verbs, each a single atomic step in the store, and wake-ups.
 //!
-//! A *flight* is one key of one function. An *execution* in it is known by a [`Token`]. The store keeps, for each flight, the
-//! executions that are up, which of them new calls join, and which processes wait for each; beside them, for a moment, the
+//! Here, a *flight* is one key of one function. An *execution* in it is known by a [`Token`]. For each flight, the store
+//! keeps the running executions, which of them new calls join, and which processes wait for each. It also keeps, briefly, the
 //! results of those that have landed.
 
 use std::fmt;
@@ -16,13 +16,15 @@ use super::wakes::Wakes;
 pub struct Flight(Arc<[u8]>);
 
 impl Flight {
-    /// A flight by the parts of its name. `hash` is the same in all processes, and says which slot of a cluster it lives in.
+    /// A flight by the parts of its name. The hash in the name is the same in all processes, and decides the flight's slot in
+    /// a cluster.
     pub(crate) fn new(fleet: &str, function: &str, build: &str, key: &[u8]) -> Self {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for byte in [function.as_bytes(), build.as_bytes(), key].concat() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        // A brace would end the part of a key by which a cluster finds its slot; lengths keep the parts apart.
+        // A cluster hashes only what is between the first braces, so the fleet's name must have none. The length tells where
+        // the function's name ends.
         let fleet = fleet.replace(['{', '}'], "_");
         let mut name = format!(
             "piggyback:{fleet}:1:{{{hash:016x}}}:f:{}:{function}:{build}:",

@@ -5,7 +5,10 @@
 //! by std's clock. It depends on no runtime, so a runtime that is paused, late, stopped or without timers changes nothing
 //! for it, and it changes nothing for the runtime: a paused clock is neither advanced nor kept busy.
 //!
-//! The thread runs no foreign code, unless no other thread can be started. A waker, the drop of a value and a subscriber of events may panic or block, so
+//! A leader that was not polled for [`STALL`] is *prodded*: its waker is woken once more. After another [`STALL`] it is
+//! *deposed*, and its followers are woken.
+//!
+//! The thread runs no user code, unless no other thread can be started. A waker, the drop of a value and a subscriber of events may panic or block, so
 //! what a look finds is handed to a second thread, `piggyback-wake`, one job per table. There are more of these threads
 //! only while one of them is blocked: if a job is still queued at the next look, another thread is started, up to
 //! [`MOST_HELPERS`](threads::MOST_HELPERS). A table is not looked at while a job of it is pending, so a waker that blocks occupies one thread and
@@ -49,7 +52,7 @@ pub(crate) trait Watched: Send + Sync + 'static {
     fn watch(&self) -> &Watch;
     fn function(&self) -> &Function;
     /// Goes on with a pass. Returns whether anything is left in the table, or `None` if the budget is spent before the
-    /// pass has ended. Calls no foreign code: what is to be woken, dropped and told goes to `actions`.
+    /// pass has ended. Calls no user code: what is to be woken, dropped and told goes to `actions`.
     fn look(&self, pass: &mut Pass, budget: &mut Budget, actions: &mut Actions) -> Option<bool>;
     /// Whether there is nothing to look at.
     fn is_quiet(&self) -> bool;
@@ -118,7 +121,7 @@ impl Budget {
     }
 }
 
-/// The work that a look has found. All of it calls foreign code.
+/// The work that a look has found. All of it calls user code.
 #[derive(Default)]
 pub(crate) struct Actions {
     pub(crate) wake: Vec<Waker>,

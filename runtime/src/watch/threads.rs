@@ -1,4 +1,4 @@
-//! The threads of the watch: one that looks, and helpers that run foreign code.
+//! The threads of the watch: one that looks, and helpers that run user code.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::SeqCst;
@@ -19,7 +19,7 @@ pub(super) const LINGER: Duration = if cfg!(test) {
     Duration::from_secs(5)
 };
 
-/// The most threads that run foreign code at the same time.
+/// The most threads that run user code at the same time.
 pub(super) const MOST_HELPERS: usize = 16;
 
 /// The time to wait after a thread could not be started.

@@ -6,7 +6,8 @@
 //! The bulk call may be made again with parts of a batch ([`split`]), and may get its items in order
 //! ([`sorted`](mod@sorted)). [`matched`] is the option `item_by`.
 //!
-//! Only the body waits or locks. Results are in the order of the items.
+//! A bulk function may return rows in any order; what is made of them is in the order of the items: `by_item` in [`shapes`]
+//! looks up each item. Nothing here locks, and nothing but the body waits.
 
 mod bulk;
 mod in_result;
