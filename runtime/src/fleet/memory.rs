@@ -111,8 +111,9 @@ impl Memory {
         command: impl FnOnce(&mut Store, u64, &HashMap<Inbox, Option<Wakes>>) -> (T, U),
         then: impl FnOnce(U),
     ) {
-        let now = self.now();
         let mut state = self.shared.state.lock();
+        // Under the lock, so that no command comes before one that was executed earlier.
+        let now = self.now();
         if state.silent {
             drop(state);
             return;
