@@ -1,7 +1,7 @@
 //! What the calls of one engine have in common: whether the store can be reached, who listens for which execution, and what
 //! must be given up once it can be reached again.
 //!
-//! Lock order: the hub's, then nothing. Inboxes, engines and wakers are called after unlocking.
+//! Lock order: the hub's, then nothing. Mailboxes, engines and wakers are called after unlocking.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,8 +11,8 @@ use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Flight, Reply, Token, Unanswered};
-use super::inbox::Inbox;
 use super::machine::{Event, Why};
+use super::mailbox::Mailbox;
 use super::seen::{Command, Seen};
 use super::stats::{Counters, FleetStats};
 use super::wakes::{Heard, Hears, Wakes};
@@ -41,7 +41,7 @@ pub(crate) struct Hub {
 
 #[derive(Default)]
 struct Registry {
-    inboxes: HashMap<Token, Vec<Arc<Inbox>>>,
+    mailboxes: HashMap<Token, Vec<Arc<Mailbox>>>,
     early: VecDeque<Token>,
     /// What may be up in the store although its leader has gone.
     unsure: HashSet<(Flight, Token)>,
@@ -129,14 +129,14 @@ impl Hub {
         }
         if !was_up {
             // Each once, though it may listen for two executions.
-            let mut inboxes: Vec<_> = {
+            let mut mailboxes: Vec<_> = {
                 let registry = self.registry.lock();
-                registry.inboxes.values().flatten().cloned().collect()
+                registry.mailboxes.values().flatten().cloned().collect()
             };
-            inboxes.sort_by_key(|inbox| Arc::as_ptr(inbox) as usize);
-            inboxes.dedup_by_key(|inbox| Arc::as_ptr(inbox) as usize);
-            for inbox in inboxes {
-                inbox.post(Event::Up);
+            mailboxes.sort_by_key(|mailbox| Arc::as_ptr(mailbox) as usize);
+            mailboxes.dedup_by_key(|mailbox| Arc::as_ptr(mailbox) as usize);
+            for mailbox in mailboxes {
+                mailbox.post(Event::Up);
             }
         }
     }
@@ -148,8 +148,8 @@ impl Hub {
 
     fn tell(&self, token: Token, event: &Event, keep: bool) {
         let mut registry = self.registry.lock();
-        let inboxes = match registry.inboxes.get(&token) {
-            Some(inboxes) => inboxes.clone(),
+        let mailboxes = match registry.mailboxes.get(&token) {
+            Some(mailboxes) => mailboxes.clone(),
             None if keep => {
                 if registry.early.len() == EARLY {
                     registry.early.pop_front();
@@ -160,33 +160,33 @@ impl Hub {
             None => return,
         };
         drop(registry);
-        for inbox in inboxes {
-            inbox.post(event.clone());
+        for mailbox in mailboxes {
+            mailbox.post(event.clone());
         }
     }
 
-    pub(crate) fn listen(&self, token: Token, inbox: &Arc<Inbox>) {
+    pub(crate) fn listen(&self, token: Token, mailbox: &Arc<Mailbox>) {
         let mut registry = self.registry.lock();
         registry
-            .inboxes
+            .mailboxes
             .entry(token)
             .or_default()
-            .push(inbox.clone());
+            .push(mailbox.clone());
         let early = registry.early.contains(&token);
         drop(registry);
         if early {
-            inbox.post(Event::Told(token));
+            mailbox.post(Event::Told(token));
         }
     }
 
-    pub(crate) fn unlisten(&self, token: Token, inbox: &Arc<Inbox>) {
+    pub(crate) fn unlisten(&self, token: Token, mailbox: &Arc<Mailbox>) {
         let mut registry = self.registry.lock();
-        if let Some(inboxes) = registry.inboxes.get_mut(&token) {
-            inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
-            if inboxes.is_empty() {
-                registry.inboxes.remove(&token);
-                if registry.inboxes.is_empty() {
-                    registry.inboxes.shrink_to(64);
+        if let Some(mailboxes) = registry.mailboxes.get_mut(&token) {
+            mailboxes.retain(|other| !Arc::ptr_eq(other, mailbox));
+            if mailboxes.is_empty() {
+                registry.mailboxes.remove(&token);
+                if registry.mailboxes.is_empty() {
+                    registry.mailboxes.shrink_to(64);
                 }
             }
         }
@@ -226,12 +226,12 @@ impl Hub {
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
         self.changed();
-        let inboxes: Vec<_> = {
+        let mailboxes: Vec<_> = {
             let registry = self.registry.lock();
-            registry.inboxes.values().flatten().cloned().collect()
+            registry.mailboxes.values().flatten().cloned().collect()
         };
-        for inbox in inboxes {
-            inbox.post(Event::Closing);
+        for mailbox in mailboxes {
+            mailbox.post(Event::Closing);
         }
     }
 
@@ -242,7 +242,7 @@ impl Hub {
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         let registry = self.registry.lock();
-        registry.inboxes.is_empty() && registry.unsure.is_empty()
+        registry.mailboxes.is_empty() && registry.unsure.is_empty()
     }
 }
 

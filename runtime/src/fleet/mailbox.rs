@@ -13,7 +13,7 @@ use crate::sync::Mutex;
 use crate::wake::{discard, wake_all};
 
 #[derive(Default)]
-pub(crate) struct Inbox(Mutex<News>);
+pub(crate) struct Mailbox(Mutex<News>);
 
 #[derive(Default)]
 pub(crate) struct News {
@@ -36,7 +36,7 @@ pub(crate) enum Left {
     Over,
 }
 
-impl Inbox {
+impl Mailbox {
     pub(crate) fn post(&self, event: Event) {
         self.post_with(event, |_| {});
     }

@@ -1,7 +1,7 @@
 #![doc = include_str!("../../docs/fleet.md")]
 
 // A call goes through these files in this order: `Fleet` names the flight, `call` is the future around the body, `machine` its
-// states, `engine` what the store is asked, `inbox` where answers are left, `hub` what all calls of an engine share, `codec` and
+// states, `engine` what the store is asked, `mailbox` where answers are left, `hub` what all calls of an engine share, `codec` and
 // `payload` how values travel. `store` is the model of a store, and `memory` the engine made of it.
 
 mod attribute;
@@ -11,8 +11,8 @@ mod codec;
 mod engine;
 mod forgotten;
 mod hub;
-mod inbox;
 mod machine;
+mod mailbox;
 mod memory;
 mod payload;
 mod seen;

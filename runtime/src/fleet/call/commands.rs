@@ -9,7 +9,7 @@ use crate::fleet::seen::Command;
 
 impl Ride {
     pub(super) fn join(&self, token: Token) {
-        let (inbox, hub, flight) = (self.inbox.clone(), self.hub.clone(), self.flight.clone());
+        let (mailbox, hub, flight) = (self.mailbox.clone(), self.hub.clone(), self.flight.clone());
         let reply = self.hub.reply(Command::Join, move |answer| {
             let granted = match answer {
                 Ok(Joined::Leads) => Granted::Leads,
@@ -20,7 +20,7 @@ impl Ride {
                 }) => {
                     hub.in_time();
                     let event = Event::Joined(token, Granted::Follows(flight));
-                    inbox.post_with(event, |news| {
+                    mailbox.post_with(event, |news| {
                         news.lease_left = lease_left;
                         news.age = age;
                     });
@@ -29,12 +29,12 @@ impl Ride {
                 Ok(Joined::Mine) => Granted::Mine,
                 Err(_) => {
                     hub.unsure(&flight, token);
-                    inbox.post(Event::Failed(Verb::Join));
+                    mailbox.post(Event::Failed(Verb::Join));
                     return;
                 }
             };
             hub.in_time();
-            inbox.post(Event::Joined(token, granted));
+            mailbox.post(Event::Joined(token, granted));
         });
         let terms = Terms {
             lease: self.settings.lease,
@@ -44,18 +44,18 @@ impl Ride {
     }
 
     pub(super) fn look(&self, token: Token) {
-        let (inbox, hub) = (self.inbox.clone(), self.hub.clone());
+        let (mailbox, hub) = (self.mailbox.clone(), self.hub.clone());
         let asked = Instant::now();
         let reply = self
             .hub
             .reply(Command::Look, move |answer: Result<Looked, _>| {
                 let Ok(looked) = answer else {
-                    inbox.post(Event::Failed(Verb::Look));
+                    mailbox.post(Event::Failed(Verb::Look));
                     return;
                 };
                 hub.in_time();
                 let event = Event::Looked(token, Look::of(&looked));
-                inbox.post_with(event, |news| match looked {
+                mailbox.post_with(event, |news| match looked {
                     Looked::Landed(bytes) => news.value = Some((bytes, asked)),
                     Looked::Up { lease_left, .. } => news.lease_left = lease_left,
                     Looked::Large | Looked::Gone => {}
@@ -66,9 +66,9 @@ impl Ride {
     }
 
     pub(super) fn renew(&self, token: Token) {
-        let inbox = self.inbox.clone();
+        let mailbox = self.mailbox.clone();
         let reply = self.hub.reply(Command::Renew, move |answer| {
-            inbox.post(match answer {
+            mailbox.post(match answer {
                 Ok(renewed) => Event::Renewed(renewed),
                 Err(_) => Event::Failed(Verb::Renew),
             });
@@ -99,15 +99,15 @@ impl Ride {
             Verb::Close => Command::Close,
             _ => Command::Land,
         };
-        let (inbox, hub, flight) = (self.inbox.clone(), self.hub.clone(), self.flight.clone());
+        let (mailbox, hub, flight) = (self.mailbox.clone(), self.hub.clone(), self.flight.clone());
         self.hub.reply(command, move |answer| match answer {
             Ok(answer) => {
                 hub.in_time();
-                inbox.post(event(answer));
+                mailbox.post(event(answer));
             }
             Err(_) => {
                 hub.unsure(&flight, token);
-                inbox.post(Event::Failed(verb));
+                mailbox.post(Event::Failed(verb));
             }
         })
     }

@@ -2,7 +2,7 @@
 //! value.
 //!
 //! [`ride`] is all of it but the body and its value, and [`commands`] is what it sends to the store. Answers and wake-ups are
-//! posted into the call's [`inbox`](super::inbox), and the task is woken. Only the task moves the machine.
+//! posted into the call's [`mailbox`](super::mailbox), and the task is woken. Only the task moves the machine.
 
 mod commands;
 mod ride;

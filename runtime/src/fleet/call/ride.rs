@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::fleet::codec;
 use crate::fleet::engine::{Flight, Token};
 use crate::fleet::hub::Hub;
-use crate::fleet::inbox::{Inbox, Left};
 use crate::fleet::machine::{Action, Event, Leaves, Machine, Timer};
+use crate::fleet::mailbox::{Left, Mailbox};
 use crate::fleet::payload::Encoded;
 use crate::fleet::stats::Outcome;
 use crate::fleet::timer::Alarm;
@@ -55,7 +55,7 @@ pub(super) enum Step {
 
 pub(super) struct Ride {
     machine: Machine,
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) mailbox: Arc<Mailbox>,
     pub(super) hub: Arc<Hub>,
     pub(super) flight: Flight,
     pub(super) settings: Settings,
@@ -78,7 +78,7 @@ impl Ride {
     ) -> Self {
         let mut ride = Self {
             machine: Machine::new(),
-            inbox: Arc::default(),
+            mailbox: Arc::default(),
             hub,
             flight,
             settings,
@@ -110,7 +110,7 @@ impl Ride {
             }
             let due = self.due();
             let waits = due.is_none().then(|| cx.waker());
-            if let Some(event) = self.inbox.next(waits) {
+            if let Some(event) = self.mailbox.next(waits) {
                 self.on(event);
                 continue;
             }
@@ -183,7 +183,7 @@ impl Ride {
 
     /// The value that was looked up; nothing, if it is too old by now.
     fn looked_up(&self) -> Vec<u8> {
-        match self.inbox.read(|news| news.value.take()) {
+        match self.mailbox.read(|news| news.value.take()) {
             // What was kept for `keep` and was on its way for as long again is too old.
             Some((bytes, asked)) if asked.elapsed() <= self.settings.keep => bytes,
             _ => Vec::new(),
@@ -206,7 +206,7 @@ impl Ride {
             Timer::Renew => lease / 3,
             Timer::Patience => patience,
             Timer::Look => {
-                let left = self.inbox.read(|news| news.lease_left);
+                let left = self.mailbox.read(|news| news.lease_left);
                 // A millisecond later, it is over in the store, too.
                 LOOK_EVERY.min(left + Duration::from_millis(1))
             }
@@ -239,16 +239,16 @@ impl Ride {
     fn follow(&mut self, token: Token) {
         self.followed = true;
         if let Some(around) = &self.around {
-            around.began_before(self.inbox.read(|news| news.age));
+            around.began_before(self.mailbox.read(|news| news.age));
         }
         self.listen(FOLLOWED, token);
     }
 
     fn listen(&mut self, which: usize, token: Token) {
         if let Some(old) = self.listens[which].replace(token) {
-            self.hub.unlisten(old, &self.inbox);
+            self.hub.unlisten(old, &self.mailbox);
         }
-        self.hub.listen(token, &self.inbox);
+        self.hub.listen(token, &self.mailbox);
     }
 
     /// The caller is gone.
@@ -267,10 +267,10 @@ impl Drop for Ride {
     fn drop(&mut self) {
         self.alarm = None;
         for token in self.listens.into_iter().flatten() {
-            self.hub.unlisten(token, &self.inbox);
+            self.hub.unlisten(token, &self.mailbox);
         }
-        let inbox = self.inbox.clone();
-        while let Some(event) = inbox.close(|| self.left()) {
+        let mailbox = self.mailbox.clone();
+        while let Some(event) = mailbox.close(|| self.left()) {
             self.on(event);
         }
         for action in std::mem::take(&mut self.actions) {
