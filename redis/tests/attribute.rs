@@ -189,6 +189,11 @@ async fn leads(process: &Process, led: u64) {
     }
 }
 
+/// Until what was begun has asked the store, which no count shows: long enough for a busy machine.
+async fn settles() {
+    sleep(Duration::from_millis(500)).await;
+}
+
 /// As many calls of its own scope wait for others there.
 async fn waits_here(process: &Process, calls: u64) {
     let waiting = || {
@@ -210,7 +215,7 @@ async fn overlapping_calls([a, b]: [Arc<Process>; 2]) {
     leads(&a, 1).await;
     let others: Vec<_> = (0..3).map(|_| call!(b, |it| it.report(&id()))).collect();
     waits_here(&b, 2).await;
-    sleep(Duration::from_millis(50)).await;
+    settles().await;
     a.open.add_permits(1);
     let first = first.await.expect("no panic").expect("an Ok");
     assert_eq!((first.by, &*first.text), (1, "t/7"));
@@ -252,9 +257,9 @@ async fn a_task_outlives([a, b]: [Arc<Process>; 2]) {
     waits_here(&a, 1).await;
     let other = call!(b, |it| it.spawned(id()));
     waits_for(&b).await;
-    sleep(Duration::from_millis(50)).await;
+    settles().await;
     first.abort();
-    sleep(Duration::from_millis(50)).await;
+    settles().await;
     a.open.add_permits(1);
     assert_eq!(second.await.expect("no panic").expect("an Ok").by, 1);
     assert_eq!(other.await.expect("no panic").expect("an Ok").by, 1);
@@ -279,7 +284,7 @@ async fn dropped_leaders([a, b, c]: [Arc<Process>; 3]) {
     let first = call!(a, |it| it.report(&id()));
     leads(&a, 1).await;
     let others = [&b, &c].map(|it| call!(it, |it| it.report(&id())));
-    sleep(Duration::from_millis(100)).await;
+    settles().await;
     first.abort();
     let began = || b.stats().led + c.stats().led;
     while began() == 0 {
@@ -316,16 +321,16 @@ async fn forgets([a, b, c]: [Arc<Process>; 3]) {
     while c.scope.stats().rows.is_empty() {
         sleep(Duration::from_millis(1)).await;
     }
-    sleep(Duration::from_millis(100)).await;
+    settles().await;
     // B has never called it.
     assert_eq!(b.forget_report(&id()).await, Ok(()));
     // The wake-ups have arrived: neither where it is led, nor where it is waited for, is the old one joined.
-    sleep(Duration::from_millis(100)).await;
+    settles().await;
     a.world.bodies.store(0, SeqCst);
     let new = call!(a, |it| it.report(&id()));
     leads(&a, 2).await;
     let newer = [&b, &c].map(|it| call!(it, |it| it.report(&id())));
-    sleep(Duration::from_millis(100)).await;
+    settles().await;
     a.open.add_permits(2);
     for call in [old, new, waits].into_iter().chain(newer) {
         assert_eq!(call.await.expect("no panic").expect("an Ok").by, 1);
@@ -355,7 +360,7 @@ async fn an_err_stays_in_its_process() {
     let first = call!(a, |it| it.report(&id()));
     leads(&a, 1).await;
     let other = call!(b, |it| it.report(&id()));
-    sleep(Duration::from_millis(50)).await;
+    settles().await;
     open([&a, &b]);
     assert!(matches!(first.await.expect("no panic"), Err(Error::Own(1))));
     assert!(matches!(other.await.expect("no panic"), Err(Error::Own(2))));
@@ -371,7 +376,7 @@ async fn errors_travel([a, b]: [Arc<Process>; 2]) {
         leads(&a, led + 1).await;
         let other = call!(b, |it| it.checked(id()));
         waits_for(&b).await;
-        sleep(Duration::from_millis(50)).await;
+        settles().await;
         a.open.add_permits(1);
         for call in [first, other] {
             let result = call.await.expect("no panic");
@@ -403,7 +408,7 @@ async fn a_panic_stays_in_its_process() {
     let first = call!(a, |it| it.panics());
     leads(&a, 1).await;
     let other = call!(b, |it| it.panics());
-    sleep(Duration::from_millis(50)).await;
+    settles().await;
     open([&a, &b]);
     assert!(first.await.expect_err("a panic").is_panic());
     assert_eq!(other.await.expect("no panic"), 1);
@@ -490,7 +495,7 @@ async fn bodies_in(scopes: [Scope; 2]) -> u32 {
         scoped(one, a, &bodies, &open, 1),
         scoped(other, b, &bodies, &open, 1),
         async {
-            sleep(Duration::from_millis(100)).await;
+            settles().await;
             open.add_permits(2);
         }
     );
