@@ -12,7 +12,7 @@ use super::hub::Hub;
 use super::seen::Command;
 use super::timer::Alarm;
 use crate::sync::Mutex;
-use crate::wake::{discard, wake_all};
+use crate::wake::{discard, offer, wake_all};
 
 /// The store's answer to a [`forget`](super::Fleet::forget): to be awaited, or ignored.
 #[must_use = "await it to know that other processes have forgotten, or drop it explicitly"]
@@ -75,13 +75,19 @@ impl Future for Forgotten {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { cell, alarm, late } = &mut *self;
-        let mut answer = cell.lock();
-        if let Some(answer) = answer.answer {
+        // Before locking: a waker's `Clone` is user code.
+        let mut offered = Some(cx.waker().clone());
+        let mut state = cell.lock();
+        let answer = state.answer;
+        if answer.is_none() {
+            let same = |old: &Waker| old.will_wake(cx.waker());
+            offer(&mut state.waker, same, &mut offered);
+        }
+        drop(state);
+        discard(offered);
+        if let Some(answer) = answer {
             return Poll::Ready(answer);
         }
-        let old = answer.waker.replace(cx.waker().clone());
-        drop(answer);
-        discard(old);
         if let Some((at, hub, patience)) = late {
             if *at <= Instant::now() {
                 hub.stay_local(*patience);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::engine::Token;
 use super::machine::{Action, Event, Machine};
 use crate::sync::Mutex;
-use crate::wake::{discard, wake_all};
+use crate::wake::{discard, offer, wake_all};
 
 #[derive(Default)]
 pub(crate) struct Mailbox(Mutex<News>);
@@ -75,19 +75,16 @@ impl Mailbox {
 
     /// The next event. If there is none, the next one wakes `waker`.
     pub(crate) fn next(&self, waker: Option<&Waker>) -> Option<Event> {
+        // Before locking: a waker's `Clone` is user code.
+        let mut offered = waker.cloned();
         let mut news = self.0.lock();
         let event = news.events.pop_front();
-        if event.is_some() {
-            return event;
+        if let (None, Some(waker)) = (&event, waker) {
+            offer(&mut news.waker, |old| old.will_wake(waker), &mut offered);
         }
-        let old = match (&news.waker, waker) {
-            (Some(old), Some(waker)) if old.will_wake(waker) => None,
-            (_, Some(waker)) => news.waker.replace(waker.clone()),
-            (_, None) => None,
-        };
         drop(news);
-        discard(old);
-        None
+        discard(offered);
+        event
     }
 
     /// The next event. If there is none, the call is over, and `left` says what is left of it.
