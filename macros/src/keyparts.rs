@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::function::{Argument, Binding};
 use crate::private::{Place, borrow_at, group_at, located_at, method_at};
 use crate::tokens::{local, shows_borrow, uses};
-use crate::types::{hashed_inside, inside, is_plain, is_unordered, peel};
+use crate::types::{hashed_inside, inside, is_plain, is_unordered, peel, peel_reference};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Index, Type, punctuated};
@@ -476,10 +476,7 @@ fn is_handle(argument: &Argument) -> bool {
         return false;
     };
     let name = argument.bindings.first().map(|binding| &binding.ident);
-    let ty = match peel(ty) {
-        Type::Reference(reference) => peel(&reference.elem),
-        ty => ty,
-    };
+    let ty = peel_reference(ty);
     let Type::Path(path) = ty else { return false };
     let last = path.path.segments.last();
     let last = last.map_or_else(String::new, |last| last.ident.to_string());

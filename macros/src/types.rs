@@ -286,24 +286,29 @@ pub(crate) fn path_end(expr: &Expr) -> Option<[String; 2]> {
 
 /// Containers that lack a trait if a type in them lacks it.
 const CONTAINERS: &[&str] = &[
-    "Option", "Result", "Vec", "VecDeque", "Box", "Arc", "BTreeMap", "BTreeSet", "HashMap",
-    "HashSet",
+    "Option", "Result", "Vec", "VecDeque", "Box", "Arc", "BTreeMap", "BTreeSet",
 ];
 
-/// Containers that are never `Hash`.
+/// More of them, which are never `Hash`.
 const UNORDERED: &[&str] = &["HashMap", "HashSet"];
 
 /// The type to name in a message about what a container lacks, since nobody can derive a trait for the container: `User` for
 /// `Option<Vec<User>>`, and a tuple if there are several. Only messages depend on it, so a name that means another type
 /// does no harm.
 pub(crate) fn inside(ty: &Type) -> Option<Type> {
-    named_inside(ty, CONTAINERS)
+    named_inside(ty, |name| {
+        CONTAINERS.contains(&name) || UNORDERED.contains(&name)
+    })
+}
+
+/// The same for a type that is tokens.
+pub(crate) fn inside_tokens(ty: &TokenStream) -> Option<Type> {
+    inside(&syn::parse2(ty.clone()).ok()?)
 }
 
 /// The same for a container that must be `Hash`. A map or a set without an order can't be, whatever is in it.
 pub(crate) fn hashed_inside(ty: &Type) -> Option<Type> {
-    let ordered = CONTAINERS.iter().filter(|name| !UNORDERED.contains(name));
-    let inside = named_inside(ty, &ordered.copied().collect::<Vec<_>>());
+    let inside = named_inside(ty, |name| CONTAINERS.contains(&name));
     inside.or_else(|| is_unordered(ty).then(|| peel_reference(ty).clone()))
 }
 
@@ -316,17 +321,17 @@ pub(crate) fn is_unordered(ty: &Type) -> bool {
 }
 
 /// A type without the references to it.
-fn peel_reference(ty: &Type) -> &Type {
+pub(crate) fn peel_reference(ty: &Type) -> &Type {
     match peel(ty) {
         Type::Reference(reference) => peel_reference(&reference.elem),
         other => other,
     }
 }
 
-fn named_inside(ty: &Type, containers: &[&str]) -> Option<Type> {
+fn named_inside(ty: &Type, is_container: fn(&str) -> bool) -> Option<Type> {
     let ty = peel_reference(ty);
     let mut found = Vec::new();
-    suspects(ty, containers, &mut found);
+    suspects(ty, is_container, &mut found);
     let named = match &found[..] {
         [] => return None,
         [one] if std::ptr::eq(*one, ty) => return None,
@@ -339,7 +344,7 @@ fn named_inside(ty: &Type, containers: &[&str]) -> Option<Type> {
 }
 
 /// Finds the types in a container that may lack a trait.
-fn suspects<'a>(ty: &'a Type, containers: &[&str], found: &mut Vec<&'a Type>) {
+fn suspects<'a>(ty: &'a Type, is_container: fn(&str) -> bool, found: &mut Vec<&'a Type>) {
     let ty = peel(ty);
     let parts: Vec<&Type> = match ty {
         Type::Reference(reference) => vec![&*reference.elem],
@@ -349,7 +354,7 @@ fn suspects<'a>(ty: &'a Type, containers: &[&str], found: &mut Vec<&'a Type>) {
         Type::Path(path) if is_plain(ty) || path.path.is_ident("str") => return,
         Type::Path(path) => {
             let last = path.path.segments.last();
-            let container = last.filter(|last| containers.iter().any(|name| last.ident == *name));
+            let container = last.filter(|last| is_container(&last.ident.to_string()));
             container.into_iter().flat_map(type_arguments).collect()
         }
         _ => Vec::new(),
@@ -363,7 +368,7 @@ fn suspects<'a>(ty: &'a Type, containers: &[&str], found: &mut Vec<&'a Type>) {
     let is_unit = matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty());
     if !parts.is_empty() && parts.iter().all(is_open) {
         for part in parts {
-            suspects(part, containers, found);
+            suspects(part, is_container, found);
         }
     } else if !is_unit {
         let is_same =

@@ -66,8 +66,7 @@ impl Bulk<'_> {
             Some(by) => private.call_at(place, "shape_by", quote!(#kind, #of, #by)),
         };
         if options.split_on_err.is_some() {
-            let inside = syn::parse2(item.clone()).ok();
-            let inside = inside.and_then(|item| types::inside(&item));
+            let inside = types::inside_tokens(item);
             let item = private.output_with_at(self.items.place, item, inside);
             let again = private.call_at(self.items.place, "again", item);
             shape = method_at(place, again, "by", shape);
@@ -87,8 +86,7 @@ impl Bulk<'_> {
     fn sharing(&self) -> TokenStream {
         let (private, place, options) = (self.private, self.place, self.call.options);
         let of = self.call.typed(self.one);
-        let one = syn::parse2(self.one.clone()).map(|one| Output::read(&one));
-        let one = one.ok();
+        let one = || Some(Output::read(&syn::parse2(self.one.clone()).ok()?));
         // For an alias, a trait of the runtime says what a caller gets, and reports an error about it. Naming the type here would
         // repeat the error.
         let one_is_known = !mentions(self.one, &Ident::new("Outcome", Span::call_site()));
@@ -105,7 +103,7 @@ impl Bulk<'_> {
             }
             // `#[dedup]` makes the same call at the same place, so the compiler reports one error.
             (None, None) if self.call.has_both => {
-                let inside = one.and_then(|one| one.inside());
+                let inside = one().and_then(|one| one.inside());
                 return self.call.cloned(self.call.typed_with(self.one, inside));
             }
             (None, None) if one_is_known && shares_errors && may_fail => {
@@ -117,7 +115,7 @@ impl Bulk<'_> {
         if !one_is_known || !self.finds_rows() {
             return sharing;
         }
-        let inside = one.and_then(|one| one.inside_row());
+        let inside = one().and_then(|one| one.inside_row());
         let of = self.call.typed_with(self.one, inside);
         let row = method_at(place, of, "row", quote!());
         private.call_at(place, "rows", quote!(#row, #sharing))

@@ -5,7 +5,7 @@ use super::pattern::bindings_of;
 use crate::lints;
 use crate::private::Place;
 use crate::tokens::mentions;
-use crate::types::{is_called, peel};
+use crate::types::{is_called, peel, peel_reference};
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Attribute, FnArg, Pat, Receiver, ReceiverKind, Token, Type};
@@ -107,10 +107,7 @@ impl Argument {
 
     /// Whether it is `self: Arc<Self>`, or a reference to that.
     pub(crate) fn is_arc_self(&self) -> bool {
-        let ty = match self.ty.as_ref().map(peel) {
-            Some(Type::Reference(reference)) => Some(peel(&reference.elem)),
-            ty => ty,
-        };
+        let ty = self.ty.as_ref().map(peel_reference);
         self.receiver && matches!(ty, Some(Type::Path(path)) if is_called(&path.path, "Arc"))
     }
 

@@ -105,9 +105,9 @@ impl List {
         match (by_ref, is_str) {
             (false, _) => quote!(#name),
             (true, true) => quote!(#private::lent_str::<#item>(#name)),
-            (true, false) => match syn::parse2(item.clone()).map(|item| types::inside(&item)) {
-                Ok(Some(inside)) => quote!(#private::lent_with(#private::ty::<#inside>(), #name)),
-                _ => quote!(#private::lent(#name)),
+            (true, false) => match types::inside_tokens(item) {
+                Some(inside) => quote!(#private::lent_with(#private::ty::<#inside>(), #name)),
+                None => quote!(#private::lent(#name)),
             },
         }
     }

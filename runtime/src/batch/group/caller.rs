@@ -145,8 +145,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             return;
         }
         let reopens = |batch: &Boxed<Queued<T, B, W, C>>| batch.refills && !batch.is_full();
-        let aside = self.aside.last_key_value().map_or(0, |(&id, _)| id + 1);
-        let line = self.line.back().map_or(0, |&(id, _)| id + 1);
+        let aside = self.aside.last_key_value().map(|(&id, _)| id);
+        let line = self.line.back().map(|&(id, _)| id);
         self.open = if line > aside {
             let last = self
                 .line
