@@ -189,7 +189,7 @@ async fn leads(process: &Process, led: u64) {
     }
 }
 
-/// Until what was begun has asked the store, which no count shows: long enough for a busy machine.
+/// Waits until the calls that have begun have asked the store. No count shows that, so it takes long enough for a busy machine.
 async fn settles() {
     sleep(Duration::from_millis(500)).await;
 }
