@@ -7,6 +7,21 @@ use std::task::Waker;
 
 /// Runs user code whose panic must not stop the caller. The panic hook has reported it.
 pub(crate) fn guarded(user: impl FnOnce()) {
+    let mut user = Some(user);
+    catch_dyn(&mut || {
+        if let Some(user) = user.take() {
+            user();
+        }
+    });
+}
+
+/// Compiled once, while [`guarded`] is compiled for each use in each annotated function.
+fn catch_dyn(user: &mut dyn FnMut()) {
+    catch(user);
+}
+
+#[inline(always)]
+fn catch(user: impl FnOnce()) {
     #[cfg(test)]
     crate::sync::held::assert_none();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
@@ -17,11 +32,24 @@ pub(crate) fn guarded(user: impl FnOnce()) {
     }
 }
 
+/// Drops a value whose `Drop` is user code.
+#[inline]
+pub(crate) fn drop_guarded<T>(value: T) {
+    if mem::needs_drop::<T>() {
+        guarded(|| drop(value));
+    }
+}
+
+/// Wakes a task, even if its waker panics.
+pub(crate) fn wake(waker: Waker) {
+    catch(|| waker.wake());
+}
+
 /// Wakes all, even if a waker panics.
 #[inline]
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        guarded(|| waker.wake());
+        wake(waker);
     }
 }
 
@@ -29,8 +57,12 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 #[inline]
 pub(crate) fn discard(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        guarded(|| drop(waker));
+        discard_one(waker);
     }
+}
+
+fn discard_one(waker: Waker) {
+    catch(|| drop(waker));
 }
 
 /// Stores the offered waker in `place`, unless the stored one wakes the same task (`does`). Leaves a waker that was replaced

@@ -114,7 +114,8 @@ impl<B, W> IdleTasks<B, W> {
     /// Takes the batch that was given to this task, which is most likely the first.
     fn take(&mut self, number: u64) -> Option<B> {
         let at = self.given.iter().position(|&(to, _)| to == number)?;
-        self.given.remove(at).map(|(_, batch)| batch)
+        // The order of the others does not matter.
+        self.given.swap_remove_front(at).map(|(_, batch)| batch)
     }
 }
 

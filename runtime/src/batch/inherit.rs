@@ -19,7 +19,7 @@ use super::table::Queue;
 use crate::failure::Failure;
 use crate::reentrancy::Execution;
 use crate::reentrancy::frames;
-use crate::wake::guarded;
+use crate::wake::drop_guarded;
 
 /// Seats by the flights whose leaders left them.
 static LEFT: Mutex<BTreeMap<Execution, Box<dyn Any + Send>>> = Mutex::new(BTreeMap::new());
@@ -45,7 +45,7 @@ fn leave(flight: Execution, place: Box<dyn Any + Send>) {
     if other.is_none() {
         COUNT.fetch_add(1, SeqCst);
     }
-    guarded(|| drop(other));
+    drop_guarded(other);
 }
 
 /// The flight has ended: drops what its leader has left.
@@ -53,7 +53,7 @@ fn leave(flight: Execution, place: Box<dyn Any + Send>) {
 pub(crate) fn forget(flight: Execution) {
     if COUNT.load(SeqCst) > 0 {
         let place = take(flight);
-        guarded(|| drop(place));
+        drop_guarded(place);
     }
 }
 

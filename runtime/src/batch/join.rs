@@ -15,7 +15,7 @@ use super::shared::Batch;
 use super::start::Start;
 use super::table::{Opens, Queue, Seated, Table, TableRef};
 use super::task;
-use crate::fixed::Fixed;
+use crate::fixed::{Fixed, InScope};
 use crate::key::Key;
 use crate::scope::Scope;
 use crate::site::Site;
@@ -224,7 +224,7 @@ where
     R: Send + 'static,
 {
     (table, |runtime, table, batch, turn| {
-        task::spawn(runtime, table, batch, turn)
+        task::spawn(runtime, InScope::Other(table), batch, turn)
     })
 }
 
@@ -302,6 +302,6 @@ where
     R: Send + 'static,
 {
     fn give_task(&'static self, runtime: &Handle, batch: Arc<Batch<R>>, turn: Turn) -> bool {
-        task::spawn(runtime, Fixed(self), batch, turn)
+        task::spawn(runtime, InScope::Global(Fixed(self)), batch, turn)
     }
 }

@@ -1,15 +1,14 @@
 //! A table as stats and flushes see it: its row, and its batches, for which a flush waits.
 
-use std::ops::Deref;
 use std::task::Waker;
 
 use tokio::runtime::Handle;
 
 use super::results::Bulk;
 use super::shared::Batch;
-use super::table::{Table, TableRef};
+use super::table::Table;
 use super::task;
-use crate::fixed::Fixed;
+use crate::fixed::{Fixed, InScope};
 use crate::reentrancy::Execution;
 use crate::scope::{Listed, UnderWay};
 use crate::stats::{Kind, Row};
@@ -48,40 +47,39 @@ where
     }
 
     fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
-        flush(&Fixed(self))
+        flush(&InScope::Global(Fixed(self)))
     }
 
     fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
-        flush(&self)
+        flush(&InScope::Other(self))
     }
 }
 
 /// A batch for which a flush waits.
-struct Flushed<H, R> {
-    table: H,
+struct Flushed<K: 'static, T: 'static, U: 'static, B: 'static, R: 'static> {
+    table: InScope<Table<K, T, U, B, R>>,
     batch: Arc<Batch<R>>,
 }
 
 /// Closes every open batch of a table. Returns all batches that are queued or running.
-fn flush<H, K, T, U, B, R>(table: &H) -> Vec<Box<dyn UnderWay>>
+fn flush<K, T, U, B, R>(table: &InScope<Table<K, T, U, B, R>>) -> Vec<Box<dyn UnderWay>>
 where
-    H: TableRef<K, T, U, B, R>,
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,
     B: Bulk<T, R>,
     R: Send + 'static,
 {
-    let flushed = |batch| -> Box<dyn UnderWay> {
+    let mut under_way = Vec::<Box<dyn UnderWay>>::new();
+    for batch in table.flush() {
         let table = table.clone();
-        Box::new(Flushed { table, batch })
-    };
-    table.flush().into_iter().map(flushed).collect()
+        under_way.push(Box::new(Flushed { table, batch }));
+    }
+    under_way
 }
 
-impl<H, K, T, U, B, R> UnderWay for Flushed<H, R>
+impl<K, T, U, B, R> UnderWay for Flushed<K, T, U, B, R>
 where
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static,
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::reentrancy::Execution;
 use crate::sync::{Arc, Mutex};
-use crate::wake::{discard, guarded};
+use crate::wake::{discard, wake};
 
 /// What a bulk call needs to start, besides its turn. Most need nothing.
 pub trait Start {
@@ -88,7 +88,7 @@ impl Wake for Grant {
         let task = self.task.lock().take();
         if let Some(task) = task {
             // tokio wakes several in one go: a panic would keep it from waking the others.
-            guarded(|| task.wake());
+            wake(task);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::observe::{Caller, Ended, Trace};
 use crate::reentrancy::frames;
 use crate::sharing::Share;
 use crate::sync::Arc;
-use crate::wake::{guarded, message};
+use crate::wake::{drop_guarded, guarded, message};
 
 pin_project! {
     /// A call whose execution is a task.
@@ -218,7 +218,7 @@ impl<T: Deref<Target = Table<K, V>>, K, V, F: Future> Future for Execution<T, K,
                 let callers =
                     table.land_panic(flight.hash, flight.id, *term, message(&*payload), trace);
                 trace.ends(Ended::Panicked, callers.into());
-                guarded(|| drop(payload));
+                drop_guarded(payload);
                 Poll::Ready(())
             }
         }

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::wake::guarded;
+use crate::wake::wake;
 
 /// How long the thread stays without a timer.
 const IDLE: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ impl Clock {
                 Some(first) if first.key().0 <= now => {
                     let waker = first.remove();
                     drop(timers);
-                    guarded(|| waker.wake());
+                    wake(waker);
                     timers = self.lock();
                     idle_since = Instant::now();
                 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use super::{Actions, Budget, Pass, Watched};
 use crate::fixed::Fixed;
-use crate::wake::guarded;
+use crate::wake::drop_guarded;
 
 /// The watch's handle of a table. It must not keep the table alive: dropping a scope drops its tables, armed or not.
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl Armed {
         };
         if actions.is_empty() {
             // Its owner may have dropped it in the meantime.
-            guarded(|| drop(table));
+            drop_guarded(table);
         } else {
             watch.acting.store(true, SeqCst);
             jobs.push(Job { table, actions });
@@ -150,7 +150,7 @@ impl Job {
         let Self { table, actions } = self;
         actions.act(table.function());
         table.watch().acting.store(false, SeqCst);
-        guarded(|| drop(table));
+        drop_guarded(table);
     }
 }
 

@@ -39,7 +39,7 @@ use self::armed::Armed;
 use self::threads::{Process, WATCHING};
 use crate::observe::Function;
 use crate::sync::{AtomicBool, AtomicU32};
-use crate::wake::{discard, guarded, wake_all};
+use crate::wake::{discard, drop_guarded, guarded, wake_all};
 
 /// The time for which an execution may stand still before its leader is woken, and then again before it is deposed.
 pub(crate) const STALL: Duration = Duration::from_millis(100);
@@ -147,15 +147,15 @@ impl Actions {
         wake_all(self.wake);
         self.drop.into_iter().for_each(|waker| discard(Some(waker)));
         for place in self.places {
-            guarded(|| drop(place));
+            drop_guarded(place);
         }
         for stalled in self.stalled {
             guarded(|| stalled.warn(function));
-            guarded(|| drop(stalled));
+            drop_guarded(stalled);
         }
         for long in self.long {
             guarded(|| long.warn_long(function));
-            guarded(|| drop(long));
+            drop_guarded(long);
         }
     }
 }

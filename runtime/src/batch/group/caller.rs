@@ -4,7 +4,6 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::order::Boxed;
 use super::queued::{Caller, Extra, New, Queued, Taken};
 use super::task::Unblocked;
 use super::uniques::Uniques;
@@ -89,12 +88,12 @@ pub(crate) struct Left<T, U, B, W, C> {
 }
 
 impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
-    /// An item comes.
+    /// An item comes, at the time `now` if that is known.
     #[inline(always)]
     pub(crate) fn add(
         &mut self,
         coming: Coming<T, U, W>,
-        now: impl FnOnce() -> Instant,
+        now: Option<Instant>,
     ) -> Added<T, U, W, C> {
         if self.open.is_none() {
             // The last batch may have room again, after a caller left it and the batches behind it ended.
@@ -115,7 +114,10 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             let wake = self.close(why);
             return Added::NoRoom { coming, wake };
         }
-        let came = open.fresh.unwrap_or_else(now);
+        let came = match open.fresh.or(now) {
+            Some(came) => came,
+            None => Instant::now(),
+        };
         let (ticket, unique) = push(&mut self.uniques, open, coming, came);
         self.waiting += 1;
         let shared = open.shared.clone();
@@ -144,8 +146,8 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         if self.open.is_some() {
             return;
         }
-        let reopens = |batch: &Boxed<Queued<T, B, W, C>>| batch.refills && !batch.is_full();
-        let aside = self.aside.last_key_value().map(|(&id, _)| id);
+        let reopens = |batch: &Queued<T, B, W, C>| batch.refills && !batch.is_full();
+        let aside = self.aside.last();
         let line = self.line.back().map(|&(id, _)| id);
         self.open = if line > aside {
             let last = self
@@ -156,14 +158,14 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
                 self.trim();
             }
             last
-        } else if let Some(last) = self.aside.last_entry() {
-            if reopens(last.get()) {
-                Some(last.remove())
-            } else {
-                None
-            }
         } else {
-            None
+            match aside.and_then(|last| self.aside.get_mut(last)) {
+                Some(last) if reopens(last) => {
+                    let last = last.id;
+                    self.aside.remove(last)
+                }
+                _ => None,
+            }
         };
         if let Some(open) = &mut self.open {
             open.closed = None;
@@ -216,8 +218,9 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         let mut wake = Vec::new();
         if was != usize::MAX && concurrency == usize::MAX {
             // Without a limit, closed batches do not wait for one another.
-            let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
-            wake.extend(line.filter_map(|batch| batch.task.take()));
+            for (_, batch) in &mut self.line {
+                wake.extend(batch.as_mut().and_then(|batch| batch.task.take()));
+            }
         }
         wake.extend(self.next());
         Opened {
@@ -273,9 +276,17 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
 
     #[cold]
     fn rescue_first(&mut self) -> Option<(C, Turn)> {
-        let found = self.queued().find(|batch| batch.is_unadopted());
-        match found.map(|batch| (batch.id, batch.shared.clone())) {
-            Some((id, shared)) => Some((shared, self.adopt(id)?)),
+        let mut oldest = None;
+        self.each_queued(|batch| {
+            if batch.is_unadopted() && oldest.is_none_or(|oldest| batch.id < oldest) {
+                oldest = Some(batch.id);
+            }
+        });
+        match oldest {
+            Some(id) => {
+                let shared = self.find(id)?.shared.clone();
+                Some((shared, self.adopt(id)?))
+            }
             None => {
                 self.unadopted = false;
                 None

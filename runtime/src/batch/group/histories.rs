@@ -481,7 +481,7 @@ impl World {
         let (weight, unique) = (coming.weight, unique_of(&coming));
         let now = self.now();
         let expected = self.expected_place(weight, unique);
-        match self.group.add(coming, || now) {
+        match self.group.add(coming, Some(now)) {
             Added::Placed(Placed {
                 shared,
                 ticket,
@@ -966,11 +966,12 @@ impl World {
         self.tasks[at].permit = permit;
         // One that was blocked became due later.
         if !self.disturbed && !self.unique && self.limits.concurrency.is_none() {
-            let mut before = self.group.queued().filter(|batch| batch.id < id);
-            assert!(
-                before.all(|batch| batch.bulk.permit() != Permit::Waits),
-                "its permit is that of a batch that was due before"
-            );
+            self.group.each_queued(|batch| {
+                assert!(
+                    batch.id > id || batch.bulk.permit() != Permit::Waits,
+                    "its permit is that of a batch that was due before"
+                );
+            });
         }
     }
 

@@ -22,10 +22,11 @@
 //! The events are in the file of the side that causes them: [`caller`], [`task`], [`watch`]. [`order`] knows where each batch is and
 //! which may run, a [`queued`] batch holds its items, and [`uniques`] holds the unique values.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
+use self::aside::Aside;
 pub(crate) use self::caller::{Added, Coming, Left, Opened, Opening, Placed, Queuing};
 use self::order::Boxed;
 pub(crate) use self::queued::{Caller, Queued, position};
@@ -33,6 +34,7 @@ pub(crate) use self::task::{Again, Ends, Orphaned, Run, Step, TopUp};
 use self::uniques::{Number, Uniques};
 use super::start::{Permit, Start};
 
+mod aside;
 mod caller;
 #[cfg(all(test, not(piggyback_loom)))]
 mod histories;
@@ -60,7 +62,7 @@ pub(crate) struct Group<T, U, B, W, C> {
     /// Closed batches in the order of their numbers. `None`: the batch has gone, or is aside. The first and the last are `Some`.
     line: VecDeque<(Id, Option<Boxed<Queued<T, B, W, C>>>)>,
     /// Closed batches that can't start.
-    aside: BTreeMap<Id, Boxed<Queued<T, B, W, C>>>,
+    aside: Aside<Queued<T, B, W, C>>,
     /// Empty boxes of batches that have gone, for new ones.
     spare: Vec<Boxed<Queued<T, B, W, C>>>,
     running: HashTable<Running<C>>,
@@ -111,7 +113,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         Self {
             open: None,
             line: VecDeque::new(),
-            aside: BTreeMap::new(),
+            aside: Aside::new(),
             spare: Vec::new(),
             running: HashTable::new(),
             concurrency: usize::MAX,
@@ -130,10 +132,20 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             && self.running.is_empty()
     }
 
-    pub(crate) fn queued(&self) -> impl Iterator<Item = &Queued<T, B, W, C>> {
-        let line = self.line.iter().filter_map(|(_, batch)| batch.as_deref());
-        let aside = self.aside.values().map(|batch| &**batch);
-        line.chain(aside).chain(self.open.as_deref())
+    /// Calls `look` with each queued batch, in no order. These are loops, here and in the files of the events, since chains of
+    /// iterators are more to compile for each annotated function.
+    fn each_queued(&self, mut look: impl FnMut(&Queued<T, B, W, C>)) {
+        for (_, batch) in &self.line {
+            if let Some(batch) = batch {
+                look(batch);
+            }
+        }
+        for batch in self.aside.all() {
+            look(batch);
+        }
+        if let Some(open) = &self.open {
+            look(open);
+        }
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -173,13 +185,20 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     /// Closes the open batch, if there is one. Returns its task, and all batches that are queued or running.
     pub(crate) fn flush(&mut self) -> (Option<W>, Vec<C>) {
         let task = self.close(Closing::Flush);
-        let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
-        for batch in line.chain(self.aside.values_mut()) {
+        for (_, batch) in &mut self.line {
+            if let Some(batch) = batch {
+                batch.refills = false;
+            }
+        }
+        for batch in self.aside.all_mut() {
             batch.refills = false;
         }
-        let queued = self.queued().map(|batch| batch.shared.clone());
-        let running = self.running.iter().map(|running| running.shared.clone());
-        (task, queued.chain(running).collect())
+        let mut under_way = Vec::new();
+        self.each_queued(|batch| under_way.push(batch.shared.clone()));
+        for running in &self.running {
+            under_way.push(running.shared.clone());
+        }
+        (task, under_way)
     }
 
     /// Notes that calls inside of other executions have items in this batch. Returns whether the batch may have to wait for bulk

@@ -27,7 +27,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         batch.refills = why == Closing::Size;
         let task = batch.task.take();
         if batch.orphaned || batch.blocked > 0 {
-            self.aside.insert(batch.id, batch);
+            self.aside.insert(batch);
         } else {
             let id = batch.id;
             self.line.push_back((id, Some(batch)));
@@ -57,7 +57,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         if self.open.as_ref().is_some_and(|open| open.id == id) {
             return self.open.as_deref_mut();
         }
-        self.aside.get_mut(&id).map(|batch| &mut **batch)
+        self.aside.get_mut(id)
     }
 
     fn in_line(&self, id: Id) -> Option<usize> {
@@ -82,7 +82,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             Some(at) => self.out_of_line(at),
             None => match self.open.take_if(|open| open.id == id) {
                 Some(open) => Some(open),
-                None => self.aside.remove(&id),
+                None => self.aside.remove(id),
             },
         }?;
         let batch = place.0.take();
@@ -112,20 +112,20 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
     #[cold]
     pub(super) fn set_aside(&mut self, id: Id) {
         if let Some(batch) = self.in_line(id).and_then(|at| self.out_of_line(at)) {
-            self.aside.insert(id, batch);
+            self.aside.insert(batch);
         }
     }
 
     /// Puts a batch back in line, unless there is another reason why it can't start.
     #[cold]
     pub(super) fn bring_back(&mut self, id: Id) {
-        let Some(batch) = self.aside.get(&id) else {
+        let Some(batch) = self.aside.get_mut(id) else {
             return;
         };
         if batch.orphaned || batch.blocked > 0 {
             return;
         }
-        let batch = self.aside.remove(&id);
+        let batch = self.aside.remove(id);
         match self.place_in_line(id) {
             Some(at) => self.line[at].1 = batch,
             None if self.line.back().is_none_or(|&(last, _)| last < id) => {
@@ -133,8 +133,12 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
             }
             // All batches before it have gone from the line, and `trim` has removed its own entry with theirs.
             None => {
-                let at = self.line.partition_point(|&(other, _)| other < id);
-                self.line.insert(at, (id, batch));
+                let mut at = self.line.len();
+                self.line.push_back((id, batch));
+                while at > 0 && self.line[at - 1].0 > id {
+                    self.line.swap(at - 1, at);
+                    at -= 1;
+                }
             }
         }
         if B::MAY_NEED_PERMIT {

@@ -190,7 +190,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         self.waiting -= batch.len();
         self.expected = batch.len();
         let values = match &self.uniques {
-            Some(_) => batch.values().collect(),
+            Some(_) => batch.values(),
             None => Vec::new(),
         };
         let (items, callers, bulk, shared) = batch.into_parts();
@@ -219,9 +219,18 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         while !batch.is_full() {
             // The line is searched, since a batch that was blocked may be before this one and get its permit later.
             let behind = self.line.partition_point(|&(other, _)| other < id);
-            let mut behind = self.line.range_mut(behind..);
-            let behind = behind.find_map(|(_, next)| next.as_mut());
-            let Some(next) = behind.or(self.open.as_mut()) else {
+            let mut place = None;
+            for at in behind..self.line.len() {
+                if self.line[at].1.is_some() {
+                    place = Some(at);
+                    break;
+                }
+            }
+            let behind = match place {
+                Some(at) => self.line[at].1.as_mut(),
+                None => self.open.as_mut(),
+            };
+            let Some(next) = behind else {
                 break;
             };
             let (behind, uniques) = (next.id, &mut self.uniques);
@@ -340,7 +349,7 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         batch.turn += 1;
         batch.orphaned = true;
         batch.ready_for = 0;
-        let mut wake: Vec<W> = batch.wakers().collect();
+        let mut wake = batch.wakers();
         let place = batch.bulk.give_up();
         self.set_aside(id);
         wake.extend(self.next());

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::Group;
-use super::queued::ORPHAN_AFTER;
+use super::queued::{ORPHAN_AFTER, Queued};
 use crate::batch::start::{Permit, Start};
 
 /// How often the number of ticks after which a batch is orphaned is doubled at most.
@@ -21,15 +21,13 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         stalled: &mut Vec<C>,
     ) {
         let slots = self.slots();
-        let line = self.line.iter_mut().filter_map(|(_, batch)| batch.as_mut());
-        let queued = line.chain(self.aside.values_mut()).chain(&mut self.open);
         let mut orphans = Vec::new();
-        for batch in queued {
+        let mut look = |batch: &mut Queued<T, B, W, C>| {
             batch.fresh = None;
             if batch.orphaned {
                 batch.ready_for = batch.ready_for.saturating_add(1);
                 self.unadopted |= batch.is_unadopted();
-                continue;
+                return;
             }
             let ready = slots.ready(batch, now).is_some()
                 && (batch.urgent || batch.bulk.permit() != Permit::Waits);
@@ -40,6 +38,17 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
                 stalled.push(batch.shared.clone());
                 orphans.push((batch.id, batch.turn));
             }
+        };
+        for (_, batch) in &mut self.line {
+            if let Some(batch) = batch {
+                look(batch);
+            }
+        }
+        for batch in self.aside.all_mut() {
+            look(batch);
+        }
+        if let Some(open) = &mut self.open {
+            look(open);
         }
         for (id, turn) in orphans {
             let mut orphaned = self.orphan(id, turn);
@@ -49,9 +58,11 @@ impl<T, U: Eq, B: Start, W, C: Clone> Group<T, U, B, W, C> {
         if self.unadopted {
             // Callers of blocked batches, which may have to wait for an unadopted one, adopt it. The newest caller is the most likely
             // to be polled. Each tick wakes one more.
-            let aside = self.aside.values_mut().chain(&mut self.open);
-            let blocked = aside.filter(|batch| batch.blocked > 0 && !batch.orphaned);
-            wake.extend(blocked.filter_map(|batch| batch.last_waker()));
+            for batch in self.aside.all_mut().iter_mut().chain(&mut self.open) {
+                if batch.blocked > 0 && !batch.orphaned {
+                    wake.extend(batch.last_waker());
+                }
+            }
         }
     }
 }

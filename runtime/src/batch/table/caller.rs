@@ -7,7 +7,7 @@ use crate::batch::group::{Left, Orphaned, Queuing, Ticket, Turn};
 use crate::batch::shared::{Batch, Cause, Ended, Found, Leaves};
 use crate::batch::start::Start;
 use crate::sync::Arc;
-use crate::wake::{discard, guarded, wake_all};
+use crate::wake::{discard, drop_guarded, wake_all};
 
 /// What a caller that is polled has to do.
 #[derive(Debug)]
@@ -97,9 +97,9 @@ impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
             wake,
         } = left;
         let ended = emptied.is_some();
-        guarded(|| drop((item, unique, seen)));
-        guarded(|| drop(emptied));
-        guarded(|| drop(idle));
+        drop_guarded((item, unique, seen));
+        drop_guarded(emptied);
+        drop_guarded(idle);
         discard(waker);
         wake_all(wake);
         if ended {
@@ -114,7 +114,7 @@ impl<K, T, U: Eq, B: Start, R> Queue<R> for Table<K, T, U, B, R> {
         };
         let Orphaned { wake, place } = group.orphan(batch.id, turn);
         drop(shard);
-        guarded(|| drop(place));
+        drop_guarded(place);
         let any = !wake.is_empty();
         wake_all(wake.into_iter().chain(batch.observers()));
         any

@@ -18,7 +18,7 @@ use crate::observe;
 use crate::reentrancy::Execution;
 use crate::reentrancy::{frames, waits};
 use crate::sync::{Arc, MutexGuard};
-use crate::wake::{guarded, wake_all};
+use crate::wake::{drop_guarded, wake_all};
 
 /// What the first caller of a batch brings along.
 pub(crate) struct Opens<B> {
@@ -69,7 +69,7 @@ impl<U> Leftover<U> {
         let Self { wake, unique } = self;
         wake_all(wake);
         if unique.is_some() {
-            guarded(|| drop(unique));
+            drop_guarded(unique);
         }
     }
 }
@@ -147,10 +147,10 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             Some(entry) if entry.group.is_busy(max_waiting) => {
                 shard.counts.refused += 1;
                 drop(shard);
-                guarded(|| drop(coming));
+                drop_guarded(coming);
                 return None;
             }
-            Some(entry) => match entry.group.add(coming, Instant::now) {
+            Some(entry) => match entry.group.add(coming, None) {
                 Added::Placed(placed) => {
                     let (seated, leftover) = entry.seat(self.address(), placed);
                     drop(shard);
@@ -229,11 +229,11 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             // Other calls have joined since the first look.
             shard.counts.refused += 1;
             drop(guard);
-            guarded(|| drop(coming));
-            guarded(|| drop(opening));
+            drop_guarded(coming);
+            drop_guarded(opening);
             return None;
         }
-        let (coming, closed) = match entry.group.add(coming, || now) {
+        let (coming, closed) = match entry.group.add(coming, Some(now)) {
             Added::Placed(placed) => {
                 let (seated, leftover) = entry.seat(self.address(), placed);
                 drop(guard);
@@ -251,7 +251,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         seated.task = takes.is_none().then_some(0);
         wake_all(closed.into_iter().chain(wake).chain(takes));
         if unique.is_some() {
-            guarded(|| drop(unique));
+            drop_guarded(unique);
         }
         Some(seated)
     }

@@ -4,15 +4,13 @@ use std::hash::Hash;
 use std::task::Waker;
 use std::vec;
 
-use tokio::time::Instant;
-
 use super::join::{Leftover, Needs, Opens, Seated};
 use super::{Entry, Table};
 use crate::batch::group::{Added, Coming, Id};
 use crate::batch::item::Item;
 use crate::batch::start::Start;
 use crate::key::Key;
-use crate::wake::{discard, guarded};
+use crate::wake::{discard, drop_guarded};
 
 /// A list whose items get their places one after another.
 struct List<'a, T, U> {
@@ -101,7 +99,7 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 Filled::All => break,
                 Filled::NoRoom { room, is_new } => (room, is_new),
                 Filled::Refused => {
-                    list.others.for_each(|coming| guarded(|| drop(coming)));
+                    list.others.for_each(drop_guarded);
                     return false;
                 }
             };
@@ -177,7 +175,7 @@ impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
             if list.last.is_none_or(|last| !self.group.is_open(last)) {
                 coming.waker = places.waker.take();
             }
-            match self.group.add(coming, Instant::now) {
+            match self.group.add(coming, None) {
                 Added::Placed(placed) => {
                     let (seated, leftover) = self.seat(table, placed);
                     list.last = Some(seated.batch.id);

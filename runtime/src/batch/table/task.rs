@@ -3,7 +3,6 @@
 use std::task::{Context, Waker};
 
 use tokio::runtime;
-use tokio::time::Instant;
 
 use super::{Entry, Queue, Shard, Table, wake_callers};
 use crate::batch::group::{Again, Closing, Ends, Queued, Run, Step, TopUp, Turn};
@@ -14,7 +13,7 @@ use crate::observe::Calls;
 use crate::reentrancy::Execution;
 use crate::reentrancy::waits;
 use crate::sync::{Arc, MutexGuard};
-use crate::wake::{discard, guarded, wake_all};
+use crate::wake::{discard, drop_guarded, guarded, wake_all};
 
 /// A batch that an idle task has been given.
 pub(crate) struct Given<T, B, R> {
@@ -79,17 +78,10 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
         loop {
             let mut guard = self.shard(batch.hash).lock();
             let shard = &mut *guard;
-            let Some(Entry { group, clock, .. }) = shard.entry(batch) else {
+            let Some(entry) = shard.entry(batch) else {
                 return Step::Gone;
             };
-            let step = match group.go(
-                batch.id,
-                turn,
-                seen,
-                || clock.of_task(turn),
-                |old| old.will_wake(cx.waker()),
-                &mut waker,
-            ) {
+            let step = match entry.go(batch, turn, seen, Some(cx.waker()), &mut waker) {
                 Err(Again::NeedsWaker) => {
                     drop(guard);
                     waker = Some(cx.waker().clone());
@@ -97,13 +89,13 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
                 }
                 Err(Again::GivesUp(permit)) => {
                     drop(guard);
-                    guarded(|| drop(permit));
+                    drop_guarded(permit);
                     continue;
                 }
                 Ok(Step::Run(run)) => Step::Run(self.run(guard, batch, run)),
                 Ok(Step::Wait(until)) => {
                     let grant = if B::MAY_NEED_PERMIT {
-                        group.grant(batch.id)
+                        entry.group.grant(batch.id)
                     } else {
                         None
                     };
@@ -189,14 +181,14 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             Asked::Ends => return Asked::Ends,
         };
         let step = shard
-            .group(&batch)
-            .map(|group| group.go(batch.id, turn, Some(0), Instant::now, |_| false, &mut None));
+            .entry(&batch)
+            .map(|entry| entry.go(&batch, turn, Some(0), None, &mut None));
         let ready = match step {
             Some(Ok(Step::Run(run))) => Some(self.run(shard, &batch, run)),
             other => {
                 // It may hold a permit that the batch gives up, whose next user is woken as it is dropped.
                 drop(shard);
-                guarded(|| drop(other));
+                drop_guarded(other);
                 None
             }
         };
@@ -219,9 +211,25 @@ impl<K, T, U: Eq, B: Start, R> Table<K, T, U, B, R> {
             unblocked,
             values,
         } = ends;
-        guarded(|| drop(idle));
+        drop_guarded(idle);
         wake_all(next.into_iter().chain(unblocked));
-        values.into_iter().for_each(|value| guarded(|| drop(value)));
+        values.into_iter().for_each(drop_guarded);
+    }
+}
+
+impl<K, T, U: Eq, B: Start, R> Entry<K, T, U, B, R> {
+    /// A batch's task, which this waker wakes, is polled.
+    fn go(
+        &mut self,
+        batch: &Batch<R>,
+        turn: Turn,
+        seen: Option<usize>,
+        task: Option<&Waker>,
+        waker: &mut Option<Waker>,
+    ) -> Result<Step<Run<T, B, Waker, Arc<Batch<R>>>>, Again> {
+        let Self { group, clock, .. } = self;
+        let same = |old: &Waker| task.is_some_and(|task| old.will_wake(task));
+        group.go(batch.id, turn, seen, || clock.of_task(turn), same, waker)
     }
 }
 
@@ -260,7 +268,7 @@ impl<K, T, U: Eq, B: Start, R> Work<R> for Table<K, T, U, B, R> {
         };
         batch.run(callers);
         drop(shard);
-        guarded(|| drop((items, bulk)));
+        drop_guarded((items, bulk));
         wake_all(wake);
         self.ends(batch, Ended::Failed(failure));
     }
@@ -307,7 +315,7 @@ impl<T, B, R> Emptied<T, B, R> {
     /// Wakes its task, which ends, and the flushes that wait for its end.
     fn ends(mut self) {
         let task = self.queued.task();
-        guarded(|| drop(self.queued));
+        drop_guarded(self.queued);
         wake_all(task);
         wake_callers(self.batch.end(Ended::Empty));
     }

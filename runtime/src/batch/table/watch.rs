@@ -4,7 +4,7 @@ use super::Table;
 use crate::batch::shared::Batch;
 use crate::batch::start::Start;
 use crate::observe::Function;
-use crate::wake::guarded;
+use crate::wake::drop_guarded;
 use crate::watch::{Actions, Budget, Pass, Stalled, Watch, Watched};
 
 impl<K, T, U, B, R> Watched for Table<K, T, U, B, R>
@@ -55,14 +55,16 @@ where
                 pass.next_shard(!shard.groups.is_empty());
             }
             drop(shard);
-            guarded(|| drop(spare));
-            wake.extend(stalled.iter().flat_map(|batch| batch.observers()));
+            drop_guarded(spare);
+            for batch in &stalled {
+                wake.append(&mut batch.observers());
+            }
             actions.places.append(&mut places);
             actions.wake.append(&mut wake);
             actions.drop.append(&mut tasks);
-            actions
-                .stalled
-                .extend(stalled.into_iter().map(|batch| batch as _));
+            for batch in stalled {
+                actions.stalled.push(batch);
+            }
         }
         Some(pass.any)
     }

@@ -13,11 +13,12 @@ use crate::batch::results::{Results, WrongNumber};
 use crate::batch::shared::{Batch, Cause, Ended};
 use crate::batch::start::Start;
 use crate::batch::table::{Ready, Table, Work};
+use crate::fixed::InScope;
 use crate::observe::{Ended as Outcome, Trace};
 use crate::reentrancy::Execution;
 use crate::reentrancy::frames;
 use crate::sync::Arc;
-use crate::wake::{guarded, message};
+use crate::wake::{drop_guarded, guarded, message};
 
 /// What a task owes to the callers of its batch.
 pub(super) struct Duty<H: Deref<Target: Work<R>>, R> {
@@ -45,9 +46,8 @@ impl<H: Deref<Target: Work<R>>, R> Duty<H, R> {
     }
 }
 
-impl<H, K, T, U, B, R> Duty<H, R>
+impl<K, T, U, B, R> Duty<InScope<Table<K, T, U, B, R>>, R>
 where
-    H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
     B: Start,
 {
@@ -105,9 +105,8 @@ where
     }
 }
 
-impl<H, K, T, U, B, R> Duty<H, R>
+impl<K, T, U, B, R> Duty<InScope<Table<K, T, U, B, R>>, R>
 where
-    H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
     B: Start,
 {
@@ -206,7 +205,7 @@ impl Running {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 let said = message(&*payload).into();
-                guarded(|| drop(payload));
+                drop_guarded(payload);
                 Poll::Ready(Err(said))
             }
         }

@@ -18,7 +18,8 @@ use super::idle::Asked;
 use super::results::{Bulk, Results};
 use super::shared::Batch;
 use super::start::Start;
-use super::table::{Ready, Table, TableRef, Work};
+use super::table::{Ready, Table, Work};
+use crate::fixed::InScope;
 use crate::sync::Arc;
 use crate::watch::Watched;
 
@@ -26,14 +27,13 @@ mod duty;
 mod stay;
 
 /// Gives a batch a task on this runtime. Returns whether that task has ended already.
-pub(super) fn spawn<H, K, T, U, B, R>(
+pub(super) fn spawn<K, T, U, B, R>(
     runtime: &Handle,
-    table: H,
+    table: InScope<Table<K, T, U, B, R>>,
     batch: Arc<Batch<R>>,
     turn: Turn,
 ) -> bool
 where
-    H: TableRef<K, T, U, B, R>,
     K: Send + Sync + 'static,
     T: Send + 'static,
     U: Eq + Send + 'static,
@@ -54,10 +54,14 @@ where
     runtime.spawn(task).is_finished()
 }
 
+/// A duty, and what it has to run, unless its batch has gone.
+type Begins<K, T, U, B, R> = (Duty<InScope<Table<K, T, U, B, R>>, R>, Option<Ready<T, B>>);
+
 /// Waits until a batch may run.
-async fn queue<H, K, T, U, B, R>(mut duty: Duty<H, R>) -> (Duty<H, R>, Option<Ready<T, B>>)
+async fn queue<K, T, U, B, R>(
+    mut duty: Duty<InScope<Table<K, T, U, B, R>>, R>,
+) -> Begins<K, T, U, B, R>
 where
-    H: Deref<Target = Table<K, T, U, B, R>>,
     U: Eq,
     B: Start,
 {
@@ -92,13 +96,12 @@ pin_project! {
     }
 }
 
-impl<N, Q, M, F, H, K, T, U, B, R> Future for Task<N, Q, M, F, H, R>
+impl<N, Q, M, F, K, T, U, B, R> Future for Task<N, Q, M, F, InScope<Table<K, T, U, B, R>>, R>
 where
-    N: Fn(Duty<H, R>) -> Q,
-    Q: Future<Output = (Duty<H, R>, Option<Ready<T, B>>)>,
+    N: Fn(Duty<InScope<Table<K, T, U, B, R>>, R>) -> Q,
+    Q: Future<Output = Begins<K, T, U, B, R>>,
     M: Fn(B, Vec<T>) -> F,
     F: Future<Output = Results<R>>,
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
     Table<K, T, U, B, R>: Watched,
     U: Eq,
     B: Start,

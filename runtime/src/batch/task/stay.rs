@@ -6,11 +6,13 @@ use std::task::Context;
 
 use tokio::runtime;
 
+use super::Begins;
 use super::duty::{Duty, Stage};
 use crate::batch::idle::Asked;
 use crate::batch::start::Start;
-use crate::batch::table::{Given, Ready, Table, Work};
-use crate::watch::{self, Watched};
+use crate::batch::table::{Given, Table, Work};
+use crate::fixed::InScope;
+use crate::watch::Watched;
 
 /// A task that stays for another batch of its function.
 pub(super) struct IdleTask<H: Deref<Target: Work<R>>, R> {
@@ -24,15 +26,14 @@ pub(super) struct IdleTask<H: Deref<Target: Work<R>>, R> {
     results: PhantomData<fn() -> R>,
 }
 
-impl<H, K, T, U, B, R> IdleTask<H, R>
+impl<K, T, U, B, R> IdleTask<InScope<Table<K, T, U, B, R>>, R>
 where
-    H: Deref<Target = Table<K, T, U, B, R>> + Clone + Send + 'static,
     Table<K, T, U, B, R>: Watched,
     U: Eq,
     B: Start,
 {
     pub(super) fn stay(
-        table: H,
+        table: InScope<Table<K, T, U, B, R>>,
         hash: u64,
         runtime: runtime::Id,
         cx: &mut Context<'_>,
@@ -47,12 +48,12 @@ where
             results: PhantomData,
         };
         // The watch has to tick for it to end.
-        watch::arm(&idle.table);
+        idle.table.arm();
         Some(idle)
     }
 
     /// It is polled.
-    pub(super) fn ask(&mut self) -> Asked<(Duty<H, R>, Option<Ready<T, B>>)> {
+    pub(super) fn ask(&mut self) -> Asked<Begins<K, T, U, B, R>> {
         let asked = self.table.ask(self.hash, self.number);
         if let Asked::SleepsOn = asked {
             return Asked::SleepsOn;

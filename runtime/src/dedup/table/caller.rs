@@ -11,7 +11,7 @@ use crate::dedup::flight::Flight;
 use crate::key::Key;
 use crate::observe::Caller;
 use crate::sync::Arc;
-use crate::wake::guarded;
+use crate::wake::drop_guarded;
 
 /// The role in which a call begins.
 pub(crate) enum Entered<V> {
@@ -58,7 +58,7 @@ impl<K, V> Table<K, V> {
     ) -> Entered<V> {
         let mut copy = Some(key.to_owned());
         let entered = self.try_enter(hash, key, joining, caller, || copy.take());
-        guarded(|| drop(copy));
+        drop_guarded(copy);
         entered.unwrap_or_else(|_| unreachable!("it has a copy"))
     }
 

@@ -41,7 +41,7 @@ use crate::observe::{Function, Kind};
 use crate::reentrancy::Execution;
 use crate::shards::{KEPT, Sharded, give_back};
 use crate::sync::{Arc, Mutex};
-use crate::wake::{discard, guarded, wake_all};
+use crate::wake::{self, discard, drop_guarded, wake_all};
 use crate::watch::Watch;
 
 /// The flights of one function.
@@ -259,7 +259,7 @@ impl<K, V> Entry<K, V> {
     fn discard(self) {
         let Self { key, flight, .. } = self;
         if mem::needs_drop::<K>() {
-            guarded(|| drop(key));
+            drop_guarded(key);
         }
         match flight {
             Form::Lone(waker) => discard(waker),
@@ -271,7 +271,7 @@ impl<K, V> Entry<K, V> {
     #[cold]
     fn abandon(self) {
         let Self { key, flight, .. } = self;
-        guarded(|| drop(key));
+        drop_guarded(key);
         if let Form::Shared(_, state) = flight {
             wake_all(state.into_wakers().leader);
         }
@@ -293,7 +293,7 @@ fn wake_newest_first(followers: Places<Waker>) {
 
 /// Wakes all followers, even if a waker panics.
 fn wake(followers: Places<Waker>) {
-    followers.for_each(|waker| guarded(|| waker.wake()));
+    followers.for_each(wake::wake);
 }
 
 impl<K, V> fmt::Debug for Table<K, V> {

@@ -20,6 +20,32 @@ pub(in crate::batch::group) struct Extra {
     pub(in crate::batch::group) unique: Option<Number>,
 }
 
+impl Extras {
+    /// Takes those of the first items.
+    fn take_first(&mut self, count: usize) -> Vec<Extra> {
+        let taken = self.items.drain(..count.min(self.items.len())).collect();
+        self.weight = self.sum();
+        taken
+    }
+
+    /// Keeps those of these items.
+    pub(super) fn keep(&mut self, kept: &[bool]) {
+        let mut kept = kept.iter();
+        self.items
+            .retain(|_| kept.next().is_none_or(|&is_kept| is_kept));
+    }
+
+    fn sum(&self) -> u64 {
+        let weights = self.items.iter().map(|extra| extra.weight);
+        weights.fold(0, u64::saturating_add)
+    }
+
+    fn values(&self) -> Vec<Number> {
+        let values = self.items.iter().filter_map(|extra| extra.unique);
+        values.collect()
+    }
+}
+
 impl<T, B, W, C> Queued<T, B, W, C> {
     pub(in crate::batch::group) fn is_oversize(&self) -> bool {
         self.extras
@@ -51,8 +77,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
         }
         extras.weight = if extras.weight == u64::MAX {
             // The sum was saturated, so it can't be subtracted from.
-            let weights = extras.items.iter().map(|extra| extra.weight);
-            weights.fold(0, u64::saturating_add)
+            extras.sum()
         } else {
             extras.weight - extra.weight
         };
@@ -87,16 +112,17 @@ impl<T, B, W, C> Queued<T, B, W, C> {
             count += 1;
         }
         let last = behind.callers[count.checked_sub(1)?].ticket;
-        let extras: Vec<Extra> = (0..count).map(|at| behind.extra(at)).collect();
-        if let Some(theirs) = &mut behind.extras {
-            theirs.items.drain(..count.min(theirs.items.len()));
-            let weights = theirs.items.iter().map(|extra| extra.weight);
-            theirs.weight = weights.fold(0, u64::saturating_add);
-        }
-        let items = behind.items.drain(..count);
-        let callers = behind.callers.drain(..count);
-        for ((item, mut caller), extra) in items.zip(callers).zip(extras) {
+        let extras: Vec<Extra> = match &mut behind.extras {
+            Some(theirs) => theirs.take_first(count),
+            None => Vec::new(),
+        };
+        let mut callers = behind.callers.drain(..count);
+        for (at, item) in behind.items.drain(..count).enumerate() {
+            let Some(mut caller) = callers.next() else {
+                break;
+            };
             caller.ticket = caller.ticket.wrapping_add(offset);
+            let extra = extras.get(at).copied().unwrap_or_default();
             self.put(item, caller, extra);
         }
         Some((first, last, offset))
@@ -111,8 +137,10 @@ impl<T, B, W, C> Queued<T, B, W, C> {
     }
 
     /// The values that its items have to themselves.
-    pub(in crate::batch::group) fn values(&self) -> impl Iterator<Item = Number> {
-        let extras = self.extras.iter().flat_map(|extras| &extras.items);
-        extras.filter_map(|extra| extra.unique)
+    pub(in crate::batch::group) fn values(&self) -> Vec<Number> {
+        match &self.extras {
+            Some(extras) => extras.values(),
+            None => Vec::new(),
+        }
     }
 }

@@ -242,16 +242,22 @@ impl<T, B, W, C> Queued<T, B, W, C> {
     }
 
     /// Takes the wakers of all callers.
-    pub(super) fn wakers(&mut self) -> impl Iterator<Item = W> {
-        self.callers
-            .iter_mut()
-            .filter_map(|caller| caller.waker.take())
+    pub(super) fn wakers(&mut self) -> Vec<W> {
+        let mut wakers = Vec::new();
+        for caller in &mut self.callers {
+            wakers.extend(caller.waker.take());
+        }
+        wakers
     }
 
     /// Takes the waker of the newest caller that has one.
     pub(super) fn last_waker(&mut self) -> Option<W> {
-        let mut callers = self.callers.iter_mut().rev();
-        callers.find_map(|caller| caller.waker.take())
+        for caller in self.callers.iter_mut().rev() {
+            if caller.waker.is_some() {
+                return caller.waker.take();
+            }
+        }
+        None
     }
 
     /// Whether it was orphaned, and none of its callers was polled for some time.
@@ -278,7 +284,10 @@ impl<T, B, W, C> Queued<T, B, W, C> {
             });
         }
         if self.gaps == 0 {
-            self.sparse = mem::take(&mut self.items).into_iter().map(Some).collect();
+            self.sparse.reserve(self.items.len());
+            for item in mem::take(&mut self.items) {
+                self.sparse.push(Some(item));
+            }
         }
         let item = self.sparse[at].take()?;
         self.gaps += 1;
@@ -314,15 +323,25 @@ impl<T, B, W, C> Queued<T, B, W, C> {
         if self.gaps == 0 {
             return;
         }
-        self.items = mem::take(&mut self.sparse).into_iter().flatten().collect();
-        if let Some(extras) = &mut self.extras {
-            let mut callers = self.callers.iter();
-            extras
-                .items
-                .retain(|_| callers.next().is_none_or(|caller| !caller.gone));
+        let mut items = Vec::with_capacity(self.len());
+        for item in mem::take(&mut self.sparse) {
+            if let Some(item) = item {
+                items.push(item);
+            }
         }
-        self.callers.retain(|caller| !caller.gone);
-        self.callers.shrink_to(self.items.capacity());
+        self.items = items;
+        let mut callers = Vec::with_capacity(self.len());
+        let mut kept = Vec::with_capacity(self.callers.len());
+        for caller in mem::take(&mut self.callers) {
+            kept.push(!caller.gone);
+            if !caller.gone {
+                callers.push(caller);
+            }
+        }
+        self.callers = callers;
+        if let Some(extras) = &mut self.extras {
+            extras.keep(&kept);
+        }
         (self.gaps, self.first) = (0, 0);
     }
 
