@@ -368,7 +368,20 @@ mod tests {
         sqlx::query("INSERT INTO accounts VALUES (1, 100), (2, 0)")
             .execute(&db.pool)
             .await?;
-        let read = join_all((0..20).map(|_| balance(&db.scope, &db.pool, 1))).await;
+        // Without the lock, the answer may be there when the first read is polled for the first time. Then it shares nothing.
+        let mut lock = db.pool.begin().await?;
+        sqlx::raw_sql("LOCK TABLE accounts")
+            .execute(&mut *lock)
+            .await?;
+        let unlock = async {
+            while db.scope.stats().rows.iter().all(|row| row.calls < 20) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            lock.commit().await
+        };
+        let reads = join_all((0..20).map(|_| balance(&db.scope, &db.pool, 1)));
+        let (read, unlocked) = tokio::join!(reads, unlock);
+        unlocked?;
         assert!(read.into_iter().all(|balance| balance.unwrap() == 100));
         assert_eq!(statements(db, "balance"), 1);
 
