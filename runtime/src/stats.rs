@@ -45,7 +45,8 @@ pub struct Row {
     pub calls: u64,
     /// Calls that got the error of `busy` instead of an execution. They count as calls, too.
     pub refused: u64,
-    /// Executions: runs of the body of a `#[dedup]` function, bulk calls of a `#[batch]` function.
+    /// Executions: runs of the body of a `#[dedup]` function, bulk calls of a `#[batch]` function. In the `#[dedup]` row of a
+    /// function with both attributes, the items that joined a batch.
     pub executions: u64,
     /// Calls that got the result of another call's execution. Of the items of a bulk call, all but one.
     pub shared: u64,
@@ -153,7 +154,8 @@ impl FromIterator<Row> for Stats {
 }
 
 impl Row {
-    /// The mean number of items a bulk call; of calls an execution, for a `#[dedup]` function.
+    /// The mean number of items of a bulk call. For a `#[dedup]` function, the mean number of calls that an execution served:
+    /// its leader, and those that shared it.
     pub fn mean_size(&self) -> f64 {
         let served = match &self.kind {
             Kind::Batch { items, .. } => *items,

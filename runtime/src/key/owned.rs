@@ -44,7 +44,7 @@ pub fn own_with<A, P: Own<A, M>, M>(_: Output<A>, part: P) -> <P as Own<A, M>>::
 #[diagnostic::on_unimplemented(
     message = "the function runs in its own task, so it needs an owned `{A}`: derive `Clone`, or take `self: Arc<Self>`",
     label = "`{A}` is not `Clone`",
-    note = "if `{A}` is generic, `#[derive(Clone)]` also requires `Clone` of its type parameters, so write `impl Clone` by hand, and add `Send + Sync + 'static` to their bounds in the header of this `impl`",
+    note = "if `{A}` is generic and derives `Clone`, its type parameters need `Clone + Send + Sync + 'static` in the header of this `impl`; where they can't be `Clone`, keep them in an `Arc` and write `impl Clone` by hand, or take `self: Arc<Self>`",
     note = "if `{A}` has a lifetime, let it own its data, for example in an `Arc`: a task can't borrow",
     note = "in a trait, add `where Self: Clone + Send + 'static` to the method"
 )]

@@ -88,14 +88,15 @@ impl Metrics {
             ];
             Key::from_parts(name, labels)
         };
-        let shared = key("piggyback_shared_total");
-        // There from the first call on, so that a query can subtract it.
+        let [shared, refused] = ["piggyback_shared_total", "piggyback_refused_total"].map(key);
+        // There from the first call on, so that a query can subtract them.
         count(&shared, 0);
+        count(&refused, 0);
         Self {
             calls: key("piggyback_calls_total"),
             executions: key("piggyback_executions_total"),
             shared,
-            refused: key("piggyback_refused_total"),
+            refused,
             in_flight: key("piggyback_in_flight"),
             batch_size: key("piggyback_batch_size"),
             wait_seconds: key("piggyback_wait_seconds"),

@@ -292,6 +292,8 @@ fn each_metric_has_a_description_and_a_unit() {
             "counter piggyback_calls_total dedup [count] = 4",
             "counter piggyback_executions_total batch [count] = 2",
             "counter piggyback_executions_total dedup [count] = 3",
+            "counter piggyback_refused_total batch [count] = 0",
+            "counter piggyback_refused_total dedup [count] = 0",
             "counter piggyback_shared_total batch [count] = 2",
             "counter piggyback_shared_total dedup [count] = 1",
             "gauge piggyback_in_flight batch [count] = 0",
