@@ -59,7 +59,8 @@ impl Users {
         })
     }
 
-    /// A request has at most 100 keys, and no key twice: `#[dedup]` gives equal ids one place.
+    /// A request has at most 100 keys, and no key twice: `#[dedup]` gives equal ids one place. With `forget`, `max_age_ms` or
+    /// `max_followers`, a list could hold an id twice.
     #[dedup]
     #[batch(size = 100, eager, scope = self.scope)]
     pub(crate) async fn get(

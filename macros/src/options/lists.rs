@@ -82,19 +82,15 @@ fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, Str
         return None;
     }
     let trees: Vec<TokenTree> = written.clone().into_iter().collect();
-    let is = |tree: &TokenTree, char| match tree {
-        TokenTree::Punct(punct) => punct.as_char() == char,
-        _ => false,
-    };
-    trees.split(|tree| is(tree, ',')).find_map(|one| {
-        let borrows = one.iter().take_while(|tree| is(tree, '&')).count();
+    trees.split(|tree| is_punct(tree, ',')).find_map(|one| {
+        let borrows = one.iter().take_while(|tree| is_punct(tree, '&')).count();
         let [TokenTree::Ident(argument), dot, fields @ ..] = &one[borrows..] else {
             return None;
         };
         let is_path = fields
             .iter()
-            .all(|tree| is(tree, '.') || !matches!(tree, TokenTree::Punct(_)));
-        if !is(dot, '.') || fields.is_empty() || !is_path {
+            .all(|tree| is_punct(tree, '.') || !matches!(tree, TokenTree::Punct(_)));
+        if !is_punct(dot, '.') || fields.is_empty() || !is_path {
             return None;
         }
         let fields = in_words(quote!(#(#fields)*));
@@ -111,31 +107,64 @@ fn part_in_list(name: &Ident, written: &TokenStream) -> Option<(TokenStream, Str
 
 /// Suggests what to write instead of the contents of a list.
 fn not_in_list(name: &Ident, written: &TokenStream, example: &str) -> String {
-    let words = written.clone().into_iter();
-    let argument = words.into_iter().find_map(|tree| match tree {
-        TokenTree::Ident(ident) => Some(ident),
-        _ => None,
-    });
-    let has_commas = written
-        .clone()
-        .into_iter()
-        .any(|tree| matches!(tree, TokenTree::Punct(comma) if comma.as_char() == ','));
-    match argument {
-        Some(argument) if name == "key" && !has_commas => {
-            let expr = in_words(written);
-            if argument == expr.as_str() {
-                format!(
-                    "every argument is compared already; to put an expression in the place of `{argument}`, write `key({argument} = {argument}.…)`"
-                )
-            } else {
-                format!(
-                    "`key` names the argument that an expression stands for; write `key({argument} = {expr})`"
-                )
-            }
+    let trees: Vec<TokenTree> = written.clone().into_iter().collect();
+    let parts: Vec<&[TokenTree]> = trees
+        .split(|tree| is_punct(tree, ','))
+        .filter(|part| !part.is_empty())
+        .collect();
+    if name == "key" && !trees.iter().any(|tree| is_punct(tree, '=')) {
+        if let Some(key) = key_with_names(&parts) {
+            let others = match parts.len() {
+                1 => "",
+                _ => "; the other arguments are compared as they are",
+            };
+            return format!(
+                "`key` names the argument that an expression stands for; write `key({key})`{others}"
+            );
         }
-        Some(argument) if name != "key" && !has_commas => {
+        if let [[TokenTree::Ident(argument)]] = parts[..] {
+            return format!(
+                "every argument is compared already; to put an expression in the place of `{argument}`, write `key({argument} = {argument}.…)`"
+            );
+        }
+    }
+    match (first_word(&trees), &parts[..]) {
+        (Some(argument), [_]) if name != "key" => {
             format!("`{name}` takes names of arguments; write `{name}({argument})`")
         }
         _ => format!("`{name}` is written like this: `{example}`"),
+    }
+}
+
+/// `user.id` → `user = user.id`, and `user.id, user.name, day` → `user = (user.id, user.name)`. `None`: there are only names.
+fn key_with_names(parts: &[&[TokenTree]]) -> Option<String> {
+    let mut named: Vec<(&Ident, Vec<String>)> = Vec::new();
+    for part in parts.iter().filter(|part| part.len() > 1) {
+        let argument = first_word(part)?;
+        let expr = in_words(quote!(#(#part)*));
+        match named.iter_mut().find(|(known, _)| *known == argument) {
+            Some((_, exprs)) => exprs.push(expr),
+            None => named.push((argument, vec![expr])),
+        }
+    }
+    let named = named.iter().map(|(argument, exprs)| match &exprs[..] {
+        [expr] => format!("{argument} = {expr}"),
+        exprs => format!("{argument} = ({})", exprs.join(", ")),
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
+fn first_word(trees: &[TokenTree]) -> Option<&Ident> {
+    trees.iter().find_map(|tree| match tree {
+        TokenTree::Ident(ident) => Some(ident),
+        _ => None,
+    })
+}
+
+fn is_punct(tree: &TokenTree, char: char) -> bool {
+    match tree {
+        TokenTree::Punct(punct) => punct.as_char() == char,
+        _ => false,
     }
 }
