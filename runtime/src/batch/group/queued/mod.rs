@@ -324,6 +324,7 @@ impl<T, B, W, C> Queued<T, B, W, C> {
             return;
         }
         let mut items = Vec::with_capacity(self.len());
+        #[expect(clippy::manual_flatten, reason = "it is less to compile")]
         for item in mem::take(&mut self.sparse) {
             if let Some(item) = item {
                 items.push(item);
