@@ -92,7 +92,7 @@ pub enum Kind {
     /// A `#[dedup]` function.
     #[non_exhaustive]
     Dedup {
-        /// Leaders that were dropped while other calls waited.
+        /// Leaders that were dropped while they ran the body and other calls waited.
         leaders_dropped: u64,
         /// Leaders that were not polled although they could make progress, so that a follower took over.
         leaders_stalled: u64,

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use piggyback::{batch, dedup};
+use piggyback::{Kind, Scope, batch, dedup};
 use piggyback_tests::by_hand::ByHand;
 use tokio::runtime::{Builder, Runtime};
 
@@ -27,16 +27,17 @@ fn ms(n: u64) -> Duration {
 #[test]
 fn a_thousand_callers_under_one_timeout_begin_a_handful_of_bodies() {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
-    #[dedup]
-    async fn user(id: u64) -> u64 {
+    #[dedup(scope = scope)]
+    async fn user(scope: Scope, id: u64) -> u64 {
         BEGUN.fetch_add(1, SeqCst);
         tokio::time::sleep(ms(600_000)).await;
         id
     }
     for runtime in runtimes() {
         BEGUN.store(0, SeqCst);
+        let scope = Scope::new();
         runtime.block_on(async {
-            let call = || tokio::spawn(tokio::time::timeout(ms(300), user(1)));
+            let call = || tokio::spawn(tokio::time::timeout(ms(300), user(scope.clone(), 1)));
             let calls: Vec<_> = (0..1_000).map(|_| call()).collect();
             for call in calls {
                 assert!(call.await.unwrap().is_err(), "the body is longer than that");
@@ -44,6 +45,13 @@ fn a_thousand_callers_under_one_timeout_begin_a_handful_of_bodies() {
         });
         let begun = BEGUN.load(SeqCst);
         assert!((1..=20).contains(&begun), "{begun} bodies were begun");
+        // Those that were to take over, but were dropped before they did, never ran the body.
+        let row = &scope.stats().rows[0];
+        assert_eq!(row.executions, begun as u64);
+        assert!(
+            matches!(row.kind, Kind::Dedup { leaders_dropped, .. } if leaders_dropped <= row.executions),
+            "{row:?}"
+        );
     }
 }
 

@@ -887,7 +887,7 @@ fn a_full_flight_runs_the_next_call_beside_it() {
                     Entered::Alone => 1,
                     Entered::Refused => unreachable!("nothing is refused"),
                     Entered::Leads(id, _) => {
-                        world.table.leader_leaves(hash, id, 0);
+                        world.table.leader_leaves(hash, id, 0, true);
                         value
                     }
                 }

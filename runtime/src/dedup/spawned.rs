@@ -170,7 +170,7 @@ impl<T: Deref<Target = Table<K, V>>, K, V> Drop for Lead<T, K, V> {
         // Finds nothing to leave if the flight has landed, or is another's.
         if self
             .table
-            .leader_leaves(self.flight.hash, self.flight.id, self.term)
+            .leader_leaves(self.flight.hash, self.flight.id, self.term, true)
         {
             let warned = self.flight.callers.warned();
             guarded(|| warned.runtime_gone(&self.table.function));

@@ -156,10 +156,15 @@ impl<T: Deref<Target = Table<K, V>>, K, V, S> Call<T, K, V, S> {
     fn leave(&mut self) {
         match mem::replace(&mut self.role, Role::Free) {
             Role::LeadsAlone { hash, id, .. } => {
-                self.table.leader_leaves(hash, id, 0);
+                self.table.leader_leaves(hash, id, 0, true);
             }
-            Role::Leads { flight, term, .. } => {
-                self.table.leader_leaves(flight.hash, flight.id, term);
+            Role::Leads {
+                flight,
+                term,
+                begun,
+            } => {
+                self.table
+                    .leader_leaves(flight.hash, flight.id, term, begun);
             }
             Role::Follows {
                 flight,

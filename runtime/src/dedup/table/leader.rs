@@ -232,13 +232,13 @@ impl<K, V> Table<K, V> {
 }
 
 impl<K, V> Table<K, V> {
-    /// The leader leaves without a result. Returns whether other callers wait for one.
-    pub(crate) fn leader_leaves(&self, hash: u64, id: u64, term: Term) -> bool {
+    /// The leader leaves without a result; `begun` says whether its body has. Returns whether other callers wait for a result.
+    pub(crate) fn leader_leaves(&self, hash: u64, id: u64, term: Term, begun: bool) -> bool {
         let left = self.vacate(hash, id, term);
         let is_vacant = matches!(left, Left::Vacant(_));
         match left {
             Left::Vacant(wakers) => {
-                self.rare.left.fetch_add(1, Relaxed);
+                self.rare.left.fetch_add(u64::from(begun), Relaxed);
                 discard(wakers.leader);
                 wake_newest_first(wakers.followers);
             }
