@@ -136,7 +136,9 @@ mod tests {
         let mut idle = IdleTasks::new();
         let nobody = || unreachable!("nobody is there to take it");
         assert_eq!(idle.give(runtime, nobody), None);
+        assert!(idle.is_empty());
         assert_eq!(idle.stay(runtime, "one"), Ok(1));
+        assert!(!idle.is_empty(), "so the watch ticks on");
         assert_eq!(idle.stay(runtime, "two"), Ok(2));
         assert_eq!(idle.give(runtime, || 'a'), Some("two"), "the last");
         assert_eq!(idle.ask(1), Asked::SleepsOn);
