@@ -5,13 +5,8 @@ pub struct Ctx {
     user: u64,
 }
 
-#[dedup(key(ctx.tenant, id))]
-async fn one_part(ctx: &Ctx, id: u64) -> u64 {
-    ctx.tenant + id
-}
-
 #[dedup(key(ctx.tenant, ctx.user, id))]
-async fn two_parts(ctx: &Ctx, id: u64) -> u64 {
+async fn show(ctx: &Ctx, id: u64) -> u64 {
     ctx.tenant + ctx.user + id
 }
 
