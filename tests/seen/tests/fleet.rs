@@ -5,7 +5,7 @@ extern crate piggyback_seen as piggyback;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use piggyback::fleet::{Fleet, Memory};
 use piggyback::{Scope, dedup};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -80,6 +80,10 @@ impl Spans {
     }
 }
 
+/// A subscriber that wants all spans, made before any span. tracing remembers whether anybody wants a span. Without this, one that
+/// is met for the first time in one test while another makes its subscriber could count as unwanted for ever.
+static WANTED: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Registry::default()));
+
 /// The metrics of this thread, on which all of a test happens.
 struct Metrics(Snapshotter);
 
@@ -92,6 +96,7 @@ fn values<const N: usize>(values: [(&str, f64); N]) -> Values {
 
 impl Metrics {
     fn start() -> (DebuggingRecorder, Self) {
+        LazyLock::force(&WANTED);
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
         (recorder, Self(snapshotter))
