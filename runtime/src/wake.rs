@@ -6,29 +6,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 /// Runs user code whose panic must not stop the caller. The panic hook has reported it.
+#[inline]
 pub(crate) fn guarded(user: impl FnOnce()) {
-    let mut user = Some(user);
-    catch_dyn(&mut || {
-        if let Some(user) = user.take() {
-            user();
-        }
-    });
-}
-
-/// Compiled once, while [`guarded`] is compiled for each use in each annotated function.
-fn catch_dyn(user: &mut dyn FnMut()) {
-    catch(user);
-}
-
-#[inline(always)]
-fn catch(user: impl FnOnce()) {
     #[cfg(test)]
     crate::sync::held::assert_none();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user)) {
-        // A payload may panic in its own `Drop`; once is enough.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            mem::forget(payload);
-        }
+        swallow(payload);
+    }
+}
+
+/// Drops what a panic carried. Compiled once, while [`guarded`] is compiled for each use in each annotated function.
+#[cold]
+fn swallow(payload: Box<dyn Any + Send>) {
+    // It may panic in its own `Drop`; once is enough.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(payload);
     }
 }
 
@@ -42,7 +34,7 @@ pub(crate) fn drop_guarded<T>(value: T) {
 
 /// Wakes a task, even if its waker panics.
 pub(crate) fn wake(waker: Waker) {
-    catch(|| waker.wake());
+    guarded(|| waker.wake());
 }
 
 /// Wakes all, even if a waker panics.
@@ -62,7 +54,7 @@ pub(crate) fn discard(waker: Option<Waker>) {
 }
 
 fn discard_one(waker: Waker) {
-    catch(|| drop(waker));
+    guarded(|| drop(waker));
 }
 
 /// Stores the offered waker in `place`, unless the stored one wakes the same task (`does`). Leaves a waker that was replaced
