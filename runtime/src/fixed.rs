@@ -3,7 +3,6 @@
 use std::ops::Deref;
 
 use crate::sync::Arc;
-use crate::watch::{self, Watched};
 
 /// A `&'static`.
 ///
@@ -28,25 +27,15 @@ impl<T: ?Sized> Deref for Fixed<T> {
 /// A handle of a table in any scope. What is not called for each item holds this one, so that it is compiled once for both.
 #[derive(Debug)]
 pub(crate) enum InScope<T: 'static> {
-    Global(Fixed<T>),
-    Other(Arc<T>),
-}
-
-impl<T: Watched> InScope<T> {
-    /// There is something in the table that the watch has to look at from now on.
-    pub(crate) fn arm(&self) {
-        match self {
-            Self::Global(table) => watch::arm(table),
-            Self::Other(table) => watch::arm(table),
-        }
-    }
+    Fixed(Fixed<T>),
+    Scoped(Arc<T>),
 }
 
 impl<T> Clone for InScope<T> {
     fn clone(&self) -> Self {
         match self {
-            Self::Global(table) => Self::Global(table.clone()),
-            Self::Other(table) => Self::Other(table.clone()),
+            Self::Fixed(table) => Self::Fixed(table.clone()),
+            Self::Scoped(table) => Self::Scoped(table.clone()),
         }
     }
 }
@@ -56,8 +45,8 @@ impl<T> Deref for InScope<T> {
     #[inline]
     fn deref(&self) -> &T {
         match self {
-            Self::Global(table) => table,
-            Self::Other(table) => table,
+            Self::Fixed(table) => table,
+            Self::Scoped(table) => table,
         }
     }
 }

@@ -224,7 +224,7 @@ where
     R: Send + 'static,
 {
     (table, |runtime, table, batch, turn| {
-        task::spawn(runtime, InScope::Other(table), batch, turn)
+        task::spawn(runtime, InScope::Scoped(table), batch, turn)
     })
 }
 
@@ -302,6 +302,6 @@ where
     R: Send + 'static,
 {
     fn give_task(&'static self, runtime: &Handle, batch: Arc<Batch<R>>, turn: Turn) -> bool {
-        task::spawn(runtime, InScope::Global(Fixed(self)), batch, turn)
+        task::spawn(runtime, InScope::Fixed(Fixed(self)), batch, turn)
     }
 }

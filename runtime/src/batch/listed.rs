@@ -47,11 +47,11 @@ where
     }
 
     fn flush_fixed(&'static self) -> Vec<Box<dyn UnderWay>> {
-        flush(&InScope::Global(Fixed(self)))
+        flush(&InScope::Fixed(Fixed(self)))
     }
 
     fn flush_owned(self: Arc<Self>) -> Vec<Box<dyn UnderWay>> {
-        flush(&InScope::Other(self))
+        flush(&InScope::Scoped(self))
     }
 }
 

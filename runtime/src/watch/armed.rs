@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Weak};
 
 use super::{Actions, Budget, Pass, Watched};
-use crate::fixed::Fixed;
+use crate::fixed::{Fixed, InScope};
 use crate::wake::drop_guarded;
 
 /// The watch's handle of a table. It must not keep the table alive: dropping a scope drops its tables, armed or not.
@@ -19,10 +19,15 @@ pub(super) enum Held {
 }
 
 impl Held {
-    /// All handles of tables are one of these two types. Asking at run time spares a bound on everything that is generic
+    /// All handles of tables are one of these three types. Asking at run time spares a bound on everything that is generic
     /// over them.
     fn of<H: Deref<Target: Watched + Sized> + 'static>(table: &H) -> Self {
         let any: &dyn Any = table;
+        match any.downcast_ref::<InScope<H::Target>>() {
+            Some(InScope::Fixed(table)) => return Self::of(table),
+            Some(InScope::Scoped(table)) => return Self::of(table),
+            None => {}
+        }
         if let Some(Fixed(table)) = any.downcast_ref::<Fixed<H::Target>>() {
             return Self::Fixed(*table);
         }

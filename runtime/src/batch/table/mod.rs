@@ -94,7 +94,7 @@ impl<T, U: Eq, B: Start, R> Spare<T, U, B, R> {
     }
 }
 
-/// A handle of a table: a [`Fixed`](crate::fixed::Fixed) or an `Arc`.
+/// A handle of a table: a [`Fixed`](crate::fixed::Fixed), an `Arc`, or one of both in an [`InScope`](crate::fixed::InScope).
 pub(crate) trait TableRef<K, T, U, B, R>:
     Deref<Target = Table<K, T, U, B, R>> + Clone + Send + Sync + 'static
 {

@@ -12,7 +12,7 @@ use crate::batch::idle::Asked;
 use crate::batch::start::Start;
 use crate::batch::table::{Given, Table, Work};
 use crate::fixed::InScope;
-use crate::watch::Watched;
+use crate::watch::{self, Watched};
 
 /// A task that stays for another batch of its function.
 pub(super) struct IdleTask<H: Deref<Target: Work<R>>, R> {
@@ -48,7 +48,7 @@ where
             results: PhantomData,
         };
         // The watch has to tick for it to end.
-        idle.table.arm();
+        watch::arm(&idle.table);
         Some(idle)
     }
 
