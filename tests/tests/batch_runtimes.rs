@@ -7,9 +7,10 @@ use bulk::{Log, begun, eventually, ms, panic_of, sleep_ms};
 use piggyback::{Kind, Scope, batch};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::mpsc;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -578,4 +579,38 @@ fn an_item_behind_an_equal_one_whose_caller_is_not_polled_is_sent() {
     });
     assert_eq!(log.calls(), [[1], [1]], "in order");
     drop(first);
+}
+
+/// The watch has nothing to look at while the task wakes its caller, and leaves. It has to come back for the task that stays.
+#[test]
+fn a_task_that_stays_after_the_watch_has_left_ends_all_the_same() {
+    #[batch(size = 1, delay_ms = 0)]
+    async fn echo(ids: Vec<u64>) -> Vec<u64> {
+        ids
+    }
+    struct Blocks(AtomicBool);
+    impl Wake for Blocks {
+        fn wake(self: Arc<Self>) {
+            thread::sleep(ms(300));
+            self.0.store(true, SeqCst);
+        }
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let woken = Arc::new(Blocks(AtomicBool::new(false)));
+    let waker = Waker::from(woken.clone());
+    let mut call = pin!(echo(1));
+    let mut cx = Context::from_waker(&waker);
+    assert!(call.as_mut().poll(&mut cx).is_pending());
+    let is_over = || woken.0.load(SeqCst) && runtime.metrics().num_alive_tasks() == 0;
+    let began = Instant::now();
+    while !is_over() && began.elapsed() < LONG {
+        thread::sleep(ms(5));
+    }
+    assert!(is_over());
+    assert_eq!(call.as_mut().poll(&mut cx), Poll::Ready(1));
 }
